@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note OR MIT */
+/*
+ * The interface between user space and the Tandem driver: /dev/accel/accelN.
+ *
+ * A file owns handles of buffer objects (the usual GEM rules), and contexts. A
+ * context has a table of regions, each a range of an object, and queues. A
+ * command runs on a queue and names memory as (region, offset, length) of the
+ * queue's context; the device checks that.
+ *
+ * Commands are submitted with IORING_OP_URING_CMD on a ring made with
+ * IORING_SETUP_SQE128: sqe->cmd_op is one of TANDEM_URING_*, sqe->cmd holds a
+ * &struct tandem_uring_command. On a ring with IORING_SETUP_CQE32,
+ * cqe->big_cqe[0] is the time in nanoseconds that the device spent on it.
+ *
+ * Rules: all members have a fixed size and are naturally aligned; padding,
+ * reserved and unused members and unknown flags are zero, or the call fails
+ * with EINVAL. The layout is the same for 32-bit and 64-bit programs. New
+ * capabilities are found with GET_PARAM, never by version.
+ *
+ * Errors that any call may return, beside its own: ENODEV when the device is
+ * gone, EINVAL as above, EFAULT for memory that cannot be read or written.
+ */
+#ifndef _UAPI_TANDEM_ACCEL_H
+#define _UAPI_TANDEM_ACCEL_H
+
+#include "drm.h"
+#include <linux/types.h>
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+#define DRM_TANDEM_GET_PARAM		0x00
+#define DRM_TANDEM_GEM_CREATE		0x01
+#define DRM_TANDEM_GEM_MMAP_OFFSET	0x02
+#define DRM_TANDEM_CONTEXT_CREATE	0x03
+#define DRM_TANDEM_CONTEXT_DESTROY	0x04
+#define DRM_TANDEM_REGION_MAP		0x05
+#define DRM_TANDEM_REGION_UNMAP		0x06
+#define DRM_TANDEM_QUEUE_CREATE		0x07
+#define DRM_TANDEM_QUEUE_DESTROY	0x08
+
+/**
+ * enum tandem_param - what GET_PARAM can be asked
+ * @TANDEM_PARAM_UAPI_VERSION: major << 16 | minor; 1.0 is the first
+ * @TANDEM_PARAM_ROLE: 0 any, 1 prefill, 2 decode
+ * @TANDEM_PARAM_MEMORY_SIZE: bytes of device memory
+ * @TANDEM_PARAM_MEMORY_USED: bytes held by objects of all files
+ * @TANDEM_PARAM_COPY_QUEUES: hardware queues that only copy and fill
+ * @TANDEM_PARAM_COMPUTE_QUEUES: hardware queues that also execute programs
+ * @TANDEM_PARAM_QUEUE_ENTRIES: commands in flight that a hardware queue takes;
+ *	more wait in the driver
+ * @TANDEM_PARAM_REGIONS_MAX: regions that a context can map at once
+ * @TANDEM_PARAM_CONTEXTS_MAX: contexts that the device can have at once
+ * @TANDEM_PARAM_PROFILE_MEMORY_SIZE: bytes, of the modelled part
+ * @TANDEM_PARAM_PROFILE_MEMORY_BANDWIDTH: bytes/s, of the modelled part
+ * @TANDEM_PARAM_PROFILE_FLOPS: peak dense bf16 operations/s, likewise
+ * @TANDEM_PARAM_PROFILE_LINK_BANDWIDTH: bytes/s of its network, likewise
+ * @TANDEM_PARAM_CAPABILITIES: bits TANDEM_CAPABILITY_*
+ * @TANDEM_PARAM_PROFILE_NAME: bytes 8 * index … of the profile's name, first
+ *	byte lowest; index 0 … 3; ends with a zero byte
+ */
+enum tandem_param {
+	TANDEM_PARAM_UAPI_VERSION = 0,
+	TANDEM_PARAM_ROLE = 1,
+	TANDEM_PARAM_MEMORY_SIZE = 2,
+	TANDEM_PARAM_MEMORY_USED = 3,
+	TANDEM_PARAM_COPY_QUEUES = 4,
+	TANDEM_PARAM_COMPUTE_QUEUES = 5,
+	TANDEM_PARAM_QUEUE_ENTRIES = 6,
+	TANDEM_PARAM_REGIONS_MAX = 7,
+	TANDEM_PARAM_CONTEXTS_MAX = 8,
+	TANDEM_PARAM_PROFILE_MEMORY_SIZE = 9,
+	TANDEM_PARAM_PROFILE_MEMORY_BANDWIDTH = 10,
+	TANDEM_PARAM_PROFILE_FLOPS = 11,
+	TANDEM_PARAM_PROFILE_LINK_BANDWIDTH = 12,
+	TANDEM_PARAM_CAPABILITIES = 13,
+	TANDEM_PARAM_PROFILE_NAME = 14,
+};
+
+#define TANDEM_UAPI_VERSION		(1 << 16 | 0)
+
+/* Commands take in_syncobj and out_syncobj. */
+#define TANDEM_CAPABILITY_SYNCOBJ	(1ull << 0)
+
+/**
+ * struct drm_tandem_get_param - read one number about the device
+ * @param: in: &enum tandem_param; EINVAL for one that this driver lacks
+ * @index: in: zero where the parameter does not say otherwise
+ * @value: out
+ */
+struct drm_tandem_get_param {
+	__u32 param;
+	__u32 index;
+	__u64 value;
+};
+
+/**
+ * struct drm_tandem_gem_create - make an object in device memory
+ * @size: in: bytes, not zero; out: rounded up to whole pages
+ * @flags: in: zero
+ * @handle: out: GEM handle of this file
+ *
+ * The memory reads as zeros. It is freed with its last handle, mapping, region
+ * and dma-buf. Errors: ENOSPC when device memory is full, ENOMEM.
+ */
+struct drm_tandem_gem_create {
+	__u64 size;
+	__u32 flags;
+	__u32 handle;
+};
+
+/**
+ * struct drm_tandem_gem_mmap_offset - how to map an object
+ * @handle: in
+ * @flags: in: zero
+ * @offset: out: offset for mmap(2) of the accel node, with MAP_SHARED
+ *
+ * The mapping consists of ordinary pages: RDMA memory regions and io_uring
+ * registered buffers can be made of it. Errors: ENOENT for no such handle.
+ */
+struct drm_tandem_gem_mmap_offset {
+	__u32 handle;
+	__u32 flags;
+	__u64 offset;
+};
+
+/**
+ * struct drm_tandem_context_create - make an address space with its own faults
+ * @flags: in: zero
+ * @context: out: id, of this file only, never 0
+ *
+ * Errors: ENOSPC when the device has no more contexts.
+ */
+struct drm_tandem_context_create {
+	__u32 flags;
+	__u32 context;
+};
+
+/**
+ * struct drm_tandem_context_destroy - end a context, its regions and queues
+ * @context: in
+ * @pad: in: zero
+ *
+ * Commands that have not begun end with ECANCELED. Returns when the device no
+ * longer uses the context. Errors: ENOENT.
+ */
+struct drm_tandem_context_destroy {
+	__u32 context;
+	__u32 pad;
+};
+
+/**
+ * struct drm_tandem_region_map - let a context reach a range of an object
+ * @context: in
+ * @handle: in
+ * @offset: in: bytes from the start of the object, a multiple of 4096
+ * @length: in: bytes, not zero; the end lies within the object
+ * @flags: in: TANDEM_REGION_READ | TANDEM_REGION_WRITE, one at least
+ * @region: out: index that commands and programs of this context use
+ *
+ * The region holds a reference to the object. Errors: ENOENT for no such
+ * context or handle, ENOSPC when the table is full.
+ */
+struct drm_tandem_region_map {
+	__u32 context;
+	__u32 handle;
+	__u64 offset;
+	__u64 length;
+	__u32 flags;
+#define TANDEM_REGION_READ		(1 << 0)
+#define TANDEM_REGION_WRITE		(1 << 1)
+	__u32 region;
+};
+
+/**
+ * struct drm_tandem_region_unmap - take a region away
+ * @context: in
+ * @region: in
+ *
+ * Commands which come later and name it fail with EACCES. Returns when none
+ * that came earlier can touch it any more (also those that name it from within
+ * a program): it waits for the commands that the context has in flight.
+ * Errors: ENOENT, EINTR.
+ */
+struct drm_tandem_region_unmap {
+	__u32 context;
+	__u32 region;
+};
+
+/**
+ * enum tandem_queue_kind - what a queue is for
+ * @TANDEM_QUEUE_COPY: copies and fills
+ * @TANDEM_QUEUE_COMPUTE: these and programs
+ */
+enum tandem_queue_kind {
+	TANDEM_QUEUE_COPY = 0,
+	TANDEM_QUEUE_COMPUTE = 1,
+};
+
+/**
+ * struct drm_tandem_queue_create - make a queue in a context
+ * @context: in
+ * @kind: in: &enum tandem_queue_kind
+ * @priority: in: zero
+ * @flags: in: zero
+ * @queue: out: id, of this file only, never 0
+ * @pad: in: zero
+ *
+ * The commands of one queue are carried out one after another in the order of
+ * submission; those of different queues in any order. Errors: ENOENT for no
+ * such context, ENOSPC when the context has 64 queues already.
+ */
+struct drm_tandem_queue_create {
+	__u32 context;
+	__u32 kind;
+	__u32 priority;
+	__u32 flags;
+	__u32 queue;
+	__u32 pad;
+};
+
+/**
+ * struct drm_tandem_queue_destroy - end a queue
+ * @queue: in
+ * @pad: in: zero
+ *
+ * Commands that have not begun end with ECANCELED; returns when the others
+ * have ended. Errors: ENOENT.
+ */
+struct drm_tandem_queue_destroy {
+	__u32 queue;
+	__u32 pad;
+};
+
+#define DRM_IOCTL_TANDEM_GET_PARAM \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_GET_PARAM, struct drm_tandem_get_param)
+#define DRM_IOCTL_TANDEM_GEM_CREATE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_GEM_CREATE, struct drm_tandem_gem_create)
+#define DRM_IOCTL_TANDEM_GEM_MMAP_OFFSET \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_GEM_MMAP_OFFSET, struct drm_tandem_gem_mmap_offset)
+#define DRM_IOCTL_TANDEM_CONTEXT_CREATE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_CONTEXT_CREATE, struct drm_tandem_context_create)
+#define DRM_IOCTL_TANDEM_CONTEXT_DESTROY \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_TANDEM_CONTEXT_DESTROY, struct drm_tandem_context_destroy)
+#define DRM_IOCTL_TANDEM_REGION_MAP \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_REGION_MAP, struct drm_tandem_region_map)
+#define DRM_IOCTL_TANDEM_REGION_UNMAP \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_TANDEM_REGION_UNMAP, struct drm_tandem_region_unmap)
+#define DRM_IOCTL_TANDEM_QUEUE_CREATE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_QUEUE_CREATE, struct drm_tandem_queue_create)
+#define DRM_IOCTL_TANDEM_QUEUE_DESTROY \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_TANDEM_QUEUE_DESTROY, struct drm_tandem_queue_destroy)
+
+/*
+ * In place of a region: memory of the calling process. The offset is then a
+ * user address; the driver pins the pages for the time of the command. For
+ * COPY, on one side only.
+ */
+#define TANDEM_REGION_USER		0xffffffffu
+
+/**
+ * struct tandem_uring_command - the 80 bytes of a command in an SQE128
+ * @queue: id from QUEUE_CREATE
+ * @flags: zero
+ * @dst_region: COPY, FILL: region to write, or %TANDEM_REGION_USER
+ * @src_region: COPY: region to read, or %TANDEM_REGION_USER;
+ *	EXEC: region that holds the program
+ * @dst_offset: bytes from the start of the region, or a user address
+ * @src_offset: COPY, EXEC: bytes from the start of the region, or a user
+ *	address; FILL: the 32-bit pattern
+ * @length: bytes, not zero but for NOP
+ * @in_syncobj: zero (see %TANDEM_CAPABILITY_SYNCOBJ)
+ * @out_syncobj: zero
+ * @in_point: zero
+ * @out_point: zero
+ * @cookie: anything; CANCEL finds the command by it. CANCEL: the cookie
+ * @reserved: zero
+ *
+ * Result in cqe->res: 0, or
+ * -ENOENT: no such queue; CANCEL: no such command any more
+ * -EINVAL: a field out of range, or an operation not for this kind of queue;
+ *	EXEC: the device refused the program (cqe32: big_cqe[0] tells why, as
+ *	&enum tandem_program_error)
+ * -EACCES: no such region, outside of it, or not permitted
+ * -EFAULT: user memory that cannot be pinned
+ * -ENOMEM: driver or device
+ * -ECANCELED: cancelled before it took effect or while it did; the
+ *	destination is undefined
+ * -EIO: the device failed the command
+ * -ETIMEDOUT: the command ran longer than the driver allows
+ * -ENODEV: the device is gone
+ */
+struct tandem_uring_command {
+	__u32 queue;
+	__u32 flags;
+	__u32 dst_region;
+	__u32 src_region;
+	__u64 dst_offset;
+	__u64 src_offset;
+	__u64 length;
+	__u32 in_syncobj;
+	__u32 out_syncobj;
+	__u64 in_point;
+	__u64 out_point;
+	__u64 cookie;
+	__u64 reserved;
+};
+
+/* Values of sqe->cmd_op; the size of the command is part of the number. */
+#define TANDEM_URING_NOP	_IOW('T', 0x80, struct tandem_uring_command)
+#define TANDEM_URING_COPY	_IOW('T', 0x81, struct tandem_uring_command)
+#define TANDEM_URING_FILL	_IOW('T', 0x82, struct tandem_uring_command)
+#define TANDEM_URING_EXEC	_IOW('T', 0x83, struct tandem_uring_command)
+#define TANDEM_URING_CANCEL	_IOW('T', 0x84, struct tandem_uring_command)
+
+#if defined(__cplusplus)
+}
+#endif
+
+#endif /* _UAPI_TANDEM_ACCEL_H */
