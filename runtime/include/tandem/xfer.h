@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The transfer engine: KV blocks from one device's memory into another's.
+ *
+ * A connection joins two KV pools, one on each side. The sides may be in one
+ * process or on two hosts: each describes itself in a few opaque bytes, which
+ * the application carries to the other side by whatever means it has, and
+ * takes in the other's. Then either side pushes blocks into the other's pool.
+ */
+#ifndef TANDEM_XFER_H
+#define TANDEM_XFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/device.h>
+#include <tandem/error.h>
+#include <tandem/kv.h>
+#include <tandem/loop.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tandem_connection;
+
+/**
+ * enum tandem_transport - how blocks travel
+ * @TANDEM_TRANSPORT_LOCAL: the sending device's DMA engine writes into the
+ *	receiving device's memory; both sides in one process
+ * @TANDEM_TRANSPORT_VERBS: RDMA write with immediate on a reliable connection
+ * @TANDEM_TRANSPORT_TCP: not built yet: refused with -EOPNOTSUPP
+ */
+enum tandem_transport {
+	TANDEM_TRANSPORT_LOCAL = 0,
+	TANDEM_TRANSPORT_VERBS = 1,
+	TANDEM_TRANSPORT_TCP = 2,
+};
+
+/* "local", "verbs", "tcp"; NULL for a number that is none. */
+const char *tandem_transport_name(enum tandem_transport transport);
+/* The number, or -EINVAL. */
+int tandem_transport_parse(const char *name);
+
+/**
+ * struct tandem_connection_options - how to open a connection
+ * @transport: &enum tandem_transport
+ * @rdma_device: VERBS: name of the RDMA device, such as "rxe0"; NULL for the
+ *	first with an active port
+ * @rdma_port: VERBS: port, from 1; 0 for the first active one
+ * @gid_index: VERBS: entry of the port's GID table, or -1 to choose (RoCE v2
+ *	before others)
+ * @timeout_ms: how long a push may take before it ends with -ETIMEDOUT;
+ *	0 for 30 s
+ */
+struct tandem_connection_options {
+	enum tandem_transport transport;
+	const char *rdma_device;
+	unsigned int rdma_port;
+	int gid_index;
+	unsigned int timeout_ms;
+};
+
+/* Room that every description fits into. */
+#define TANDEM_DESCRIPTION_MAX	512
+
+/**
+ * tandem_connection_open() - make one side of a connection
+ * @loop: where its completions will arrive; that of the pool's device
+ * @pool: the pool that blocks are sent from and received into; registered for
+ *	transfer until the connection is closed
+ * @options: how
+ * @connection: where to put it
+ * @error: filled in on failure; may be NULL
+ *
+ * Return: 0; -ENODEV no such RDMA device or no active port; -EOPNOTSUPP the
+ * transport is not there; -ENOMEM, also for a limit on locked memory.
+ */
+int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool,
+			   const struct tandem_connection_options *options,
+			   struct tandem_connection **connection, struct tandem_error *error);
+
+/**
+ * tandem_connection_describe() - what the other side has to know
+ * @connection: this side
+ * @buffer: filled in
+ * @size: of @buffer; %TANDEM_DESCRIPTION_MAX is always enough
+ *
+ * Return: bytes written, or -ENOSPC.
+ */
+int tandem_connection_describe(struct tandem_connection *connection, void *buffer, size_t size);
+
+/**
+ * tandem_connection_connect() - take in the other side's description
+ * @connection: this side, not connected yet
+ * @description: bytes from the other side's tandem_connection_describe()
+ * @size: their number
+ * @error: filled in on failure; may be NULL
+ *
+ * Nothing may be pushed to a side before it has connected too.
+ *
+ * Return: 0; -EPROTO malformed, or of another version; -EINVAL the pools'
+ * layouts do not match, or the transports differ; -EHOSTUNREACH;
+ * -EALREADY; -ENODEV.
+ */
+int tandem_connection_connect(struct tandem_connection *connection, const void *description,
+			      size_t size, struct tandem_error *error);
+
+/**
+ * struct tandem_push - blocks to send
+ * @transfer: names the transfer at the receiver, 0 … 65535
+ * @layer_first: first layer
+ * @layer_count: layers
+ * @local_blocks: numbers of blocks in the local pool, @block_count of them
+ * @remote_blocks: where each goes in the other side's pool
+ * @block_count: for each layer
+ *
+ * Arrays are read before the call returns. Neighbours on both sides are sent
+ * as one.
+ */
+struct tandem_push {
+	uint32_t transfer;
+	uint32_t layer_first;
+	uint32_t layer_count;
+	const uint32_t *local_blocks;
+	const uint32_t *remote_blocks;
+	uint32_t block_count;
+};
+
+/**
+ * tandem_push_start() - write blocks into the other side's pool
+ * @connection: connected
+ * @push: what; all of it is started or nothing
+ * @op: ends with 0 when the local blocks may be reused; -ETIMEDOUT;
+ *	-ECANCELED; -ECONNRESET when the other side is lost; -ENODEV when the
+ *	local device is; -EIO. After an end other than 0 the connection takes no
+ *	more pushes, and nothing of this one lands later.
+ *
+ * Return: 0; -EINVAL a block or layer out of range; -ENOTCONN; -ENOMEM.
+ */
+int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,
+		      struct tandem_operation *op);
+
+/**
+ * tandem_expect_start() - wait for blocks from the other side
+ * @connection: connected
+ * @transfer: name of the transfer, not waited for already
+ * @blocks: how many in all, each layer's block counted as one
+ * @timeout_ms: from now; 0 for the connection's
+ * @op: ends with 0 when they are all there; -ETIMEDOUT, -ECANCELED,
+ *	-ECONNRESET, -ENODEV, and -EPROTO when more came than were expected.
+ *	Unless it is 0, nothing of the destination may be used.
+ *
+ * Blocks are counted as they come, in any order; those that came before this
+ * call count too. The other side tells how many each write brought, so it does
+ * not matter how it put them together.
+ *
+ * Return: 0, -EBUSY, -ENOTCONN, -ENOMEM, -EINVAL.
+ */
+int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer, uint64_t blocks,
+			unsigned int timeout_ms, struct tandem_operation *op);
+
+/**
+ * struct tandem_connection_stats - what a connection has done
+ * @bytes_pushed: bytes of blocks written and acknowledged
+ * @writes: writes they were put into
+ * @blocks_received: blocks counted by this side
+ * @cpu_copied_bytes: bytes that this process's own instructions copied on the
+ *	way, beside what NIC and devices do (0 where that never happens)
+ * @wire_ns: time during which at least one push was under way
+ */
+struct tandem_connection_stats {
+	uint64_t bytes_pushed;
+	uint64_t writes;
+	uint64_t blocks_received;
+	uint64_t cpu_copied_bytes;
+	uint64_t wire_ns;
+};
+
+void tandem_connection_get_stats(const struct tandem_connection *connection,
+				 struct tandem_connection_stats *stats);
+
+/**
+ * tandem_connection_close() - end a connection
+ * @connection: may be NULL
+ *
+ * What is pending ends with -ECANCELED, from within this call. Blocks until no
+ * write of either direction can land any more; the pool's memory can be freed
+ * after that.
+ */
+void tandem_connection_close(struct tandem_connection *connection);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TANDEM_XFER_H */
