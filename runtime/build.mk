@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+# Sources of libtandem.
+
+runtime-src := \
+	runtime/error.c
