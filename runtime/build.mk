@@ -3,3 +3,9 @@
 
 runtime-src := \
 	runtime/error.c
+
+# The event loop, devices, memory and queues.
+runtime-src += \
+	runtime/loop.c \
+	runtime/loop_watch.c \
+	runtime/operation.c

@@ -66,7 +66,8 @@ void tandem_loop_destroy(struct tandem_loop *loop);
  *
  * Return: a file descriptor, owned by the loop, which polls readable when
  * tandem_loop_run() has something to do. Before waiting for it, call
- * tandem_loop_run() with a time of 0, which submits what was started.
+ * tandem_loop_run() with a time of 0, which submits what was started. The wait
+ * itself may end with EINTR when something arrives; that is no failure.
  */
 int tandem_loop_fd(struct tandem_loop *loop);
 
