@@ -238,8 +238,9 @@ static int loop_turn(struct tandem_loop *loop, uint64_t deadline)
 		ret = 0;
 	if (!ret && deadline && !loop->posted_first && !loop->tasks_first)
 		ret = loop_await(loop, deadline);
-	count = loop_run_posted(loop);
-	count += loop_reap(loop);
+	count = loop_reap(loop);
+	/* Afterwards, since completions post operations. */
+	count += loop_run_posted(loop);
 	return count ? count : ret;
 }
 

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Devices, whichever back end they are of.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "device.h"
+#include "error.h"
+
+#define ACCEL_DIRECTORY	"/dev/accel/"
+#define ACCEL_PREFIX	"accel"
+#define INPROC_PREFIX	"inproc:"
+
+/* What comes after @prefix in @text, or NULL. */
+static const char *after_prefix(const char *text, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return strncmp(text, prefix, length) ? NULL : text + length;
+}
+
+int tandem_device_open(struct tandem_loop *loop, const char *name,
+		       struct tandem_device **device, struct tandem_error *error)
+{
+	const char *node = after_prefix(name, ACCEL_DIRECTORY);
+	const char *options;
+
+	if (strlen(name) >= sizeof((*device)->name))
+		return tandem_error_set(error, -EINVAL, "device \"%.40s…\": the name is too long",
+					name);
+	options = after_prefix(name, INPROC_PREFIX);
+	if (options)
+		return inproc_device_open(loop, name, options, device, error);
+	options = after_prefix(node ? node : name, ACCEL_PREFIX);
+	if (options)
+		return accel_device_open(loop, name, options, device, error);
+	return tandem_error_set(error, -EINVAL,
+				"device \"%s\": give accelN, as `tandem list` shows, or inproc:PROFILE",
+				name);
+}
+
+void tandem_device_close(struct tandem_device *device)
+{
+	if (!device)
+		return;
+	loop_task_cancel(device->loop, &device->lost_task);
+	device->ops->close(device);
+}
+
+int tandem_device_get_info(struct tandem_device *device, struct tandem_device_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	memcpy(info->name, device->name, sizeof(info->name));
+	if (device->lost)
+		return -ENODEV;
+	return device->ops->get_info(device, info);
+}
+
+static void device_tell_lost(struct loop_task *task)
+{
+	struct tandem_device *device;
+
+	device = (void *)((char *)task - offsetof(struct tandem_device, lost_task));
+	if (device->on_lost)
+		device->on_lost(device, device->on_lost_user);
+}
+
+void device_lost(struct tandem_device *device)
+{
+	if (device->lost)
+		return;
+	device->lost = true;
+	device->lost_task.run = device_tell_lost;
+	loop_task_post(device->loop, &device->lost_task);
+}
+
+void tandem_device_on_lost(struct tandem_device *device,
+			   void (*lost)(struct tandem_device *device, void *user), void *user)
+{
+	device->on_lost = lost;
+	device->on_lost_user = user;
+}
+
+int tandem_device_is_lost(const struct tandem_device *device)
+{
+	return device->lost;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Devices, memory and queues from the inside: what the two back ends, accel
+ * (the kernel driver) and inproc (the firmware on threads), have in common.
+ *
+ * The generic files (device.c, memory.c, queue.c) check arguments and keep
+ * what an application sees the same; a back end embeds the structures below
+ * as the first member of its own.
+ */
+#ifndef TANDEM_RUNTIME_DEVICE_H
+#define TANDEM_RUNTIME_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tandem/device.h>
+
+#include "loop.h"
+
+struct tandem_device_ops;
+
+/**
+ * struct tandem_device - an open device
+ * @ops: the back end
+ * @loop: where completions arrive
+ * @name: as given to tandem_device_open()
+ * @lost: gone for good; set by device_lost()
+ * @on_lost: the application's, or NULL
+ * @on_lost_user: for it
+ * @lost_task: calls @on_lost
+ *
+ * Belongs to the loop's thread, as everything of it; no lock.
+ */
+struct tandem_device {
+	const struct tandem_device_ops *ops;
+	struct tandem_loop *loop;
+	char name[64];
+	bool lost;
+	void (*on_lost)(struct tandem_device *device, void *user);
+	void *on_lost_user;
+	struct loop_task lost_task;
+};
+
+/**
+ * struct tandem_memory - memory of a device, or its view of another's
+ * @device: whose context it is mapped into
+ * @size: bytes, whole pages
+ * @region: index in that context
+ */
+struct tandem_memory {
+	struct tandem_device *device;
+	uint64_t size;
+	uint32_t region;
+};
+
+/**
+ * struct tandem_queue - a queue
+ * @device: its device
+ * @type: what it takes
+ */
+struct tandem_queue {
+	struct tandem_device *device;
+	enum tandem_queue_type type;
+};
+
+/* What a command does; see TANDEM_URING_* and TANDEM_HW_OP_*. */
+enum device_opcode {
+	DEVICE_NOP,
+	DEVICE_COPY,
+	DEVICE_FILL,
+	DEVICE_EXEC,
+};
+
+/* In place of a region: this process's memory, the offset being an address. */
+#define DEVICE_REGION_USER	0xffffffffu
+
+/* The longest copy between a device and this process in one command, bytes. */
+#define DEVICE_USER_COPY_MAX	(256ull << 20)
+
+/**
+ * struct device_command - a command for a queue
+ * @opcode: what to do; meaning of the others as in &struct tandem_uring_command
+ *
+ * What a command does not use is zero.
+ */
+struct device_command {
+	enum device_opcode opcode;
+	uint32_t dst_region;
+	uint32_t src_region;
+	uint64_t dst_offset;
+	uint64_t src_offset;
+	uint64_t length;
+};
+
+/**
+ * struct tandem_device_ops - a back end
+ * @close: free the device
+ * @get_info: fill in all but the name
+ * @memory_alloc: see tandem_memory_alloc(); @size is in whole pages
+ * @memory_share: see tandem_memory_share(); both devices are of this back end
+ * @memory_free: free it; waits for commands that might still use it
+ * @memory_map: see tandem_memory_map()
+ * @memory_export: see tandem_memory_export()
+ * @queue_open: see tandem_queue_open()
+ * @queue_close: free it
+ * @submit: start a command. On success the back end has called
+ *	operation_begin() and will end @op with device_operation_complete() or
+ *	operation_post(). Return: 0, -ENOMEM, -ENODEV
+ *
+ * A back end sets @device and what else is in the generic structures.
+ */
+struct tandem_device_ops {
+	void (*close)(struct tandem_device *device);
+	int (*get_info)(struct tandem_device *device, struct tandem_device_info *info);
+	int (*memory_alloc)(struct tandem_device *device, uint64_t size,
+			    struct tandem_memory **memory, struct tandem_error *error);
+	int (*memory_share)(struct tandem_memory *memory, struct tandem_device *device,
+			    struct tandem_memory **shared, struct tandem_error *error);
+	void (*memory_free)(struct tandem_memory *memory);
+	int (*memory_map)(struct tandem_memory *memory, void **pointer);
+	int (*memory_export)(struct tandem_memory *memory);
+	int (*queue_open)(struct tandem_device *device, enum tandem_queue_type type,
+			  struct tandem_queue **queue, struct tandem_error *error);
+	void (*queue_close)(struct tandem_queue *queue);
+	int (*submit)(struct tandem_queue *queue, const struct device_command *command,
+		      struct tandem_operation *op);
+};
+
+/**
+ * device_lost() - a back end has found its device gone
+ * @device: marked; its owner is told from the loop
+ */
+void device_lost(struct tandem_device *device);
+
+/**
+ * device_operation_complete() - a command has ended; from within the loop
+ * @op: begun by the back end
+ * @result: of the command
+ * @device_ns: time that the device spent on it
+ */
+void device_operation_complete(struct tandem_operation *op, int result, uint64_t device_ns);
+
+/*
+ * The back ends' ways to open a device. @name is the name as given,
+ * @options what follows "accel" or "inproc:" in it.
+ */
+int accel_device_open(struct tandem_loop *loop, const char *name, const char *options,
+		      struct tandem_device **device, struct tandem_error *error);
+int inproc_device_open(struct tandem_loop *loop, const char *name, const char *options,
+		       struct tandem_device **device, struct tandem_error *error);
+
+#endif /* TANDEM_RUNTIME_DEVICE_H */

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Device memory, whichever back end it is of.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "device.h"
+#include "error.h"
+
+#define PAGE_BYTES	4096ull
+
+int tandem_memory_alloc(struct tandem_device *device, uint64_t size,
+			struct tandem_memory **memory, struct tandem_error *error)
+{
+	if (!size || size > UINT64_MAX - (PAGE_BYTES - 1))
+		return tandem_error_set(error, -EINVAL,
+					"%s: cannot allocate %" PRIu64 " bytes of memory",
+					device->name, size);
+	if (device->lost)
+		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
+	size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+	return device->ops->memory_alloc(device, size, memory, error);
+}
+
+int tandem_memory_share(struct tandem_memory *memory, struct tandem_device *device,
+			struct tandem_memory **shared, struct tandem_error *error)
+{
+	if (memory->device->ops != device->ops)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"%s and %s: memory can only be shared between two accel devices or two inproc devices",
+					memory->device->name, device->name);
+	if (memory->device->lost || device->lost)
+		return tandem_error_set(error, -ENODEV, "%s: the device is gone",
+					device->lost ? device->name : memory->device->name);
+	return device->ops->memory_share(memory, device, shared, error);
+}
+
+void tandem_memory_free(struct tandem_memory *memory)
+{
+	if (memory)
+		memory->device->ops->memory_free(memory);
+}
+
+int tandem_memory_map(struct tandem_memory *memory, void **pointer)
+{
+	return memory->device->ops->memory_map(memory, pointer);
+}
+
+int tandem_memory_export(struct tandem_memory *memory)
+{
+	return memory->device->ops->memory_export(memory);
+}
+
+uint64_t tandem_memory_size(const struct tandem_memory *memory)
+{
+	return memory->size;
+}
+
+uint32_t tandem_memory_region(const struct tandem_memory *memory)
+{
+	return memory->region;
+}
+
+struct tandem_device *tandem_memory_device(const struct tandem_memory *memory)
+{
+	return memory->device;
+}
