@@ -2,7 +2,10 @@
 # Sources of libtandem.
 
 runtime-src := \
-	runtime/error.c
+	runtime/error.c \
+	runtime/gguf.c \
+	runtime/gguf_parse.c \
+	runtime/gguf_value.c
 
 # The event loop, devices, memory and queues.
 runtime-src += \
