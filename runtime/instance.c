@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A model placed on a device: its weights there, a KV pool, and the programs
+ * that run its layers.
+ *
+ * Programs are written straight into device memory, a slot for each that is
+ * under way. The hidden state stays on the device between the programs of one
+ * batch; since the queue carries them out in order, one buffer serves all.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tandem_program.h>
+
+#include "error.h"
+#include "instance.h"
+#include "loop.h"
+#include "model.h"
+
+#define BLOCK_TOKENS_DEFAULT	16
+#define ROWS_DEFAULT		256
+#define ROWS_MAX		65536
+
+/* Alignment of everything in device memory that a program refers to. */
+#define ALIGNMENT		64
+
+/* How much of a tensor is read from its file at a time. */
+#define UPLOAD_BYTES		(8u << 20)
+
+/**
+ * struct program_slot - room for one program
+ * @exec: the device's work on it
+ * @caller: operation of tandem_forward_start(); NULL while the slot is free
+ */
+struct program_slot {
+	struct tandem_operation exec;
+	struct tandem_operation *caller;
+};
+
+/**
+ * struct tandem_instance - a model on a device
+ * @model_bytes: of the description at the start of @weights
+ * @weights: description and tensors
+ * @hidden: binary32 [rows_max][dim]
+ * @output: struct tandem_program_output and logits
+ * @programs: @slot_count slots of @slot_bytes
+ * @next_slot: slots are used in turn, as programs end in turn
+ * @next_transfer: see instance_next_transfer()
+ *
+ * Owned by whoever created it; used by the loop's thread only.
+ */
+struct tandem_instance {
+	struct tandem_loop *loop;
+	struct tandem_device *device;
+	const struct tandem_model *model;
+	struct tandem_queue *queue;
+	struct tandem_kv_pool *pool;
+	struct tandem_memory *weights;
+	struct tandem_memory *hidden;
+	struct tandem_memory *output;
+	struct tandem_memory *programs;
+	uint64_t model_bytes;
+	uint64_t weights_bytes;
+	uint64_t output_bytes;
+	uint32_t rows_max;
+	uint32_t blocks_max;
+	uint64_t slot_bytes;
+	uint32_t slot_count;
+	uint32_t next_slot;
+	struct program_slot *slots;
+	unsigned char *program_base;
+	const unsigned char *output_base;
+	uint32_t next_transfer;
+};
+
+static uint64_t align_up(uint64_t value)
+{
+	return (value + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static uint32_t float_bits(float value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
+static struct tandem_program_tensor describe_tensor(const struct tandem_gguf_tensor *tensor,
+						    uint64_t *offset)
+{
+	struct tandem_program_tensor description = { 0 };
+
+	if (!tensor)
+		return description;
+	description.offset = *offset;
+	description.type = tensor->type;
+	description.present = 1;
+	*offset = align_up(*offset + tensor->bytes);
+	return description;
+}
+
+/*
+ * Description and tensors share one object: [description][tensor][tensor]….
+ * Fills in *@description, which is instance->model_bytes long, and gives the
+ * size of it all.
+ */
+static uint64_t lay_out(const struct tandem_instance *instance,
+			struct tandem_program_model *description)
+{
+	const struct tandem_model *model = instance->model;
+	const struct tandem_model_info *info = &model->info;
+	uint64_t offset = align_up(instance->model_bytes);
+
+	description->magic = TANDEM_PROGRAM_MODEL_MAGIC;
+	description->architecture = TANDEM_PROGRAM_LLAMA;
+	description->layers = info->layers;
+	description->dim = info->dim;
+	description->ffn_dim = info->ffn_dim;
+	description->heads = info->heads;
+	description->kv_heads = info->kv_heads;
+	description->head_dim = info->head_dim;
+	description->rope_dim = model->rope_dim;
+	description->vocabulary = info->vocabulary;
+	description->context = info->context;
+	description->rms_epsilon = float_bits(model->rms_epsilon);
+	description->rope_frequency_base = float_bits(model->rope_frequency_base);
+	description->rope_frequency_scale = float_bits(model->rope_frequency_scale);
+	description->token_embedding = describe_tensor(model->token_embedding, &offset);
+	description->output_norm = describe_tensor(model->output_norm, &offset);
+	description->output = describe_tensor(model->output, &offset);
+	for (uint32_t i = 0; i < info->layers; i++) {
+		const struct tandem_gguf_tensor *const *tensor = model->layers[i];
+		struct tandem_program_layer *layer = &description->layer[i];
+
+		layer->attention_norm = describe_tensor(tensor[MODEL_ATTENTION_NORM], &offset);
+		layer->query = describe_tensor(tensor[MODEL_QUERY], &offset);
+		layer->key = describe_tensor(tensor[MODEL_KEY], &offset);
+		layer->value = describe_tensor(tensor[MODEL_VALUE], &offset);
+		layer->attention_output = describe_tensor(tensor[MODEL_ATTENTION_OUTPUT], &offset);
+		layer->ffn_norm = describe_tensor(tensor[MODEL_FFN_NORM], &offset);
+		layer->gate = describe_tensor(tensor[MODEL_GATE], &offset);
+		layer->up = describe_tensor(tensor[MODEL_UP], &offset);
+		layer->down = describe_tensor(tensor[MODEL_DOWN], &offset);
+	}
+	return offset;
+}
+
+/* Read one tensor from the file straight into the mapped device memory. */
+static int load_tensor(const struct tandem_instance *instance,
+		       const struct tandem_gguf_tensor *tensor,
+		       struct tandem_program_tensor place, unsigned char *base,
+		       struct tandem_error *error)
+{
+	uint64_t done = 0;
+
+	while (tensor && done < tensor->bytes) {
+		uint64_t piece = tensor->bytes - done;
+		int ret;
+
+		if (piece > UPLOAD_BYTES)
+			piece = UPLOAD_BYTES;
+		ret = tandem_gguf_read(instance->model->file, tensor, done,
+				       base + place.offset + done, piece, error);
+		if (ret)
+			return ret;
+		done += piece;
+	}
+	return 0;
+}
+
+static int load_layer(const struct tandem_instance *instance, uint32_t index,
+		      const struct tandem_program_layer *layer, unsigned char *base,
+		      struct tandem_error *error)
+{
+	const struct tandem_program_tensor places[MODEL_LAYER_TENSORS] = {
+		[MODEL_ATTENTION_NORM] = layer->attention_norm,
+		[MODEL_QUERY] = layer->query,
+		[MODEL_KEY] = layer->key,
+		[MODEL_VALUE] = layer->value,
+		[MODEL_ATTENTION_OUTPUT] = layer->attention_output,
+		[MODEL_FFN_NORM] = layer->ffn_norm,
+		[MODEL_GATE] = layer->gate,
+		[MODEL_UP] = layer->up,
+		[MODEL_DOWN] = layer->down,
+	};
+	int ret = 0;
+
+	for (int i = 0; i < MODEL_LAYER_TENSORS && !ret; i++)
+		ret = load_tensor(instance, instance->model->layers[index][i], places[i], base,
+				  error);
+	return ret;
+}
+
+static int load_tensors(const struct tandem_instance *instance,
+			const struct tandem_program_model *description, unsigned char *base,
+			struct tandem_error *error)
+{
+	const struct tandem_model *model = instance->model;
+	int ret;
+
+	ret = load_tensor(instance, model->token_embedding, description->token_embedding, base,
+			  error);
+	if (!ret)
+		ret = load_tensor(instance, model->output_norm, description->output_norm, base,
+				  error);
+	if (!ret)
+		ret = load_tensor(instance, model->output, description->output, base, error);
+	for (uint32_t i = 0; i < description->layers && !ret; i++)
+		ret = load_layer(instance, i, &description->layer[i], base, error);
+	return ret;
+}
+
+/* Allocate @size bytes of the device's memory and map them here. */
+static int allocate(struct tandem_instance *instance, uint64_t size, const char *what,
+		    struct tandem_memory **memory, void **pointer, struct tandem_error *error)
+{
+	struct tandem_device_info info = { 0 };
+	int ret = tandem_memory_alloc(instance->device, size, memory, error);
+
+	if (!ret)
+		ret = tandem_memory_map(*memory, pointer);
+	if (!ret)
+		return 0;
+	tandem_device_get_info(instance->device, &info);
+	return tandem_error_set(error, ret,
+				"%s: no %llu bytes for the model's %s (%llu of %llu bytes in use): %s",
+				info.name, (unsigned long long)size, what,
+				(unsigned long long)info.memory_used,
+				(unsigned long long)info.memory_size, strerror(-ret));
+}
+
+static int place_weights(struct tandem_instance *instance, struct tandem_error *error)
+{
+	const struct tandem_model_info *info = &instance->model->info;
+	struct tandem_program_model *description;
+	void *base;
+	int ret;
+
+	instance->model_bytes = sizeof(*description) +
+				info->layers * sizeof(struct tandem_program_layer);
+	description = calloc(1, instance->model_bytes);
+	if (!description)
+		return tandem_error_set(error, -ENOMEM, "%s: out of memory", info->name);
+	instance->weights_bytes = lay_out(instance, description);
+	ret = allocate(instance, instance->weights_bytes, "weights", &instance->weights, &base,
+		       error);
+	if (ret)
+		goto free_description;
+	memcpy(base, description, instance->model_bytes);
+	ret = load_tensors(instance, description, base, error);
+free_description:
+	free(description);
+	return ret;
+}
+
+static int place_buffers(struct tandem_instance *instance, struct tandem_error *error)
+{
+	const struct tandem_model_info *info = &instance->model->info;
+	void *pointer;
+	int ret;
+
+	ret = allocate(instance, (uint64_t)instance->rows_max * info->dim * sizeof(float),
+		       "hidden state", &instance->hidden, &pointer, error);
+	if (ret)
+		return ret;
+	instance->output_bytes = align_up(sizeof(struct tandem_program_output) +
+					  (uint64_t)info->vocabulary * sizeof(float));
+	ret = allocate(instance, instance->output_bytes, "output", &instance->output, &pointer,
+		       error);
+	if (ret)
+		return ret;
+	instance->output_base = pointer;
+	ret = allocate(instance, instance->slot_bytes * instance->slot_count, "programs",
+		       &instance->programs, &pointer, error);
+	instance->program_base = pointer;
+	return ret;
+}
+
+static int make_pool(struct tandem_instance *instance,
+		     const struct tandem_instance_options *options, struct tandem_error *error)
+{
+	const struct tandem_model_info *info = &instance->model->info;
+	const uint32_t tokens = options->kv_tokens ? options->kv_tokens : info->context;
+	struct tandem_kv_layout layout = {
+		.type = options->kv_type,
+		.layers = info->layers,
+		.kv_width = info->kv_heads * info->head_dim,
+		.block_tokens = options->block_tokens ? options->block_tokens :
+							BLOCK_TOKENS_DEFAULT,
+	};
+
+	layout.blocks = (tokens - 1) / layout.block_tokens + 1;
+	instance->blocks_max = (info->context - 1) / layout.block_tokens + 1;
+	return tandem_kv_pool_create(instance->device, &layout, &instance->pool, error);
+}
+
+static int size_programs(struct tandem_instance *instance,
+			 const struct tandem_instance_options *options, struct tandem_error *error)
+{
+	const uint32_t block_tokens = tandem_kv_pool_layout(instance->pool)->block_tokens;
+	const uint32_t wanted = options->rows_max ? options->rows_max : ROWS_DEFAULT;
+
+	if (wanted > ROWS_MAX || block_tokens > ROWS_MAX)
+		return tandem_error_set(error, -EINVAL,
+					"model: %u rows a program are more than %u", wanted,
+					ROWS_MAX);
+	instance->rows_max = ((wanted - 1) / block_tokens + 1) * block_tokens;
+	instance->slot_bytes = align_up(sizeof(struct tandem_program_forward) +
+					instance->rows_max * sizeof(struct tandem_program_row) +
+					sizeof(struct tandem_program_sequence) +
+					instance->blocks_max * (uint64_t)sizeof(uint32_t));
+	if (instance->slot_bytes > TANDEM_PROGRAM_BYTES_MAX)
+		return tandem_error_set(error, -EINVAL,
+					"model: programs for a context of %u tokens are too long",
+					instance->model->info.context);
+	instance->slot_count = 2 * instance->model->info.layers + 2;
+	instance->slots = calloc(instance->slot_count, sizeof(*instance->slots));
+	if (!instance->slots)
+		return tandem_error_set(error, -ENOMEM, "model: out of memory");
+	return 0;
+}
+
+int tandem_instance_create(struct tandem_loop *loop, struct tandem_device *device,
+			   const struct tandem_model *model,
+			   const struct tandem_instance_options *options,
+			   struct tandem_instance **instance, struct tandem_error *error)
+{
+	static const struct tandem_instance_options defaults;
+	struct tandem_instance *new = calloc(1, sizeof(*new));
+	int ret;
+
+	if (!new)
+		return tandem_error_set(error, -ENOMEM, "model: out of memory");
+	if (!options)
+		options = &defaults;
+	new->loop = loop;
+	new->device = device;
+	new->model = model;
+	ret = tandem_queue_open(device, TANDEM_QUEUE_TYPE_COMPUTE, &new->queue, error);
+	if (!ret)
+		ret = make_pool(new, options, error);
+	if (!ret)
+		ret = size_programs(new, options, error);
+	if (!ret)
+		ret = place_buffers(new, error);
+	if (!ret)
+		ret = place_weights(new, error);
+	if (ret) {
+		tandem_instance_destroy(new);
+		return ret;
+	}
+	*instance = new;
+	return 0;
+}
+
+void tandem_instance_destroy(struct tandem_instance *instance)
+{
+	if (!instance)
+		return;
+	tandem_queue_close(instance->queue);
+	tandem_memory_free(instance->weights);
+	tandem_memory_free(instance->programs);
+	tandem_memory_free(instance->output);
+	tandem_memory_free(instance->hidden);
+	tandem_kv_pool_destroy(instance->pool);
+	free(instance->slots);
+	free(instance);
+}
+
+struct tandem_kv_pool *tandem_instance_kv_pool(const struct tandem_instance *instance)
+{
+	return instance->pool;
+}
+
+struct tandem_device *tandem_instance_device(const struct tandem_instance *instance)
+{
+	return instance->device;
+}
+
+const struct tandem_model *tandem_instance_model(const struct tandem_instance *instance)
+{
+	return instance->model;
+}
+
+uint32_t tandem_instance_rows_max(const struct tandem_instance *instance)
+{
+	return instance->rows_max;
+}
+
+uint32_t instance_next_transfer(struct tandem_instance *instance)
+{
+	return instance->next_transfer++ & 0xffff;
+}
+
+static bool forward_is_sound(const struct tandem_instance *instance,
+			     const struct tandem_forward *forward)
+{
+	const struct tandem_model_info *info = &instance->model->info;
+	const uint64_t room = (uint64_t)forward->sequence->block_count *
+			      tandem_kv_pool_layout(instance->pool)->block_tokens;
+
+	return forward->sequence->pool == instance->pool &&
+	       forward->rows && forward->rows <= instance->rows_max &&
+	       forward->position < info->context &&
+	       forward->rows <= info->context - forward->position &&
+	       (uint64_t)forward->position + forward->rows <= room &&
+	       forward->layer_first < info->layers && forward->layer_count &&
+	       forward->layer_count <= info->layers - forward->layer_first &&
+	       (!forward->output ||
+		forward->layer_first + forward->layer_count == info->layers) &&
+	       (!forward->logits || forward->output);
+}
+
+static struct tandem_program_reference refer_to(const struct tandem_memory *memory,
+						uint64_t length)
+{
+	return (struct tandem_program_reference) {
+		.region = tandem_memory_region(memory),
+		.length = length,
+	};
+}
+
+static uint32_t forward_flags(const struct tandem_forward *forward)
+{
+	return (forward->layer_first ? 0 : TANDEM_FORWARD_EMBED) |
+	       (forward->output ? TANDEM_FORWARD_OUTPUT : 0) |
+	       (forward->logits ? TANDEM_FORWARD_LOGITS : 0);
+}
+
+/* Blocks that positions up to the last row's are in. */
+static uint32_t blocks_needed(const struct tandem_instance *instance,
+			      const struct tandem_forward *forward)
+{
+	return (forward->position + forward->rows - 1) /
+	       tandem_kv_pool_layout(instance->pool)->block_tokens + 1;
+}
+
+static void fill_head(const struct tandem_instance *instance,
+		      const struct tandem_forward *forward,
+		      struct tandem_program_forward *head)
+{
+	const struct tandem_kv_layout *layout = tandem_kv_pool_layout(instance->pool);
+	const struct tandem_model_info *info = &instance->model->info;
+
+	head->header.magic = TANDEM_PROGRAM_MAGIC;
+	head->header.version = TANDEM_PROGRAM_VERSION;
+	head->header.operation = TANDEM_PROGRAM_FORWARD;
+	head->header.flags = forward_flags(forward);
+	head->model = refer_to(instance->weights, instance->model_bytes);
+	head->weights = refer_to(instance->weights, instance->weights_bytes);
+	head->hidden = refer_to(instance->hidden,
+				(uint64_t)instance->rows_max * info->dim * sizeof(float));
+	head->kv_pool = refer_to(tandem_kv_pool_memory(instance->pool),
+				 tandem_kv_block_bytes(layout) * layout->blocks * layout->layers);
+	head->kv.type = layout->type;
+	head->kv.block_tokens = layout->block_tokens;
+	head->kv.blocks = layout->blocks;
+	head->kv.layers = layout->layers;
+	head->layer_first = forward->layer_first;
+	head->layer_count = forward->layer_count;
+	head->rows = forward->rows;
+	head->sequences = 1;
+	head->blocks = blocks_needed(instance, forward);
+	head->rows_offset = sizeof(*head);
+	head->sequences_offset = head->rows_offset +
+				 head->rows * (uint32_t)sizeof(struct tandem_program_row);
+	head->blocks_offset = head->sequences_offset +
+			      (uint32_t)sizeof(struct tandem_program_sequence);
+	head->header.size = head->blocks_offset + head->blocks * (uint32_t)sizeof(uint32_t);
+	if (!forward->output)
+		return;
+	head->output = refer_to(instance->output, instance->output_bytes);
+	head->output_stride = (uint32_t)instance->output_bytes;
+}
+
+/* Write the program into its slot. Return: its length. */
+static uint32_t write_program(const struct tandem_instance *instance,
+			      const struct tandem_forward *forward, unsigned char *slot)
+{
+	struct tandem_program_forward head = { 0 };
+	struct tandem_program_sequence sequence = { 0 };
+
+	fill_head(instance, forward, &head);
+	memcpy(slot, &head, sizeof(head));
+	for (uint32_t i = 0; i < forward->rows; i++) {
+		const struct tandem_program_row row = {
+			.token = forward->tokens[i],
+			.position = forward->position + i,
+			.flags = forward->output && i == forward->rows - 1 ? TANDEM_ROW_OUTPUT : 0,
+		};
+
+		memcpy(slot + head.rows_offset + i * sizeof(row), &row, sizeof(row));
+	}
+	sequence.block_count = head.blocks;
+	memcpy(slot + head.sequences_offset, &sequence, sizeof(sequence));
+	memcpy(slot + head.blocks_offset, forward->sequence->blocks,
+	       head.blocks * sizeof(uint32_t));
+	return head.header.size;
+}
+
+static void exec_done(struct tandem_operation *exec)
+{
+	struct program_slot *slot = exec->user;
+	struct tandem_operation *caller = slot->caller;
+
+	slot->caller = NULL;
+	caller->device_ns = exec->device_ns;
+	operation_complete(caller, exec->result);
+}
+
+static int cancel_forward(struct tandem_loop *loop, struct tandem_operation *op)
+{
+	struct program_slot *slot = operation_data(op);
+
+	return tandem_cancel(loop, &slot->exec);
+}
+
+int tandem_forward_start(struct tandem_instance *instance, const struct tandem_forward *forward,
+			 struct tandem_operation *op)
+{
+	struct program_slot *slot = &instance->slots[instance->next_slot];
+	const uint64_t offset = instance->next_slot * instance->slot_bytes;
+	uint32_t length;
+	int ret;
+
+	if (!forward_is_sound(instance, forward))
+		return -EINVAL;
+	if (slot->caller)
+		return -EBUSY;
+	ret = operation_begin(op, cancel_forward, slot);
+	if (ret)
+		return ret;
+	length = write_program(instance, forward, instance->program_base + offset);
+	slot->exec.done = exec_done;
+	slot->exec.user = slot;
+	ret = tandem_exec(instance->queue, instance->programs, offset, length, &slot->exec);
+	if (ret) {
+		operation_abandon(op);
+		return ret;
+	}
+	slot->caller = op;
+	instance->next_slot = (instance->next_slot + 1) % instance->slot_count;
+	return 0;
+}
+
+uint32_t tandem_forward_token(const struct tandem_instance *instance)
+{
+	struct tandem_program_output output;
+
+	memcpy(&output, instance->output_base, sizeof(output));
+	return output.token;
+}
+
+const float *tandem_forward_logits(const struct tandem_instance *instance)
+{
+	return (const float *)(instance->output_base + sizeof(struct tandem_program_output));
+}

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+# Sources of the tandem command.
+
+tools-src := \
+	tools/tandem/main.c \
+	tools/tandem/list.c \
+	tools/tandem/report.c \
+	tools/tandem/run.c \
+	tools/tandem/session.c

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How a run went: a table for people, a JSON object for scripts.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "report.h"
+
+#define FINISH_COUNT	4
+
+static const char *const finish_names[FINISH_COUNT] = {
+	[TANDEM_FINISH_LENGTH] = "length",
+	[TANDEM_FINISH_END] = "end of text",
+	[TANDEM_FINISH_CONTEXT] = "context full",
+	[TANDEM_FINISH_CALLER] = "stopped",
+};
+
+static const char *finish_name(const struct report *report)
+{
+	return report->stats->finish < FINISH_COUNT ? finish_names[report->stats->finish] : "?";
+}
+
+/* Time per token after the first; 0 when there was none. */
+static double tpot_ms(const struct tandem_generation_stats *stats)
+{
+	return stats->generated > 1 ? (double)stats->decode_ns / 1e6 / (stats->generated - 1) : 0.0;
+}
+
+static void print_row(FILE *file, const char *name, const char *value, const char *unit)
+{
+	fprintf(file, "  %-24s %14s %s\n", name, value, unit);
+}
+
+static void print_number(FILE *file, const char *name, double value, int digits, const char *unit)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.*f", digits, value);
+	print_row(file, name, text, unit);
+}
+
+/* Titles stand out on a terminal, unless NO_COLOR (https://no-color.org) is set. */
+static int may_colour(FILE *file)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	return !(no_color && *no_color) && isatty(fileno(file));
+}
+
+static void print_title(FILE *file, const struct report *report)
+{
+	const char *on = may_colour(file) ? "\033[1m" : "";
+	const char *off = *on ? "\033[0m" : "";
+
+	if (report->transport)
+		fprintf(file, "%sprefill on %s (%s), decode on %s (%s)%s\n", on,
+			report->prefill_device, report->prefill_profile, report->decode_device,
+			report->decode_profile, off);
+	else
+		fprintf(file, "%sprefill and decode on %s (%s)%s\n", on, report->decode_device,
+			report->decode_profile, off);
+}
+
+int report_table(const struct report *report, FILE *file)
+{
+	const struct tandem_generation_stats *stats = report->stats;
+
+	print_title(file, report);
+	print_number(file, "prompt", report->prompt_tokens, 0, "tokens");
+	print_number(file, "generated", stats->generated, 0, "tokens");
+	print_row(file, "ended by", finish_name(report), "");
+	print_number(file, "time to first token", (double)stats->ttft_ns / 1e6, 2, "ms");
+	print_number(file, "time per token", tpot_ms(stats), 3, "ms");
+	if (report->transport) {
+		print_row(file, "KV cache moved over", report->transport, "");
+		print_number(file, "KV cache moved", (double)stats->kv_bytes, 0, "bytes");
+		print_number(file, "  in", (double)stats->kv_writes, 0, "writes");
+		print_number(file, "  copied by the CPU", (double)stats->kv_cpu_copied_bytes, 0,
+			     "bytes");
+		print_number(file, "  waited for", (double)stats->kv_exposed_ns / 1e6, 2,
+			     "ms of the time to first token");
+	}
+	if (report->verified != REPORT_NOT_VERIFIED)
+		print_row(file, "aggregated run",
+			  report->verified == REPORT_SAME ? "same" : "DIFFERENT", "tokens");
+	return ferror(file) || fflush(file) ? -EIO : 0;
+}
+
+/*
+ * JSON is UTF-8 by definition; a model's bytes need not be. Each byte that is
+ * not part of a valid sequence becomes U+FFFD.
+ */
+static json_t *text_to_json(const char *text, size_t size)
+{
+	char *valid = malloc(size * 3 + 1);
+	size_t length = 0;
+	json_t *json = NULL;
+
+	if (!valid)
+		return NULL;
+	for (size_t i = 0; i < size;) {
+		size_t step = 4;
+
+		/* The library knows what is valid: let it judge one character. */
+		while (step && (step > size - i ||
+				!(json = json_stringn(text + i, step)) ||
+				(step > 1 && !((unsigned char)text[i] & 0x80)))) {
+			json_decref(json);
+			json = NULL;
+			step--;
+		}
+		json_decref(json);
+		json = NULL;
+		if (step) {
+			memcpy(valid + length, text + i, step);
+			length += step;
+			i += step;
+		} else {
+			memcpy(valid + length, "\xef\xbf\xbd", 3);
+			length += 3;
+			i++;
+		}
+	}
+	json = json_stringn(valid, length);
+	free(valid);
+	return json;
+}
+
+static json_t *report_object(const struct report *report)
+{
+	const struct tandem_generation_stats *stats = report->stats;
+	json_t *object;
+
+	object = json_pack("{s:o, s:I, s:I, s:f, s:f, s:I, s:s, s:I, s:f, s:s, s:s, s:s, s:s, s:s, s:s}",
+			   "text", text_to_json(report->text, report->text_bytes),
+			   "prompt_tokens", (json_int_t)report->prompt_tokens,
+			   "generated_tokens", (json_int_t)stats->generated,
+			   "ttft_ms", (double)stats->ttft_ns / 1e6,
+			   "tpot_ms", tpot_ms(stats),
+			   "kv_bytes", (json_int_t)stats->kv_bytes,
+			   "kv_transport", report->transport ? report->transport : "none",
+			   "kv_cpu_copied_bytes", (json_int_t)stats->kv_cpu_copied_bytes,
+			   "kv_exposed_ms", (double)stats->kv_exposed_ns / 1e6,
+			   "prefill_device", report->prefill_device,
+			   "prefill_profile", report->prefill_profile,
+			   "decode_device", report->decode_device,
+			   "decode_profile", report->decode_profile,
+			   "mode", report->transport ? "disagg" : "agg",
+			   "finish", finish_name(report));
+	if (object && report->verified != REPORT_NOT_VERIFIED)
+		json_object_set_new(object, "aggregated_same",
+				    json_boolean(report->verified == REPORT_SAME));
+	return object;
+}
+
+int report_json(const struct report *report, FILE *file)
+{
+	json_t *object = report_object(report);
+	int ret = -EIO;
+
+	if (!object)
+		return -ENOMEM;
+	if (!json_dumpf(object, file, JSON_COMPACT) && fputc('\n', file) != EOF && !fflush(file))
+		ret = 0;
+	json_decref(object);
+	return ret;
+}

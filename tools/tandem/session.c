@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a generation runs on: devices, a model on each, a connection.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "session.h"
+
+#define DEVICES_MAX	64
+
+/*
+ * Without a name: the first accelerator whose role fits, else the first that
+ * does both, else one on threads of this process.
+ */
+static void choose_device(enum tandem_role role, char *name, size_t size)
+{
+	char names[DEVICES_MAX][64];
+	int count = tandem_device_list(names, DEVICES_MAX);
+	struct tandem_loop *loop;
+	bool fits = false;
+
+	snprintf(name, size, role == TANDEM_ROLE_PREFILL ? "inproc:trn2" : "inproc:wse3");
+	if (count <= 0 || tandem_loop_create(&loop, NULL))
+		return;
+	for (int i = 0; i < count && i < DEVICES_MAX && !fits; i++) {
+		struct tandem_device_info info;
+		struct tandem_device *device;
+
+		if (tandem_device_open(loop, names[i], &device, NULL))
+			continue;
+		if (!tandem_device_get_info(device, &info)) {
+			fits = info.role == (uint32_t)role;
+			if (fits || (info.role == TANDEM_ROLE_ANY && !strncmp(name, "inproc:", 7)))
+				snprintf(name, size, "%s", names[i]);
+		}
+		tandem_device_close(device);
+	}
+	tandem_loop_destroy(loop);
+}
+
+static int open_device(struct session *session, const struct session_options *options,
+		       const char *wanted, enum tandem_role role, struct tandem_device **device,
+		       struct tandem_device_info *info, struct tandem_instance **instance,
+		       struct tandem_error *error)
+{
+	char name[64];
+	int ret;
+
+	if (!wanted) {
+		choose_device(role, name, sizeof(name));
+		wanted = name;
+	}
+	ret = tandem_device_open(session->loop, wanted, device, error);
+	if (ret)
+		return ret;
+	ret = tandem_device_get_info(*device, info);
+	if (ret) {
+		if (error) {
+			error->code = ret;
+			snprintf(error->message, sizeof(error->message), "%s: %s", wanted,
+				 strerror(-ret));
+		}
+		return ret;
+	}
+	return tandem_instance_create(session->loop, *device, session->model, &options->instance,
+				      instance, error);
+}
+
+static int introduce(struct tandem_connection *from, struct tandem_connection *to,
+		     struct tandem_error *error)
+{
+	unsigned char description[TANDEM_DESCRIPTION_MAX];
+	int size = tandem_connection_describe(from, description, sizeof(description));
+
+	if (size < 0) {
+		if (error) {
+			error->code = size;
+			snprintf(error->message, sizeof(error->message),
+				 "connection: cannot be described: %s", strerror(-size));
+		}
+		return size;
+	}
+	return tandem_connection_connect(to, description, (size_t)size, error);
+}
+
+static int connect_pools(struct session *session, const struct session_options *options,
+			 struct tandem_error *error)
+{
+	int ret;
+
+	ret = tandem_connection_open(session->loop, tandem_instance_kv_pool(session->prefill),
+				     &options->connection, &session->push, error);
+	if (!ret)
+		ret = tandem_connection_open(session->loop,
+					     tandem_instance_kv_pool(session->decode),
+					     &options->connection, &session->receive, error);
+	if (!ret)
+		ret = introduce(session->push, session->receive, error);
+	if (!ret)
+		ret = introduce(session->receive, session->push, error);
+	return ret;
+}
+
+int session_open(struct session *session, const struct session_options *options,
+		 struct tandem_error *error)
+{
+	int ret;
+
+	memset(session, 0, sizeof(*session));
+	ret = tandem_model_load(options->model, &session->model, error);
+	if (!ret)
+		ret = tandem_loop_create(&session->loop, error);
+	if (!ret && options->split)
+		ret = open_device(session, options, options->prefill, TANDEM_ROLE_PREFILL,
+				  &session->prefill_device, &session->prefill_info,
+				  &session->prefill, error);
+	if (!ret)
+		ret = open_device(session, options, options->decode, TANDEM_ROLE_DECODE,
+				  &session->decode_device, &session->decode_info,
+				  &session->decode, error);
+	if (!ret && options->split)
+		ret = connect_pools(session, options, error);
+	if (ret)
+		session_close(session);
+	return ret;
+}
+
+void session_close(struct session *session)
+{
+	tandem_connection_close(session->push);
+	tandem_connection_close(session->receive);
+	tandem_instance_destroy(session->prefill);
+	tandem_instance_destroy(session->decode);
+	tandem_device_close(session->prefill_device);
+	tandem_device_close(session->decode_device);
+	tandem_loop_destroy(session->loop);
+	tandem_model_free(session->model);
+	memset(session, 0, sizeof(*session));
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a generation runs on: devices, a model on each, a connection.
+ */
+#ifndef TANDEM_SESSION_H
+#define TANDEM_SESSION_H
+
+#include <stdbool.h>
+
+#include <tandem/tandem.h>
+
+/**
+ * struct session_options - what to set up
+ * @model: GGUF file
+ * @prefill: device name, or NULL to choose
+ * @decode: device name, or NULL to choose
+ * @split: two devices and a connection; otherwise @decode's device alone
+ * @connection: for a split session
+ * @instance: how the model is placed
+ */
+struct session_options {
+	const char *model;
+	const char *prefill;
+	const char *decode;
+	bool split;
+	struct tandem_connection_options connection;
+	struct tandem_instance_options instance;
+};
+
+/**
+ * struct session - devices with the model on them
+ * @prefill: NULL when not split
+ * @decode: the device for everything when not split
+ *
+ * Owned by whoever opened it; of one thread.
+ */
+struct session {
+	struct tandem_loop *loop;
+	struct tandem_model *model;
+	struct tandem_device *prefill_device;
+	struct tandem_device *decode_device;
+	struct tandem_instance *prefill;
+	struct tandem_instance *decode;
+	struct tandem_connection *push;
+	struct tandem_connection *receive;
+	struct tandem_device_info prefill_info;
+	struct tandem_device_info decode_info;
+};
+
+/* Return 0, or a negative errno with @error filled in and nothing left open. */
+int session_open(struct session *session, const struct session_options *options,
+		 struct tandem_error *error);
+void session_close(struct session *session);
+
+#endif /* TANDEM_SESSION_H */
