@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Queues of an inproc device: commands go onto the ring while there is room
+ * and wait in a list otherwise; interrupts bring completions.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "inproc.h"
+
+/**
+ * struct inproc_command - a command between start and completion
+ * @entry: in &inproc_queue.waiting
+ * @queue: its queue
+ * @op: the application's
+ * @command: what to do
+ * @id: its slot in &inproc_queue.commands, once the device has it
+ * @in_flight: the device has it
+ */
+struct inproc_command {
+	STAILQ_ENTRY(inproc_command) entry;
+	struct inproc_queue *queue;
+	struct tandem_operation *op;
+	struct device_command command;
+	uint16_t id;
+	bool in_flight;
+};
+
+/**
+ * struct inproc_queue - a queue
+ * @base: generic part
+ * @number: the device's number of it, from 1
+ * @sq_tail: descriptors written
+ * @cq_head: completions consumed
+ * @waiting: commands for which the ring has had no room
+ * @commands: those that the device has, by command id
+ * @free_ids: command ids that are not in use, @free_count of them
+ */
+struct inproc_queue {
+	struct tandem_queue base;
+	uint32_t number;
+	uint32_t sq_tail;
+	uint32_t cq_head;
+	STAILQ_HEAD(, inproc_command) waiting;
+	struct inproc_command *commands[INPROC_ENTRIES];
+	uint16_t free_ids[INPROC_ENTRIES];
+	unsigned int free_count;
+};
+
+static const uint8_t opcodes[] = {
+	[DEVICE_NOP] = TANDEM_HW_OP_NOP,
+	[DEVICE_COPY] = TANDEM_HW_OP_COPY,
+	[DEVICE_FILL] = TANDEM_HW_OP_FILL,
+	[DEVICE_EXEC] = TANDEM_HW_OP_EXEC,
+};
+
+static struct inproc_queue *to_inproc_queue(struct tandem_queue *queue)
+{
+	return (struct inproc_queue *)queue;
+}
+
+static bool uses_user_memory(const struct device_command *command)
+{
+	return command->dst_region == DEVICE_REGION_USER ||
+	       command->src_region == DEVICE_REGION_USER;
+}
+
+/* The region that stands for user memory of one slot of a queue. */
+static uint32_t user_region(const struct inproc_queue *queue, uint16_t id)
+{
+	return INPROC_OBJECT_REGIONS + (queue->number - 1) * INPROC_ENTRIES + id;
+}
+
+/* Point the descriptor's user side at a region made for it. */
+static void map_user_memory(struct inproc_device *device, const struct inproc_command *waiting,
+			    struct tandem_hw_descriptor *descriptor)
+{
+	const struct device_command *command = &waiting->command;
+	uint32_t region = user_region(waiting->queue, waiting->id);
+	bool write = command->dst_region == DEVICE_REGION_USER;
+	uintptr_t pointer = write ? command->dst_offset : command->src_offset;
+	uint64_t address;
+
+	address = inproc_window_set(device, region, (void *)pointer, command->length, write);
+	inproc_region_set(device, region, address, command->length,
+			  TANDEM_HW_REGION_HOST |
+			  (write ? TANDEM_HW_REGION_WRITE : TANDEM_HW_REGION_READ));
+	if (write) {
+		descriptor->dst_region = htole32(region);
+		descriptor->dst_offset = 0;
+	} else {
+		descriptor->src_region = htole32(region);
+		descriptor->src_offset = 0;
+	}
+}
+
+static void write_descriptor(struct inproc_device *device, const struct inproc_command *waiting,
+			     struct tandem_hw_descriptor *slot)
+{
+	const struct device_command *command = &waiting->command;
+	struct tandem_hw_descriptor descriptor = {
+		.opcode = opcodes[command->opcode],
+		.command_id = htole16(waiting->id),
+		.context = htole32(INPROC_CONTEXT),
+		.dst_region = htole32(command->dst_region),
+		.src_region = htole32(command->src_region),
+		.dst_offset = htole64(command->dst_offset),
+		.src_offset = htole64(command->src_offset),
+		.length = htole64(command->length),
+	};
+
+	if (command->opcode == DEVICE_FILL) {
+		descriptor.argument = descriptor.src_offset;
+		descriptor.src_offset = 0;
+	}
+	if (uses_user_memory(command))
+		map_user_memory(device, waiting, &descriptor);
+	*slot = descriptor;
+}
+
+/* Hand waiting commands to the device while its ring has room. */
+static void queue_start_waiting(struct inproc_device *device, struct inproc_queue *queue)
+{
+	struct tandem_hw_descriptor *ring = device->host->queues[queue->number - 1].sq;
+	struct inproc_command *command;
+	uint32_t tail = queue->sq_tail;
+
+	while (queue->free_count && !STAILQ_EMPTY(&queue->waiting)) {
+		command = STAILQ_FIRST(&queue->waiting);
+		STAILQ_REMOVE_HEAD(&queue->waiting, entry);
+		command->id = queue->free_ids[--queue->free_count];
+		command->in_flight = true;
+		queue->commands[command->id] = command;
+		write_descriptor(device, command, &ring[queue->sq_tail % INPROC_ENTRIES]);
+		queue->sq_tail++;
+		device->in_flight++;
+	}
+	if (queue->sq_tail != tail)
+		inproc_ring(device, queue->number, queue->sq_tail);
+}
+
+static void command_end(struct inproc_device *device, struct inproc_command *command, int result,
+			uint64_t device_ns)
+{
+	struct tandem_operation *op = command->op;
+
+	free(command);
+	op->device_ns = device_ns;
+	operation_post(device->base.loop, op, result);
+}
+
+/* The device has no use for the slot any more. */
+static void command_retire(struct inproc_device *device, struct inproc_command *command)
+{
+	struct inproc_queue *queue = command->queue;
+	uint32_t region = user_region(queue, command->id);
+
+	if (uses_user_memory(&command->command)) {
+		inproc_region_set(device, region, 0, 0, 0);
+		inproc_window_set(device, region, NULL, 0, false);
+	}
+	queue->commands[command->id] = NULL;
+	queue->free_ids[queue->free_count++] = command->id;
+	device->in_flight--;
+}
+
+static int status_to_errno(uint16_t status)
+{
+	switch (status) {
+	case TANDEM_HW_OK:
+		return 0;
+	case TANDEM_HW_INVALID_OPCODE:
+	case TANDEM_HW_INVALID_FIELD:
+	case TANDEM_HW_PROGRAM_INVALID:
+		return -EINVAL;
+	case TANDEM_HW_REGION_FAULT:
+		return -EACCES;
+	case TANDEM_HW_ABORTED:
+		return -ECANCELED;
+	case TANDEM_HW_NO_MEMORY:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+/* Take in completions. Return: false when the device sent nonsense. */
+static bool queue_reap(struct inproc_device *device, struct inproc_queue *queue)
+{
+	const struct tandem_hw_completion *ring = device->host->queues[queue->number - 1].cq;
+	struct tandem_hw_completion completion;
+	struct inproc_command *command;
+	uint16_t id;
+
+	while (inproc_completion_read(ring, INPROC_ENTRIES, queue->cq_head, &completion)) {
+		id = le16toh(completion.command_id);
+		if (id >= INPROC_ENTRIES || !queue->commands[id] ||
+		    le16toh(completion.queue) != queue->number)
+			return false;
+		command = queue->commands[id];
+		inproc_set_cq_head(device, queue->number, ++queue->cq_head);
+		command_retire(device, command);
+		command_end(device, command, status_to_errno(le16toh(completion.status)),
+			    le64toh(completion.duration_ns));
+	}
+	return true;
+}
+
+void inproc_interrupt(void *user, int events)
+{
+	struct inproc_device *device = user;
+	struct inproc_queue *queue;
+	uint64_t interrupts;
+	uint64_t count;
+	unsigned int i;
+
+	(void)events;
+	(void)!read(device->interrupt_fd, &count, sizeof(count));
+	interrupts = atomic_exchange(&device->interrupts, 0);
+	if (device->base.lost)
+		return;
+	if (interrupts & 1)
+		goto failed;
+	for (i = 0; i < INPROC_QUEUES; i++) {
+		queue = device->queues[i];
+		if (!(interrupts & (2ull << i)) || !queue)
+			continue;
+		if (!queue_reap(device, queue))
+			goto failed;
+		queue_start_waiting(device, queue);
+	}
+	return;
+
+failed:
+	inproc_device_remove(&device->base);
+}
+
+static void queue_end_all(struct inproc_device *device, struct inproc_queue *queue, int result)
+{
+	struct inproc_command *command;
+	unsigned int i;
+
+	for (i = 0; i < INPROC_ENTRIES; i++) {
+		command = queue->commands[i];
+		if (!command)
+			continue;
+		command_retire(device, command);
+		command_end(device, command, result, 0);
+	}
+	while (!STAILQ_EMPTY(&queue->waiting)) {
+		command = STAILQ_FIRST(&queue->waiting);
+		STAILQ_REMOVE_HEAD(&queue->waiting, entry);
+		command_end(device, command, result, 0);
+	}
+}
+
+void inproc_queues_fail(struct inproc_device *device)
+{
+	unsigned int i;
+
+	for (i = 0; i < INPROC_QUEUES; i++)
+		if (device->queues[i])
+			queue_end_all(device, device->queues[i], -ENODEV);
+}
+
+static int command_cancel(struct tandem_loop *loop, struct tandem_operation *op)
+{
+	struct inproc_command *command = operation_data(op);
+	struct inproc_queue *queue = command->queue;
+	struct inproc_device *device = to_inproc(queue->base.device);
+	struct tandem_hw_descriptor descriptor = {
+		.opcode = TANDEM_HW_OP_ABORT,
+		.argument = htole64(queue->number),
+		.length = htole64(command->id),
+	};
+
+	(void)loop;
+	if (command->in_flight) {
+		/* It completes as any command does. */
+		inproc_admin(device, &descriptor);
+		return 0;
+	}
+	STAILQ_REMOVE(&queue->waiting, command, inproc_command, entry);
+	command_end(device, command, -ECANCELED, 0);
+	return 0;
+}
+
+int inproc_queue_submit(struct tandem_queue *queue, const struct device_command *command,
+			struct tandem_operation *op)
+{
+	struct inproc_device *device = to_inproc(queue->device);
+	struct inproc_command *new = malloc(sizeof(*new));
+	int ret;
+
+	if (!new)
+		return -ENOMEM;
+	ret = operation_begin(op, command_cancel, new);
+	if (ret < 0) {
+		free(new);
+		return ret;
+	}
+	new->queue = to_inproc_queue(queue);
+	new->op = op;
+	new->command = *command;
+	new->in_flight = false;
+	STAILQ_INSERT_TAIL(&new->queue->waiting, new, entry);
+	queue_start_waiting(device, new->queue);
+	return 0;
+}
+
+/* A number of the right kind that no queue has, or 0. */
+static uint32_t queue_number(const struct inproc_device *device, enum tandem_queue_type type)
+{
+	uint32_t first = type == TANDEM_QUEUE_TYPE_COPY ? 1 : 1 + INPROC_COPY_QUEUES;
+	uint32_t end = type == TANDEM_QUEUE_TYPE_COPY ? 1 + INPROC_COPY_QUEUES : 1 + INPROC_QUEUES;
+	uint32_t number;
+
+	for (number = first; number < end; number++)
+		if (!device->queues[number - 1])
+			return number;
+	return 0;
+}
+
+static int queue_create(struct inproc_device *device, uint32_t number,
+			enum tandem_queue_type type)
+{
+	struct tandem_hw_completion *cq = device->host->queues[number - 1].cq;
+	struct tandem_hw_descriptor *sq = device->host->queues[number - 1].sq;
+	struct tandem_hw_descriptor descriptor = {
+		.opcode = TANDEM_HW_OP_QUEUE_CREATE,
+		.src_region = htole32(type == TANDEM_QUEUE_TYPE_COPY ? TANDEM_HW_QUEUE_COPY :
+							       TANDEM_HW_QUEUE_COMPUTE),
+		.dst_offset = htole64(inproc_host_address(device, cq)),
+		.src_offset = htole64(inproc_host_address(device, sq)),
+		.length = htole64(INPROC_ENTRIES),
+		.argument = htole64(number),
+	};
+	unsigned int i;
+
+	/* What an earlier queue left has phases that could be taken for new. */
+	for (i = 0; i < INPROC_ENTRIES; i++)
+		cq[i] = (struct tandem_hw_completion){ 0 };
+	inproc_write(device, TANDEM_HW_DOORBELL_BASE +
+		     number * sizeof(struct tandem_hw_doorbell), 0);
+	inproc_set_cq_head(device, number, 0);
+	return inproc_admin(device, &descriptor);
+}
+
+int inproc_queue_open(struct tandem_device *device, enum tandem_queue_type type,
+		      struct tandem_queue **queue, struct tandem_error *error)
+{
+	struct inproc_device *inproc = to_inproc(device);
+	struct inproc_queue *new;
+	unsigned int i;
+	int ret;
+
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		return tandem_error_set(error, -ENOMEM, "%s: out of memory", device->name);
+	new->base.device = device;
+	new->base.type = type;
+	new->number = queue_number(inproc, type);
+	STAILQ_INIT(&new->waiting);
+	for (i = 0; i < INPROC_ENTRIES; i++)
+		new->free_ids[i] = i;
+	new->free_count = INPROC_ENTRIES;
+	if (!new->number) {
+		ret = tandem_error_set(error, -ENOSPC, "%s: all its %s queues are in use; close one",
+				       device->name,
+				       type == TANDEM_QUEUE_TYPE_COPY ? "copy" : "compute");
+		goto free;
+	}
+	ret = queue_create(inproc, new->number, type);
+	if (ret < 0) {
+		tandem_error_set(error, ret, "%s: the firmware cannot make a queue", device->name);
+		goto free;
+	}
+	inproc->queues[new->number - 1] = new;
+	*queue = &new->base;
+	return 0;
+
+free:
+	free(new);
+	return ret;
+}
+
+void inproc_queue_close(struct tandem_queue *queue)
+{
+	struct inproc_queue *inproc_queue = to_inproc_queue(queue);
+	struct inproc_device *device = to_inproc(queue->device);
+	struct tandem_hw_descriptor descriptor = {
+		.opcode = TANDEM_HW_OP_QUEUE_DELETE,
+		.argument = htole64(inproc_queue->number),
+	};
+
+	inproc_admin(device, &descriptor);
+	queue_end_all(device, inproc_queue, -ECANCELED);
+	device->queues[inproc_queue->number - 1] = NULL;
+	free(inproc_queue);
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The memory of an inproc device: one reservation of addresses, of which
+ * ranges are handed out first fit.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "inproc.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size)	((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size)	((void)(address), (void)(size))
+#endif
+
+/**
+ * struct inproc_store - device memory
+ * @lock: protects @ranges, @used and all reference counts, since views of a
+ *	range can be freed on the thread of another device's loop
+ * @ranges: in order of address
+ * @base: address in this process of device address 0
+ * @size: bytes
+ * @used: bytes in ranges
+ * @references: the device, and each range
+ */
+struct inproc_store {
+	pthread_mutex_t lock;
+	TAILQ_HEAD(inproc_ranges, inproc_range) ranges;
+	uint8_t *base;
+	uint64_t size;
+	uint64_t used;
+	unsigned int references;
+};
+
+struct inproc_store *inproc_store_create(uint64_t size)
+{
+	struct inproc_store *store = calloc(1, sizeof(*store));
+
+	if (!store)
+		return NULL;
+	store->base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (store->base == MAP_FAILED) {
+		free(store);
+		return NULL;
+	}
+	pthread_mutex_init(&store->lock, NULL);
+	TAILQ_INIT(&store->ranges);
+	store->size = size;
+	store->references = 1;
+	return store;
+}
+
+/* Called with the lock held, which is let go of. */
+static void inproc_store_put_locked(struct inproc_store *store)
+{
+	bool last = !--store->references;
+
+	pthread_mutex_unlock(&store->lock);
+	if (!last)
+		return;
+	ASAN_UNPOISON_MEMORY_REGION(store->base, store->size);
+	munmap(store->base, store->size);
+	pthread_mutex_destroy(&store->lock);
+	free(store);
+}
+
+void inproc_store_put(struct inproc_store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	inproc_store_put_locked(store);
+}
+
+void *inproc_store_base(struct inproc_store *store)
+{
+	return store->base;
+}
+
+uint64_t inproc_store_size(struct inproc_store *store)
+{
+	return store->size;
+}
+
+uint64_t inproc_store_used(struct inproc_store *store)
+{
+	uint64_t used;
+
+	pthread_mutex_lock(&store->lock);
+	used = store->used;
+	pthread_mutex_unlock(&store->lock);
+	return used;
+}
+
+int inproc_range_alloc(struct inproc_store *store, uint64_t size, struct inproc_range **range)
+{
+	struct inproc_range *new;
+	struct inproc_range *next;
+	uint64_t address = 0;
+
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		return -ENOMEM;
+	pthread_mutex_lock(&store->lock);
+	TAILQ_FOREACH(next, &store->ranges, entry) {
+		if (next->address - address >= size)
+			break;
+		address = next->address + next->size;
+	}
+	if (!next && store->size - address < size) {
+		pthread_mutex_unlock(&store->lock);
+		free(new);
+		return -ENOSPC;
+	}
+	new->store = store;
+	new->address = address;
+	new->size = size;
+	new->references = 1;
+	if (next)
+		TAILQ_INSERT_BEFORE(next, new, entry);
+	else
+		TAILQ_INSERT_TAIL(&store->ranges, new, entry);
+	store->used += size;
+	store->references++;
+	pthread_mutex_unlock(&store->lock);
+
+	ASAN_UNPOISON_MEMORY_REGION(store->base + address, size);
+	*range = new;
+	return 0;
+}
+
+void inproc_range_get(struct inproc_range *range)
+{
+	pthread_mutex_lock(&range->store->lock);
+	range->references++;
+	pthread_mutex_unlock(&range->store->lock);
+}
+
+void inproc_range_put(struct inproc_range *range)
+{
+	struct inproc_store *store = range->store;
+
+	pthread_mutex_lock(&store->lock);
+	if (--range->references) {
+		pthread_mutex_unlock(&store->lock);
+		return;
+	}
+	/*
+	 * Before the range can be handed out again. Private anonymous pages:
+	 * whoever has them pinned keeps the old ones, the next owner finds new
+	 * ones, which read as zeros.
+	 */
+	madvise(store->base + range->address, range->size, MADV_DONTNEED);
+	ASAN_POISON_MEMORY_REGION(store->base + range->address, range->size);
+	TAILQ_REMOVE(&store->ranges, range, entry);
+	store->used -= range->size;
+	free(range);
+	inproc_store_put_locked(store);
+}
+
+void *inproc_range_pointer(struct inproc_range *range)
+{
+	return range->store->base + range->address;
+}
