@@ -5,7 +5,9 @@ runtime-src := \
 	runtime/error.c \
 	runtime/gguf.c \
 	runtime/gguf_parse.c \
-	runtime/gguf_value.c
+	runtime/gguf_value.c \
+	runtime/tokenizer.c \
+	runtime/tokenizer_encode.c
 
 # The event loop, devices, memory and queues.
 runtime-src += \
