@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Sources of the compute kernels. They need libm and nothing else.
 
-kernels-src := \
+kernels-avx2-src := \
+	kernels/attention_avx2.c \
+	kernels/elementwise_avx2.c \
+	kernels/matmul_avx2.c \
+	kernels/reduce_avx2.c
+
+kernels-scalar-src := \
 	kernels/attention_scalar.c \
 	kernels/elementwise_scalar.c \
 	kernels/kv.c \
@@ -9,3 +15,10 @@ kernels-src := \
 	kernels/reduce_scalar.c \
 	kernels/rope.c \
 	kernels/select.c
+
+kernels-src := $(kernels-scalar-src) $(kernels-avx2-src)
+
+# Results must not hang on which products the compiler happens to fuse.
+$(foreach src,$(kernels-scalar-src),$(eval cflags-$(src) := -ffp-contract=off))
+$(foreach src,$(kernels-avx2-src),$(eval \
+	cflags-$(src) := -ffp-contract=off -mavx2 -mfma -mf16c))
