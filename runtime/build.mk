@@ -11,6 +11,21 @@ runtime-src := \
 
 # The event loop, devices, memory and queues.
 runtime-src += \
+	runtime/accel_device.c \
+	runtime/accel_list.c \
+	runtime/accel_memory.c \
+	runtime/accel_queue.c \
+	runtime/device.c \
+	runtime/inproc_admin.c \
+	runtime/inproc_bus.c \
+	runtime/inproc_device.c \
+	runtime/inproc_memory.c \
+	runtime/inproc_options.c \
+	runtime/inproc_queue.c \
+	runtime/inproc_store.c \
 	runtime/loop.c \
 	runtime/loop_watch.c \
-	runtime/operation.c
+	runtime/memory.c \
+	runtime/operation.c \
+	runtime/queue.c \
+	runtime/version.c

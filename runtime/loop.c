@@ -71,16 +71,6 @@ int tandem_loop_create(struct tandem_loop **loop, struct tandem_error *error)
 	}
 }
 
-void tandem_loop_destroy(struct tandem_loop *loop)
-{
-	if (!loop)
-		return;
-	io_uring_queue_exit(&loop->ring);
-	loop_polls_free(loop);
-	loop_timers_free(loop);
-	free(loop);
-}
-
 int tandem_loop_fd(struct tandem_loop *loop)
 {
 	return loop->ring.ring_fd;
@@ -224,6 +214,19 @@ static int loop_leave(struct tandem_loop *loop)
 	}
 	ret = loop_submit(loop);
 	return ret == -EBUSY || ret == -EAGAIN ? 0 : ret;
+}
+
+void tandem_loop_destroy(struct tandem_loop *loop)
+{
+	if (!loop)
+		return;
+	/* What was stopped may still have its last completion to come. */
+	loop_submit(loop);
+	loop_reap(loop);
+	io_uring_queue_exit(&loop->ring);
+	loop_polls_free(loop);
+	loop_timers_free(loop);
+	free(loop);
 }
 
 /* One round. Return: events carried out, or a negative errno if none. */

@@ -56,10 +56,23 @@ struct tandem_device_info {
 };
 
 /**
+ * tandem_device_list() - which accel devices there are
+ * @names: filled in with names for tandem_device_open(), in order
+ * @capacity: entries of @names
+ *
+ * Return: how many there are, also when that is more than @capacity; a
+ * negative errno.
+ */
+int tandem_device_list(char (*names)[64], size_t capacity);
+
+/**
  * tandem_device_open() - open a device
  * @loop: where its completions will arrive
  * @name: "accelN" for /dev/accel/accelN, or "inproc:PROFILE[,mem=SIZE][,cores=N]"
- *	for a device on threads of this process
+ *	for a device on threads of this process: SIZE as in 512M, half of the
+ *	machine's memory if not given and taken only as it is used; N threads
+ *	for programs, one for each processor if not given. Each opening makes
+ *	a device of its own
  * @device: where to put it
  * @error: filled in on failure; may be NULL
  *
@@ -67,7 +80,9 @@ struct tandem_device_info {
  * through another one, of this process or of others.
  *
  * Return: 0; -ENODEV no such device or not a Tandem device; -EACCES no
- * permission; -EINVAL unknown profile; -ENOMEM.
+ * permission; -EINVAL a name that is none, an unknown profile or option; -EPROTO
+ * the driver is of another version; -ENOSPC the device has no more contexts;
+ * -ENOMEM.
  */
 int tandem_device_open(struct tandem_loop *loop, const char *name,
 		       struct tandem_device **device, struct tandem_error *error);
@@ -134,6 +149,8 @@ int tandem_memory_share(struct tandem_memory *memory, struct tandem_device *devi
  * tandem_memory_free() - free memory or a view of it
  * @memory: no operation uses it, it is not registered for a transfer; may be
  *	NULL
+ *
+ * May block while commands run that began before.
  */
 void tandem_memory_free(struct tandem_memory *memory);
 

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memory of accel devices: GEM objects, mapped as regions into the context.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <xf86drm.h>
+
+#include "accel.h"
+#include "error.h"
+
+/**
+ * struct accel_handle - a GEM handle
+ * @entry: in &accel_device.handles
+ * @handle: the number
+ * @references: memory that uses it
+ *
+ * A file has one handle for an object, however often it is imported, and the
+ * first close of it is the last.
+ */
+struct accel_handle {
+	LIST_ENTRY(accel_handle) entry;
+	uint32_t handle;
+	unsigned int references;
+};
+
+/**
+ * struct accel_memory - an object, or a view of another device's
+ * @base: generic part
+ * @handle: of the object; held
+ * @view: it is of another device
+ * @pointer: its mapping, or NULL
+ */
+struct accel_memory {
+	struct tandem_memory base;
+	struct accel_handle *handle;
+	bool view;
+	void *pointer;
+};
+
+static struct accel_memory *to_accel_memory(struct tandem_memory *memory)
+{
+	return (struct accel_memory *)memory;
+}
+
+/* A reference for a handle that the kernel has just given out. */
+static struct accel_handle *handle_get(struct accel_device *device, uint32_t number)
+{
+	struct accel_handle *handle;
+
+	LIST_FOREACH(handle, &device->handles, entry) {
+		if (handle->handle == number) {
+			handle->references++;
+			return handle;
+		}
+	}
+	handle = calloc(1, sizeof(*handle));
+	if (!handle) {
+		drmCloseBufferHandle(device->fd, number);
+		return NULL;
+	}
+	handle->handle = number;
+	handle->references = 1;
+	LIST_INSERT_HEAD(&device->handles, handle, entry);
+	return handle;
+}
+
+static void handle_put(struct accel_device *device, struct accel_handle *handle)
+{
+	if (--handle->references)
+		return;
+	drmCloseBufferHandle(device->fd, handle->handle);
+	LIST_REMOVE(handle, entry);
+	free(handle);
+}
+
+static int region_map(struct accel_device *device, uint32_t handle, uint64_t size,
+		      uint32_t *region)
+{
+	struct drm_tandem_region_map args = {
+		.context = device->context,
+		.handle = handle,
+		.length = size,
+		.flags = TANDEM_REGION_READ | TANDEM_REGION_WRITE,
+	};
+
+	if (drmIoctl(device->fd, DRM_IOCTL_TANDEM_REGION_MAP, &args) < 0)
+		return -errno;
+	*region = args.region;
+	return 0;
+}
+
+static int memory_failed(struct accel_device *device, int code, struct tandem_error *error)
+{
+	if (code == -ENOSPC)
+		return tandem_error_set(error, code,
+					"%s: all memory regions are in use; free some or allocate fewer, larger ones",
+					device->base.name);
+	if (code == -ENODEV) {
+		device_lost(&device->base);
+		return tandem_error_set(error, code, "%s: the device is gone", device->base.name);
+	}
+	return tandem_error_set(error, code, "%s: cannot make memory usable: %s",
+				device->base.name, strerror(-code));
+}
+
+/* Takes over the handle @number, also when it fails. */
+static int memory_create(struct accel_device *device, uint32_t number, uint64_t size, bool view,
+			 struct tandem_memory **memory, struct tandem_error *error)
+{
+	struct accel_handle *handle;
+	struct accel_memory *new;
+	int ret = -ENOMEM;
+
+	handle = handle_get(device, number);
+	if (!handle)
+		goto fail;
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		goto put_handle;
+	ret = region_map(device, number, size, &new->base.region);
+	if (ret < 0)
+		goto free_memory;
+	new->base.device = &device->base;
+	new->base.size = size;
+	new->handle = handle;
+	new->view = view;
+	*memory = &new->base;
+	return 0;
+
+free_memory:
+	free(new);
+put_handle:
+	handle_put(device, handle);
+fail:
+	return memory_failed(device, ret, error);
+}
+
+int accel_memory_alloc(struct tandem_device *base, uint64_t size,
+		       struct tandem_memory **memory, struct tandem_error *error)
+{
+	struct accel_device *device = to_accel(base);
+	struct drm_tandem_gem_create args = { .size = size };
+	uint64_t used = 0, total = 0;
+	int code;
+
+	if (!drmIoctl(device->fd, DRM_IOCTL_TANDEM_GEM_CREATE, &args))
+		return memory_create(device, args.handle, args.size, false, memory, error);
+	code = -errno;
+	if (code != -ENOSPC)
+		return memory_failed(device, code, error);
+	accel_param(device, TANDEM_PARAM_MEMORY_USED, 0, &used);
+	accel_param(device, TANDEM_PARAM_MEMORY_SIZE, 0, &total);
+	return tandem_error_set(error, code,
+				"%s: no room for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
+				" bytes of device memory are in use; end other programs or give it more",
+				base->name, size, used, total);
+}
+
+int accel_memory_share(struct tandem_memory *memory, struct tandem_device *base,
+		       struct tandem_memory **shared, struct tandem_error *error)
+{
+	struct accel_device *device = to_accel(base);
+	int dmabuf = accel_memory_export(memory);
+	uint32_t handle;
+	int code;
+
+	if (dmabuf < 0)
+		return tandem_error_set(error, dmabuf, "%s: cannot export memory: %s",
+					memory->device->name, strerror(-dmabuf));
+	code = drmPrimeFDToHandle(device->fd, dmabuf, &handle) < 0 ? -errno : 0;
+	close(dmabuf);
+	if (code < 0)
+		return tandem_error_set(error, code, "%s: cannot import memory of %s: %s",
+					base->name, memory->device->name, strerror(-code));
+	return memory_create(device, handle, memory->size, true, shared, error);
+}
+
+static void region_unmap(struct accel_device *device, uint32_t region)
+{
+	struct drm_tandem_region_unmap args = {
+		.context = device->context,
+		.region = region,
+	};
+
+	/* drmIoctl() tries again after EINTR. */
+	drmIoctl(device->fd, DRM_IOCTL_TANDEM_REGION_UNMAP, &args);
+}
+
+void accel_memory_free(struct tandem_memory *memory)
+{
+	struct accel_device *device = to_accel(memory->device);
+	struct accel_memory *accel = to_accel_memory(memory);
+
+	region_unmap(device, memory->region);
+	if (accel->pointer)
+		munmap(accel->pointer, memory->size);
+	handle_put(device, accel->handle);
+	free(accel);
+}
+
+static int map_object(struct accel_device *device, uint32_t handle, uint64_t size, void **pointer)
+{
+	struct drm_tandem_gem_mmap_offset args = { .handle = handle };
+
+	if (drmIoctl(device->fd, DRM_IOCTL_TANDEM_GEM_MMAP_OFFSET, &args) < 0)
+		return -errno;
+	*pointer = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, device->fd, args.offset);
+	return *pointer == MAP_FAILED ? -errno : 0;
+}
+
+/* What was imported is mapped by its exporter. */
+static int map_dmabuf(struct tandem_memory *memory, void **pointer)
+{
+	int dmabuf = accel_memory_export(memory);
+	int code = 0;
+
+	if (dmabuf < 0)
+		return dmabuf;
+	*pointer = mmap(NULL, memory->size, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, 0);
+	if (*pointer == MAP_FAILED)
+		code = -errno;
+	close(dmabuf);
+	return code;
+}
+
+int accel_memory_map(struct tandem_memory *memory, void **pointer)
+{
+	struct accel_memory *accel = to_accel_memory(memory);
+	void *mapping;
+	int ret;
+
+	if (!accel->pointer) {
+		if (accel->view)
+			ret = map_dmabuf(memory, &mapping);
+		else
+			ret = map_object(to_accel(memory->device), accel->handle->handle,
+					 memory->size, &mapping);
+		if (ret < 0)
+			return ret;
+		accel->pointer = mapping;
+	}
+	*pointer = accel->pointer;
+	return 0;
+}
+
+int accel_memory_export(struct tandem_memory *memory)
+{
+	struct accel_device *device = to_accel(memory->device);
+	int dmabuf;
+
+	if (drmPrimeHandleToFD(device->fd, to_accel_memory(memory)->handle->handle,
+			       DRM_CLOEXEC | DRM_RDWR, &dmabuf) < 0)
+		return -errno;
+	return dmabuf;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Queues of accel devices. A command is one request on the loop's ring, its
+ * completion is the command's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xf86drm.h>
+
+#include "accel.h"
+#include "error.h"
+
+/* The SQE's second half; struct tandem_uring_command fills it. */
+#define SQE128_COMMAND_BYTES	80
+/* How long to wait before asking again for a cancellation, in milliseconds. */
+#define CANCEL_RETRY_MS		2
+
+_Static_assert(sizeof(struct tandem_uring_command) == SQE128_COMMAND_BYTES,
+	       "the command has to fit into an SQE128");
+
+/**
+ * struct accel_queue - a queue
+ * @base: generic part
+ * @id: the driver's
+ */
+struct accel_queue {
+	struct tandem_queue base;
+	uint32_t id;
+};
+
+/**
+ * struct accel_command - a command from start to completion
+ * @event: of its request
+ * @cancel_event: of the request to cancel it
+ * @cancel_retry: when to ask again
+ * @device: its device
+ * @op: the application's; NULL once it has ended
+ * @cookie: by which CANCEL finds it
+ * @queue: the driver's id of its queue
+ * @cancelling: @cancel_event is under way
+ */
+struct accel_command {
+	struct loop_event event;
+	struct loop_event cancel_event;
+	struct loop_timer *cancel_retry;
+	struct accel_device *device;
+	struct tandem_operation *op;
+	uint64_t cookie;
+	uint32_t queue;
+	bool cancelling;
+};
+
+static const uint32_t opcodes[] = {
+	[DEVICE_NOP] = TANDEM_URING_NOP,
+	[DEVICE_COPY] = TANDEM_URING_COPY,
+	[DEVICE_FILL] = TANDEM_URING_FILL,
+	[DEVICE_EXEC] = TANDEM_URING_EXEC,
+};
+
+static struct accel_queue *to_accel_queue(struct tandem_queue *queue)
+{
+	return (struct accel_queue *)queue;
+}
+
+static void prepare(struct io_uring_sqe *sqe, struct accel_device *device, uint32_t opcode,
+		    const struct tandem_uring_command *command, struct loop_event *event)
+{
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, device->fd, NULL, 0, 0);
+	sqe->cmd_op = opcode;
+	memcpy(sqe->cmd, command, sizeof(*command));
+	io_uring_sqe_set_data(sqe, event);
+}
+
+static int command_send_cancel(struct accel_command *command);
+
+static void command_put(struct accel_command *command)
+{
+	if (!command->op && !command->cancelling)
+		free(command);
+}
+
+static void cancel_again(void *user)
+{
+	struct accel_command *command = user;
+
+	command->cancel_retry = NULL;
+	command_send_cancel(command);
+}
+
+/*
+ * ENOENT while the command is pending: io_uring has handed it to a worker
+ * which has not brought it to the driver yet.
+ */
+static void cancel_fire(struct loop_event *event, int result, uint64_t extra)
+{
+	struct accel_command *command =
+		(void *)((char *)event - offsetof(struct accel_command, cancel_event));
+
+	(void)extra;
+	command->cancelling = false;
+	if (command->op && result == -ENOENT)
+		loop_timer_start(command->device->base.loop, CANCEL_RETRY_MS, cancel_again,
+				 command, &command->cancel_retry);
+	command_put(command);
+}
+
+static int command_send_cancel(struct accel_command *command)
+{
+	struct tandem_uring_command cancel = {
+		.queue = command->queue,
+		.cookie = command->cookie,
+	};
+	struct io_uring_sqe *sqe;
+
+	if (command->cancelling || command->cancel_retry)
+		return 0;
+	sqe = loop_sqe(command->device->base.loop);
+	if (!sqe)
+		return -ENOMEM;
+	prepare(sqe, command->device, TANDEM_URING_CANCEL, &cancel, &command->cancel_event);
+	command->cancelling = true;
+	return 0;
+}
+
+static int command_cancel(struct tandem_loop *loop, struct tandem_operation *op)
+{
+	(void)loop;
+	return command_send_cancel(operation_data(op));
+}
+
+static void command_fire(struct loop_event *event, int result, uint64_t extra)
+{
+	struct accel_command *command = (struct accel_command *)event;
+	struct tandem_operation *op = command->op;
+
+	loop_timer_stop(command->cancel_retry);
+	command->cancel_retry = NULL;
+	command->op = NULL;
+	if (result == -ENODEV)
+		device_lost(&command->device->base);
+	command_put(command);
+	device_operation_complete(op, result, result ? 0 : extra);
+}
+
+int accel_queue_submit(struct tandem_queue *queue, const struct device_command *command,
+		       struct tandem_operation *op)
+{
+	struct accel_device *device = to_accel(queue->device);
+	struct tandem_uring_command uring = {
+		.queue = to_accel_queue(queue)->id,
+		.dst_region = command->dst_region,
+		.src_region = command->src_region,
+		.dst_offset = command->dst_offset,
+		.src_offset = command->src_offset,
+		.length = command->length,
+		.cookie = ++device->cookie,
+	};
+	struct accel_command *new;
+	struct io_uring_sqe *sqe;
+	int ret;
+
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		return -ENOMEM;
+	ret = operation_begin(op, command_cancel, new);
+	if (ret < 0)
+		goto free_command;
+	sqe = loop_sqe(device->base.loop);
+	if (!sqe) {
+		ret = -ENOMEM;
+		goto abandon;
+	}
+	new->event.fire = command_fire;
+	new->cancel_event.fire = cancel_fire;
+	new->device = device;
+	new->op = op;
+	new->cookie = uring.cookie;
+	new->queue = uring.queue;
+	prepare(sqe, device, opcodes[command->opcode], &uring, &new->event);
+	return 0;
+
+abandon:
+	operation_abandon(op);
+free_command:
+	free(new);
+	return ret;
+}
+
+int accel_queue_open(struct tandem_device *base, enum tandem_queue_type type,
+		     struct tandem_queue **queue, struct tandem_error *error)
+{
+	struct accel_device *device = to_accel(base);
+	struct drm_tandem_queue_create args = {
+		.context = device->context,
+		.kind = type == TANDEM_QUEUE_TYPE_COPY ? TANDEM_QUEUE_COPY : TANDEM_QUEUE_COMPUTE,
+	};
+	struct accel_queue *new;
+	int code;
+
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		return tandem_error_set(error, -ENOMEM, "%s: out of memory", base->name);
+	if (drmIoctl(device->fd, DRM_IOCTL_TANDEM_QUEUE_CREATE, &args) < 0) {
+		code = -errno;
+		free(new);
+		if (code == -ENODEV)
+			device_lost(base);
+		return tandem_error_set(error, code, "%s: cannot make a queue: %s", base->name,
+					code == -ENOSPC ? "all are in use; close one" :
+							  strerror(-code));
+	}
+	new->base.device = base;
+	new->base.type = type;
+	new->id = args.queue;
+	*queue = &new->base;
+	return 0;
+}
+
+void accel_queue_close(struct tandem_queue *queue)
+{
+	struct drm_tandem_queue_destroy args = { .queue = to_accel_queue(queue)->id };
+
+	drmIoctl(to_accel(queue->device)->fd, DRM_IOCTL_TANDEM_QUEUE_DESTROY, &args);
+	free(queue);
+}
