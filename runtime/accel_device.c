@@ -23,6 +23,7 @@ int accel_param(struct accel_device *device, uint32_t param, uint32_t index, uin
 {
 	struct drm_tandem_get_param args = { .param = param, .index = index };
 
+	*value = 0;
 	if (drmIoctl(device->fd, DRM_IOCTL_TANDEM_GET_PARAM, &args) < 0)
 		return -errno;
 	*value = args.value;
@@ -216,9 +217,7 @@ int accel_device_open(struct tandem_loop *loop, const char *name, const char *op
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return tandem_error_set(error, -ENOMEM, "%s: out of memory", name);
-	new->base.ops = &accel_ops;
-	new->base.loop = loop;
-	strcpy(new->base.name, name);
+	device_init(&new->base, &accel_ops, loop, name);
 	LIST_INIT(&new->handles);
 
 	snprintf(path, sizeof(path), ACCEL_DIRECTORY "/accel%s", options);

@@ -41,6 +41,15 @@ int tandem_device_open(struct tandem_loop *loop, const char *name,
 				name);
 }
 
+void device_init(struct tandem_device *device, const struct tandem_device_ops *ops,
+		 struct tandem_loop *loop, const char *name)
+{
+	device->ops = ops;
+	device->loop = loop;
+	strcpy(device->name, name);
+	device->user_copy_max = DEVICE_USER_COPY_MAX;
+}
+
 void tandem_device_close(struct tandem_device *device)
 {
 	if (!device)

@@ -24,6 +24,7 @@ struct tandem_device_ops;
  * @ops: the back end
  * @loop: where completions arrive
  * @name: as given to tandem_device_open()
+ * @user_copy_max: %DEVICE_USER_COPY_MAX; a test may lower it
  * @lost: gone for good; set by device_lost()
  * @on_lost: the application's, or NULL
  * @on_lost_user: for it
@@ -35,6 +36,7 @@ struct tandem_device {
 	const struct tandem_device_ops *ops;
 	struct tandem_loop *loop;
 	char name[64];
+	uint64_t user_copy_max;
 	bool lost;
 	void (*on_lost)(struct tandem_device *device, void *user);
 	void *on_lost_user;
@@ -139,6 +141,10 @@ void device_lost(struct tandem_device *device);
  * @device_ns: time that the device spent on it
  */
 void device_operation_complete(struct tandem_operation *op, int result, uint64_t device_ns);
+
+/* Set up the generic part of a new, zeroed device; @name fits. */
+void device_init(struct tandem_device *device, const struct tandem_device_ops *ops,
+		 struct tandem_loop *loop, const char *name);
 
 /*
  * The back ends' ways to open a device. @name is the name as given,

@@ -104,9 +104,7 @@ int inproc_device_open(struct tandem_loop *loop, const char *name, const char *t
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return tandem_error_set(error, -ENOMEM, "%s: out of memory", name);
-	new->base.ops = &inproc_ops;
-	new->base.loop = loop;
-	strcpy(new->base.name, name);
+	device_init(&new->base, &inproc_ops, loop, name);
 
 	new->store = inproc_store_create(options.memory_size);
 	if (!new->store) {

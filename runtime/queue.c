@@ -158,6 +158,7 @@ static void piece_done(struct tandem_operation *piece)
 static int queue_submit_pieces(struct tandem_queue *queue, const struct device_command *command,
 			       struct tandem_operation *op)
 {
+	uint64_t part_max = queue->device->user_copy_max;
 	struct device_command part = *command;
 	uint64_t left = command->length;
 	struct pieces *pieces;
@@ -166,7 +167,7 @@ static int queue_submit_pieces(struct tandem_queue *queue, const struct device_c
 
 	if (queue->device->lost)
 		return -ENODEV;
-	count = (left - 1) / DEVICE_USER_COPY_MAX + 1;
+	count = (left - 1) / part_max + 1;
 	if (count > (SIZE_MAX - sizeof(*pieces)) / sizeof(pieces->piece[0]))
 		return -ENOMEM;
 	pieces = calloc(1, sizeof(*pieces) + count * sizeof(pieces->piece[0]));
@@ -181,7 +182,7 @@ static int queue_submit_pieces(struct tandem_queue *queue, const struct device_c
 	pieces->op = op;
 	pieces->count = count;
 	for (i = 0; i < count; i++) {
-		part.length = left < DEVICE_USER_COPY_MAX ? left : DEVICE_USER_COPY_MAX;
+		part.length = left < part_max ? left : part_max;
 		pieces->piece[i].done = piece_done;
 		pieces->piece[i].user = pieces;
 		ret = queue_submit(queue, &part, &pieces->piece[i]);
@@ -212,7 +213,7 @@ static int queue_submit_user(struct tandem_queue *queue, const struct device_com
 	if (!command->length || command->dst_offset > UINT64_MAX - command->length ||
 	    command->src_offset > UINT64_MAX - command->length)
 		return -EINVAL;
-	if (command->length <= DEVICE_USER_COPY_MAX)
+	if (command->length <= queue->device->user_copy_max)
 		return queue_submit(queue, command, op);
 	return queue_submit_pieces(queue, command, op);
 }
