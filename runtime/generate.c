@@ -206,7 +206,7 @@ static void emit_token(struct run *run)
 	const struct tandem_tokenizer *tokenizer =
 		tandem_model_tokenizer(tandem_instance_model(generation->decode));
 
-	if ((int64_t)run->token == tandem_tokenizer_eos(tokenizer)) {
+	if (run->token == tandem_tokenizer_eos(tokenizer)) {
 		finish(run, TANDEM_FINISH_END);
 		return;
 	}

@@ -359,6 +359,9 @@ int tandem_model_load(const char *path, struct tandem_model **model, struct tand
 		ret = find_tensors(new, error);
 	if (!ret)
 		ret = tandem_tokenizer_create(new->file, &new->tokenizer, error);
+	/* -ENOENT is for a file that is not there, rather than for a key of it. */
+	if (ret == -ENOENT && new->file)
+		ret = -EINVAL;
 	if (!ret)
 		ret = check_vocabulary(new, error);
 	if (ret) {

@@ -2,6 +2,7 @@
 # Sources of the tandem command.
 
 tools-src := \
+	tools/tandem/failure.c \
 	tools/tandem/main.c \
 	tools/tandem/list.c \
 	tools/tandem/report.c \

@@ -11,6 +11,7 @@
 #include <tandem/tandem.h>
 
 #include "commands.h"
+#include "failure.h"
 
 #define DEVICES_MAX	256
 
@@ -61,9 +62,7 @@ static int get_info(struct tandem_loop *loop, const char *name, struct tandem_de
 		return ret;
 	ret = tandem_device_get_info(device, info);
 	tandem_device_close(device);
-	if (ret)
-		snprintf(error->message, sizeof(error->message), "%s: %s", name, strerror(-ret));
-	return ret;
+	return ret ? failure(error, ret, "%s: %s", name, strerror(-ret)) : 0;
 }
 
 static void print_text(const struct tandem_device_info *info)
@@ -98,8 +97,7 @@ static int show(struct tandem_loop *loop, char (*names)[64], int count, json_t *
 		struct tandem_error error = { 0 };
 
 		if (get_info(loop, names[i], &info, &error)) {
-			fprintf(stderr, "tandem: %s\n", error.message);
-			status = 1;
+			status = failure_print(&error);
 		} else if (array) {
 			append_json(array, &info);
 		} else {
@@ -124,10 +122,8 @@ int command_list(int argc, char **argv)
 	int count, status;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &list);
-	if (tandem_loop_create(&loop, &error)) {
-		fprintf(stderr, "tandem: %s\n", error.message);
-		return 1;
-	}
+	if (tandem_loop_create(&loop, &error))
+		return failure_print(&error);
 	count = tandem_device_list(names, DEVICES_MAX);
 	if (count > DEVICES_MAX)
 		count = DEVICES_MAX;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "failure.h"
 #include "report.h"
 #include "session.h"
 
@@ -213,41 +214,42 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static int report_error(const struct tandem_error *error)
-{
-	fprintf(stderr, "tandem: %s\n", error->message);
-	return 1;
-}
-
 /* Return the ids of the prompt, to be freed, or NULL with @error filled in. */
 static uint32_t *tokenize(const struct tandem_model *model, const char *prompt, uint32_t *count,
 			  struct tandem_error *error)
 {
 	const struct tandem_tokenizer *tokenizer = tandem_model_tokenizer(model);
+	const bool add_bos = tandem_tokenizer_add_bos(tokenizer);
 	const size_t length = strlen(prompt);
-	/* No text has more tokens than bytes, but for what is put in front of it. */
-	const size_t room = length + 16;
-	uint32_t *tokens = calloc(room, sizeof(*tokens));
-	ssize_t ret = -ENOMEM;
+	uint32_t *tokens = NULL;
+	ssize_t ret;
 
-	if (tokens)
-		ret = tandem_tokenizer_encode(tokenizer, prompt, length,
-					      tandem_tokenizer_add_bos(tokenizer), tokens, room);
+	ret = tandem_tokenizer_encode(tokenizer, prompt, length, add_bos, NULL, 0);
+	if (ret > 0) {
+		tokens = calloc((size_t)ret, sizeof(*tokens));
+		ret = !tokens ? -ENOMEM :
+		      tandem_tokenizer_encode(tokenizer, prompt, length, add_bos, tokens,
+					      (size_t)ret);
+	}
 	if (ret > 0) {
 		*count = (uint32_t)ret;
 		return tokens;
 	}
-	error->code = ret ? (int)ret : -EINVAL;
-	snprintf(error->message, sizeof(error->message), "prompt: %s",
-		 ret ? strerror(-(int)ret) : "is empty, and the model has no token to begin with");
+	failure(error, ret ? (int)ret : -EINVAL, "prompt: %s",
+		ret ? strerror(-(int)ret) :
+		      "is empty, and the model has no token to begin with");
 	free(tokens);
 	return NULL;
 }
 
-static int append_text(struct output *output, const char *piece, size_t size)
+/* Add the text of @token to what there is. Return: its bytes, or -errno. */
+static ssize_t append_piece(struct output *output, uint32_t token)
 {
-	if (size > output->text_room - output->text_bytes) {
-		const size_t room = (output->text_bytes + size) * 2;
+	const size_t longest = tandem_tokenizer_piece_max(output->tokenizer);
+	ssize_t size;
+
+	if (longest > output->text_room - output->text_bytes) {
+		const size_t room = (output->text_bytes + longest) * 2;
 		char *grown = realloc(output->text, room);
 
 		if (!grown)
@@ -255,9 +257,11 @@ static int append_text(struct output *output, const char *piece, size_t size)
 		output->text = grown;
 		output->text_room = room;
 	}
-	memcpy(output->text + output->text_bytes, piece, size);
-	output->text_bytes += size;
-	return 0;
+	size = tandem_tokenizer_decode(output->tokenizer, token, output->previous,
+				       output->text + output->text_bytes, longest);
+	if (size > 0)
+		output->text_bytes += (size_t)size;
+	return size;
 }
 
 static void clear_progress(struct output *output)
@@ -278,20 +282,20 @@ static void show_progress(void *user, uint64_t done, uint64_t total)
 static int take_token(void *user, uint32_t token)
 {
 	struct output *output = user;
-	char piece[512];
+	const char *piece;
 	ssize_t size;
 
 	clear_progress(output);
-	size = tandem_tokenizer_decode(output->tokenizer, token, output->previous, piece,
-				       sizeof(piece));
+	size = append_piece(output, token);
 	output->tokens[output->count++] = token;
 	output->previous = token;
-	if (size < 0 || append_text(output, piece, (size_t)size)) {
+	if (size < 0) {
 		output->failed = true;
 		return 1;
 	}
 	if (!output->print)
 		return 0;
+	piece = output->text + output->text_bytes - size;
 	/* A reader that has gone away ends the run. */
 	if (fwrite(piece, 1, (size_t)size, stdout) != (size_t)size || fflush(stdout))
 		output->failed = true;
@@ -325,19 +329,13 @@ static int generate(const struct run_options *run, struct session *session,
 	output->tokenizer = tandem_model_tokenizer(session->model);
 	output->previous = prompt[prompt_tokens - 1];
 	output->tokens = calloc(info.context + 1, sizeof(*output->tokens));
-	if (!output->tokens) {
-		error->code = -ENOMEM;
-		snprintf(error->message, sizeof(error->message), "out of memory");
-		return -ENOMEM;
-	}
+	if (!output->tokens)
+		return failure(error, -ENOMEM, "out of memory");
 	output->progress = output->print && prompt_tokens >= PROGRESS_TOKENS && isatty(STDERR_FILENO);
 	ret = tandem_generate(session->loop, &generation, stats, error);
 	clear_progress(output);
-	if (!ret && output->failed) {
-		ret = error->code = -EIO;
-		snprintf(error->message, sizeof(error->message),
-			 "standard output: the text could not be written");
-	}
+	if (!ret && output->failed)
+		ret = failure(error, -EIO, "standard output: the text could not be written");
 	return ret;
 }
 
@@ -404,11 +402,11 @@ static int run_on(const struct run_options *run, struct session *session)
 
 	prompt = tokenize(session->model, run->prompt, &report.prompt_tokens, &error);
 	if (!prompt)
-		return report_error(&error);
+		return failure_print(&error);
 	if (generate(run, session, prompt, report.prompt_tokens, split, &output, &stats, &error)) {
 		if (output.text_bytes)
 			putchar('\n');
-		report_error(&error);
+		failure_print(&error);
 		goto out;
 	}
 	putchar('\n');
@@ -416,7 +414,7 @@ static int run_on(const struct run_options *run, struct session *session)
 	if (run->verify && split &&
 	    run_verified(run, session, prompt, report.prompt_tokens, &output, &report.verified,
 			 &error)) {
-		report_error(&error);
+		failure_print(&error);
 		goto out;
 	}
 	report.text = output.text;
@@ -451,7 +449,7 @@ int command_run(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &run);
 	if (session_open(&session, &run.session, &error))
-		return report_error(&error);
+		return failure_print(&error);
 	status = run_on(&run, &session);
 	session_close(&session);
 	return status;

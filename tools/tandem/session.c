@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "failure.h"
 #include "session.h"
 
 #define DEVICES_MAX	64
@@ -33,7 +34,7 @@ static void choose_device(enum tandem_role role, char *name, size_t size)
 		if (!tandem_device_get_info(device, &info)) {
 			fits = info.role == (uint32_t)role;
 			if (fits || (info.role == TANDEM_ROLE_ANY && !strncmp(name, "inproc:", 7)))
-				snprintf(name, size, "%s", names[i]);
+				snprintf(name, size, "%.63s", names[i]);
 		}
 		tandem_device_close(device);
 	}
@@ -56,14 +57,8 @@ static int open_device(struct session *session, const struct session_options *op
 	if (ret)
 		return ret;
 	ret = tandem_device_get_info(*device, info);
-	if (ret) {
-		if (error) {
-			error->code = ret;
-			snprintf(error->message, sizeof(error->message), "%s: %s", wanted,
-				 strerror(-ret));
-		}
-		return ret;
-	}
+	if (ret)
+		return failure(error, ret, "%s: %s", wanted, strerror(-ret));
 	return tandem_instance_create(session->loop, *device, session->model, &options->instance,
 				      instance, error);
 }
@@ -74,14 +69,9 @@ static int introduce(struct tandem_connection *from, struct tandem_connection *t
 	unsigned char description[TANDEM_DESCRIPTION_MAX];
 	int size = tandem_connection_describe(from, description, sizeof(description));
 
-	if (size < 0) {
-		if (error) {
-			error->code = size;
-			snprintf(error->message, sizeof(error->message),
-				 "connection: cannot be described: %s", strerror(-size));
-		}
-		return size;
-	}
+	if (size < 0)
+		return failure(error, size, "connection: cannot be described: %s",
+			       strerror(-size));
 	return tandem_connection_connect(to, description, (size_t)size, error);
 }
 
