@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+#
+# Tandem: user space, kernel modules, tests and demo. 'make help' lists targets.
+#
+# Each part names its sources in its own build.mk, in these variables (paths
+# from the top; one list entry for one object, no wildcards):
+#
+#   kernels-src		compute kernels
+#   firmware-src	firmware core, which tandem-fw and libtandem both hold
+#   firmware-main-src	what only tandem-fw has
+#   runtime-src		libtandem
+#   tools-src		the tandem command
+#   native-tests	test programs that run here, under sanitizers: path of
+#			the program without suffix, e.g. tests/native/loop/test_loop
+#   guest-tests		the same for programs that run in the guest
+#   native-scripts	executable files that test something here
+#   guest-scripts	and in the guest
+#   <program>-src	sources of a test program; default: <program>.c
+#   <program>-libs	further libraries of a test program
+#   cflags-<source>	more compiler flags for one source file
+#
+# Test programs see the internals of all parts (they link the objects, not the
+# shared library). All tests speak TAP; see tests/run-suite.
+
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# SAN=asan builds the same under AddressSanitizer and UBSan, beside the other.
+SAN	:=
+out	:= build/$(or $(SAN),release)
+
+CC	:= gcc
+AR	:= ar
+PYTHON	:= python3
+PREFIX	:= /usr/local
+DESTDIR	:=
+
+version	= $(shell sed -n 's/^.define TANDEM_VERSION_[A-Z]*[[:space:]]*//p' \
+	runtime/include/tandem/version.h | paste -sd.)
+
+all: programs
+
+# ---- parts ------------------------------------------------------------------
+
+build-files := $(wildcard kernels/build.mk firmware-sim/build.mk \
+	runtime/build.mk tools/build.mk tests/build.mk)
+include $(build-files)
+
+pkgs	:= liburing libdrm libibverbs
+pkg-cflags := $(shell pkg-config --cflags $(pkgs) 2>/dev/null)
+pkg-libs   := $(shell pkg-config --libs $(pkgs) 2>/dev/null)
+
+sanitize-asan := -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+sanitize := $(sanitize-$(SAN))
+
+CFLAGS	:= -O2 -g
+cflags	 = -std=gnu11 -Wall -Wextra -Werror -fPIC -D_GNU_SOURCE= \
+	-I. -Iuapi -Iruntime/include $(pkg-cflags) $(sanitize) $(CFLAGS)
+# Programs find libtandem beside themselves, built or installed.
+ldflags	 = $(sanitize) -Wl,--as-needed -Wl,-rpath,'$$ORIGIN/../lib' $(LDFLAGS)
+
+objects	 = $(patsubst %.c,$(out)/obj/%.o,$(1))
+program-src = $(or $($(1)-src),$(1).c)
+
+core-src  := $(kernels-src) $(firmware-src) $(runtime-src)
+test-programs := $(native-tests) $(guest-tests)
+all-src	  := $(sort $(core-src) $(firmware-main-src) $(tools-src) \
+	$(foreach test,$(test-programs),$(call program-src,$(test))))
+
+$(out)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo '  CC      $<'
+	@$(CC) $(cflags) $(cflags-$<) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(call objects,$(all-src)))
+
+# ---- programs and library ---------------------------------------------------
+
+lib	:= $(out)/lib/libtandem.so.0
+programs-y :=
+ifneq ($(runtime-src),)
+programs-y += $(lib)
+endif
+ifneq ($(firmware-main-src),)
+programs-y += $(out)/bin/tandem-fw
+endif
+ifneq ($(and $(tools-src),$(runtime-src)),)
+programs-y += $(out)/bin/tandem
+endif
+
+programs: $(programs-y)
+
+# The export map alone decides what the library exports.
+$(lib): $(call objects,$(core-src)) runtime/libtandem.map $(build-files)
+	@mkdir -p $(@D)
+	@echo '  LD      $@'
+	@$(CC) -shared -Wl,-soname,libtandem.so.0 \
+		-Wl,--version-script,runtime/libtandem.map \
+		$(if $(SAN),,-Wl,--no-undefined) -o $@ \
+		$(filter %.o,$^) $(ldflags) $(pkg-libs) -lpthread -lm
+	@ln -sf libtandem.so.0 $(@D)/libtandem.so
+
+$(out)/bin/tandem-fw: $(call objects,$(firmware-main-src) $(firmware-src) \
+		$(kernels-src)) $(build-files)
+	@mkdir -p $(@D)
+	@echo '  LD      $@'
+	@$(CC) -o $@ $(filter %.o,$^) $(ldflags) -lpthread -lm
+
+$(out)/bin/tandem: $(call objects,$(tools-src)) $(lib) $(build-files)
+	@mkdir -p $(@D)
+	@echo '  LD      $@'
+	@$(CC) -o $@ $(filter %.o,$^) $(ldflags) -L$(out)/lib -ltandem \
+		-ljansson -lm
+
+# Thin, since several parts have a file of the same name.
+core-archive := $(out)/obj/core.a
+$(core-archive): $(call objects,$(core-src)) $(build-files)
+	@rm -f $@
+	@$(AR) rcsT $@ $(filter %.o,$^)
+
+define test-program
+$(out)/$(1): $(call objects,$(call program-src,$(1))) $(core-archive)
+	@mkdir -p $$(@D)
+	@echo '  LD      $$@'
+	@$(CC) -o $$@ $$(filter %.o,$$^) $(core-archive) $$(ldflags) \
+		$$($(1)-libs) -lcmocka $(pkg-libs) -lpthread -lm
+endef
+$(foreach test,$(test-programs),$(eval $(call test-program,$(test))))
+
+native-programs: $(addprefix $(out)/,$(native-tests))
+guest-programs: $(addprefix $(out)/,$(guest-tests))
+
+# ---- modules ----------------------------------------------------------------
+
+# Debian's 6.12 headers, fetched when they are not in the cache.
+KDIR	= $(shell tests/vm/fetch-kernel)/headers
+MODFLAGS :=
+modules-dir := build/modules
+
+# kbuild writes beside its sources, so it gets links to them. W=1 as everywhere.
+modules:
+	@mkdir -p $(modules-dir)
+	@find $(modules-dir) -xtype l -delete
+	@find Kbuild driver uapi -name '*.[ch]' -o -name Kbuild | \
+		while read -r file; do \
+			mkdir -p "$(modules-dir)/$$(dirname "$$file")" && \
+			ln -sf "$(CURDIR)/$$file" "$(modules-dir)/$$file" || exit; \
+		done
+	$(MAKE) -C "$(KDIR)" M="$(CURDIR)/$(modules-dir)" W=1 $(MODFLAGS) modules
+
+# ---- dependencies -----------------------------------------------------------
+
+deps:
+	@tools/install-deps
+
+# ---- tests ------------------------------------------------------------------
+
+results	:= build/check
+suite	:= tests/run-suite
+vm	:= tests/vm/run
+
+check: check-deps
+	@rm -rf $(results)
+	@$(MAKE) --no-print-directory native-results
+	@$(MAKE) --no-print-directory guest-results
+	@$(suite) --total $(results)/native $(results)/guest
+
+check-native: check-deps
+	@rm -rf $(results)/native
+	@$(MAKE) --no-print-directory native-results
+	@$(suite) --total $(results)/native
+
+check-guest: check-deps
+	@rm -rf $(results)/guest
+	@$(MAKE) --no-print-directory guest-results
+	@$(suite) --total $(results)/guest
+
+check-deps: deps
+
+# Tests find the programs of their own build in $TANDEM_BUILD.
+native-results:
+	@$(MAKE) --no-print-directory SAN=asan programs native-programs
+	@TANDEM_BUILD=$(CURDIR)/build/asan $(suite) --results $(results)/native \
+		$(addprefix build/asan/,$(native-tests)) $(native-scripts)
+
+# A guest that fails as a whole leaves no results, and that fails the total.
+guest-results:
+	@$(MAKE) --no-print-directory programs guest-programs modules
+	@mkdir -p $(results)/guest
+	@$(vm) --timeout 1800 --results $(results)/guest \
+		$(suite) $(addprefix $(out)/,$(guest-tests)) $(guest-scripts); \
+		echo $$? >$(results)/guest/exit-status
+
+# ---- demo -------------------------------------------------------------------
+
+MODEL	:= tools/demo-model/tandem-demo.gguf
+PROMPT	:= Once upon a time
+TOKENS	:= 48
+
+demo: deps
+	@$(MAKE) --no-print-directory programs modules
+	@MODEL='$(subst ','\'',$(MODEL))' PROMPT='$(subst ','\'',$(PROMPT))' \
+		TOKENS='$(TOKENS)' tools/demo
+
+# ---- install, lint, clean ---------------------------------------------------
+
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+		$(DESTDIR)$(PREFIX)/include/tandem $(DESTDIR)$(PREFIX)/include/drm
+	install -m 755 $(out)/bin/tandem $(out)/bin/tandem-fw \
+		$(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(lib) $(DESTDIR)$(PREFIX)/lib
+	ln -sf libtandem.so.0 $(DESTDIR)$(PREFIX)/lib/libtandem.so
+	install -m 644 runtime/include/tandem/*.h \
+		$(DESTDIR)$(PREFIX)/include/tandem
+	install -m 644 uapi/drm/tandem_accel.h $(DESTDIR)$(PREFIX)/include/drm
+	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@VERSION@,$(version),' \
+		runtime/tandem.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
+
+lint:
+	@KDIR="$(KDIR)" tools/lint
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'Targets:'
+	@echo '  all            libtandem, tandem-fw and tandem, in $(out)'
+	@echo '  modules        tandem.ko and tandem_emu.ko, in $(modules-dir)'
+	@echo '                 [KDIR=headers; default: Debian 6.12, fetched]'
+	@echo '  deps           install the Debian packages that are missing (root)'
+	@echo '  demo           split inference in a QEMU guest'
+	@echo '                 [MODEL=file.gguf PROMPT=text TOKENS=n]'
+	@echo '  check          all tests; check-native and check-guest: one half'
+	@echo '  install        [PREFIX=$(PREFIX) DESTDIR=]'
+	@echo '  lint           checkpatch, sparse, W=1; clang-format as advice'
+	@echo '  clean'
+	@echo 'SAN=asan builds under AddressSanitizer and UBSan, in build/asan.'
+	@echo 'tests/vm/run COMMAND... runs anything in the guest.'
+
+.PHONY: all programs native-programs guest-programs modules deps check \
+	check-native check-guest check-deps native-results guest-results demo \
+	install lint clean help

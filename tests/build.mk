@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+# Tests, area by area: each lists its own (see the top of the Makefile).
+
+native-tests	:=
+guest-tests	:=
+native-scripts	:=
+guest-scripts	:=
+
+include $(wildcard tests/native/*/build.mk tests/guest/*/build.mk)
