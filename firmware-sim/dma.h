@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The DMA engine: COPY and FILL on ranges that have been resolved.
+ */
+#ifndef TANDEM_FIRMWARE_DMA_H
+#define TANDEM_FIRMWARE_DMA_H
+
+#include <stdint.h>
+
+struct fw_queue;
+struct fw_range;
+struct fw_result;
+
+/**
+ * fw_dma_copy() - copy between two ranges of one length
+ * @queue: whose command it is; an abort is noticed between slices
+ * @destination: where to
+ * @source: where from
+ * @result: modelled_ns is filled in
+ *
+ * Return: TANDEM_HW_OK, INVALID_FIELD for ranges that overlap without being
+ * the same, BUS_FAULT, ABORTED.
+ */
+uint32_t fw_dma_copy(struct fw_queue *queue, const struct fw_range *destination,
+		     const struct fw_range *source, struct fw_result *result);
+
+/**
+ * fw_dma_fill() - repeat a pattern over a range
+ * @queue: as above
+ * @range: its length is a multiple of 4
+ * @pattern: its bytes, the lowest first
+ * @result: modelled_ns is filled in
+ *
+ * Return: TANDEM_HW_OK, BUS_FAULT, ABORTED.
+ */
+uint32_t fw_dma_fill(struct fw_queue *queue, const struct fw_range *range, uint32_t pattern,
+		     struct fw_result *result);
+
+#endif /* TANDEM_FIRMWARE_DMA_H */

@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: MIT
+/* FORWARD. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "buffer.h"
+#include "device.h"
+#include "forward.h"
+#include "model.h"
+#include "pool.h"
+#include "program.h"
+
+/* Rows that go through the layers together; bounds working memory. */
+#define TILE_ROWS	128
+/* Rows whose logits are made together. */
+#define OUTPUT_ROWS	16
+/*
+ * Operations that a core takes at a time: about a millisecond, so that an
+ * abort is noticed soon even where a core is emulated.
+ */
+#define GRAIN_FLOPS	(8u << 20)
+/* Columns of a product are handed out in multiples of this. */
+#define GRAIN_COLUMNS	16
+/* A product of more work than this is cut into SHARES parts at least. */
+#define SHARE_FLOPS	(1u << 18)
+#define SHARES		8
+/* Products that share one input. */
+#define PRODUCTS_MAX	3
+
+/**
+ * struct run - a program that is running
+ * @forward: the program
+ * @p: its fixed part
+ * @m: its model
+ * @kernels: instruction set
+ * @pool: the cores
+ * @dim: width of the hidden state, likewise the following of other things
+ * @q_dim: queries of a row
+ * @kv_dim: keys, and values, of a row
+ * @ffn_dim: feed-forward layer
+ * @tile_rows: the most rows in a tile
+ * @rope_factors: divisors of the rotary frequencies, or NULL
+ * @x: hidden state [tile_rows][dim]
+ * @norm: normalised hidden state, likewise
+ * @sum: what a block of the layer adds to @x, likewise
+ * @q: queries [tile_rows][q_dim]
+ * @attended: what attention makes of them, likewise
+ * @k: keys [tile_rows][kv_dim]
+ * @v: values, likewise
+ * @gate: [tile_rows][ffn_dim]
+ * @up: likewise
+ * @rope: angles [tile_rows][rope_dim]
+ * @logits: [OUTPUT_ROWS][vocabulary]
+ * @block: KV blocks of the present layer, parallel to the table of blocks
+ * @output_row: rows of the present output step, numbers within the tile
+ *
+ * And where it is:
+ *
+ * @first: first row of the tile
+ * @rows: rows of the tile
+ * @layer: the layer
+ * @pool_layer: its part of the KV pool
+ * @outputs_done: outputs written
+ * @output_rows: entries of @output_row
+ */
+struct run {
+	const struct fw_forward *forward;
+	const struct tandem_program_forward *p;
+	const struct tandem_program_model *m;
+	const struct tandem_kernels *kernels;
+	struct fw_pool *pool;
+	uint64_t dim, q_dim, kv_dim, ffn_dim;
+	uint64_t tile_rows;
+
+	float *rope_factors;
+	float *x, *norm, *sum, *q, *attended, *k, *v, *gate, *up, *rope, *logits;
+	const void **block;
+	uint32_t output_row[OUTPUT_ROWS];
+
+	uint64_t first, rows;
+	const struct tandem_program_layer *layer;
+	char *pool_layer;
+	uint64_t outputs_done;
+	uint32_t output_rows;
+};
+
+static const void *tensor(const struct run *run, const struct tandem_program_tensor *tensor)
+{
+	return (const char *)run->forward->weights.pointer + tensor->offset;
+}
+
+static const struct tandem_program_row *row_at(const struct run *run, uint64_t index)
+{
+	return &run->forward->rows[run->first + index];
+}
+
+static float *hidden_row(const struct run *run, uint64_t index)
+{
+	return (float *)run->forward->hidden.pointer + (run->first + index) * run->dim;
+}
+
+/* A loop over the rows of the tile, @flops being the work of one row. */
+static int for_rows(struct run *run, uint64_t flops,
+		    void (*body)(void *argument, uint64_t begin, uint64_t end))
+{
+	return fw_pool_run(run->pool, run->rows, GRAIN_FLOPS / (flops + 1) / 16 + 1, body, run);
+}
+
+/**
+ * struct product - a matrix product of the tile
+ * @w: the matrix
+ * @columns: its rows, which are the columns of the result
+ * @y: the result
+ */
+struct product {
+	const struct tandem_program_tensor *w;
+	uint64_t columns;
+	float *y;
+};
+
+struct products {
+	const struct run *run;
+	uint64_t rows;
+	uint64_t k;
+	const float *x;
+	struct product product[PRODUCTS_MAX];
+	uint32_t count;
+};
+
+/* Units are the columns of all products, one after the other. */
+static void products_body(void *argument, uint64_t begin, uint64_t end)
+{
+	const struct products *products = argument;
+
+	for (uint32_t i = 0; i < products->count && begin < end; i++) {
+		const struct product *product = &products->product[i];
+		const struct tandem_matmul matmul = {
+			.w_type = product->w->type,
+			.m = products->rows,
+			.k = products->k,
+			.x = products->x,
+			.ldx = products->k,
+			.w = tensor(products->run, product->w),
+			.y = product->y,
+			.ldy = product->columns,
+		};
+
+		if (begin < product->columns)
+			products->run->kernels->matmul(&matmul, begin,
+						       end < product->columns ?
+						       end : product->columns);
+		begin = begin > product->columns ? begin - product->columns : 0;
+		end = end > product->columns ? end - product->columns : 0;
+	}
+}
+
+static int run_products(struct run *run, struct products *products)
+{
+	uint64_t flops = 2 * products->rows * products->k;
+	uint64_t grain = GRAIN_FLOPS / flops + 1;
+	uint64_t columns = 0;
+
+	products->run = run;
+	for (uint32_t i = 0; i < products->count; i++)
+		columns += products->product[i].columns;
+	grain = (grain + GRAIN_COLUMNS - 1) / GRAIN_COLUMNS * GRAIN_COLUMNS;
+	/* A share for everyone, where there is enough for that to pay. */
+	if (grain * SHARES > columns && flops * columns > SHARE_FLOPS)
+		grain = (columns / SHARES / GRAIN_COLUMNS + 1) * GRAIN_COLUMNS;
+	return fw_pool_run(run->pool, columns, grain, products_body, products);
+}
+
+static void load_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+
+	for (uint64_t i = begin; i < end; i++) {
+		const struct tandem_program_row *row = row_at(run, i);
+		float *x = run->x + i * run->dim;
+
+		if (run->p->header.flags & TANDEM_FORWARD_EMBED)
+			tandem_kernel_embed(run->kernels, x,
+					    tensor(run, &run->m->token_embedding),
+					    run->m->token_embedding.type, row->token,
+					    run->dim);
+		else
+			memcpy(x, hidden_row(run, i), run->dim * sizeof(*x));
+		if (run->p->layer_count)
+			tandem_kernel_rope_table(run->rope + i * run->m->rope_dim,
+						 row->position, run->m->rope_dim,
+						 fw_model_float(run->m->rope_frequency_base),
+						 run->rope_factors);
+	}
+}
+
+static void store_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+
+	for (uint64_t i = begin; i < end; i++)
+		memcpy(hidden_row(run, i), run->x + i * run->dim, run->dim * sizeof(float));
+}
+
+static void normalise(struct run *run, float *out, const float *x,
+		      const struct tandem_program_tensor *weight)
+{
+	run->kernels->rms_norm(out, x, tensor(run, weight), run->dim,
+			       fw_model_float(run->m->rms_epsilon));
+}
+
+static void attention_norm_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+
+	for (uint64_t i = begin; i < end; i++)
+		normalise(run, run->norm + i * run->dim, run->x + i * run->dim,
+			  &run->layer->attention_norm);
+}
+
+/* The block of a row of the tile, and its slot in there. */
+static char *block_of(const struct run *run, const struct tandem_program_row *row,
+		      uint64_t *slot)
+{
+	const struct tandem_program_sequence *sequence =
+		&run->forward->sequences[row->sequence];
+	uint32_t entry = sequence->first_block + row->position / run->p->kv.block_tokens;
+
+	*slot = row->position % run->p->kv.block_tokens;
+	return run->pool_layer + run->forward->blocks[entry] * run->forward->block_bytes;
+}
+
+static void rotate_and_store_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+	const struct tandem_program_model *m = run->m;
+
+	for (uint64_t i = begin; i < end; i++) {
+		const float *angles = run->rope + i * m->rope_dim;
+		uint64_t slot;
+		char *block = block_of(run, row_at(run, i), &slot);
+
+		run->kernels->rope(run->q + i * run->q_dim, m->heads, m->head_dim,
+				   m->rope_dim, angles);
+		run->kernels->rope(run->k + i * run->kv_dim, m->kv_heads, m->head_dim,
+				   m->rope_dim, angles);
+		tandem_kernel_store_kv(run->kernels, block, run->p->kv.type, run->kv_dim,
+				       run->p->kv.block_tokens, slot,
+				       run->k + i * run->kv_dim, run->v + i * run->kv_dim);
+	}
+}
+
+/* Units are the heads of all rows, row after row. */
+static void attention_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+	const uint64_t heads = run->m->heads;
+
+	while (begin < end) {
+		uint64_t i = begin / heads, head = begin % heads;
+		uint64_t last = end - begin < heads - head ? head + end - begin : heads;
+		const struct tandem_program_row *row = row_at(run, i);
+		const struct tandem_program_sequence *sequence =
+			&run->forward->sequences[row->sequence];
+		const struct tandem_attention attention = {
+			.kv_type = run->p->kv.type,
+			.n_heads = heads,
+			.n_kv_heads = run->m->kv_heads,
+			.head_dim = run->m->head_dim,
+			.block_tokens = run->p->kv.block_tokens,
+			.n_tokens = (size_t)row->position + 1,
+			.scale = 1 / sqrtf((float)run->m->head_dim),
+			.q = run->q + i * run->q_dim,
+			.blocks = run->block + sequence->first_block,
+			.out = run->attended + i * run->q_dim,
+		};
+
+		run->kernels->attention(&attention, head, last);
+		begin += last - head;
+	}
+}
+
+static int run_attention(struct run *run)
+{
+	uint64_t longest = 0, flops;
+
+	for (uint64_t i = 0; i < run->rows; i++)
+		if (row_at(run, i)->position > longest)
+			longest = row_at(run, i)->position;
+	flops = 4 * (longest + 1) * run->m->head_dim;
+	return fw_pool_run(run->pool, run->rows * run->m->heads, GRAIN_FLOPS / flops / 4 + 1,
+			   attention_body, run);
+}
+
+static void ffn_norm_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+
+	for (uint64_t i = begin; i < end; i++) {
+		float *x = run->x + i * run->dim;
+
+		run->kernels->add(x, x, run->sum + i * run->dim, run->dim);
+		normalise(run, run->norm + i * run->dim, x, &run->layer->ffn_norm);
+	}
+}
+
+static void gate_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+
+	for (uint64_t i = begin; i < end; i++)
+		run->kernels->silu_mul(run->gate + i * run->ffn_dim,
+				       run->gate + i * run->ffn_dim,
+				       run->up + i * run->ffn_dim, run->ffn_dim);
+}
+
+static void ffn_add_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+
+	for (uint64_t i = begin; i < end; i++)
+		run->kernels->add(run->x + i * run->dim, run->x + i * run->dim,
+				  run->sum + i * run->dim, run->dim);
+}
+
+static void begin_layer(struct run *run, uint32_t layer)
+{
+	const struct fw_forward *forward = run->forward;
+
+	run->layer = &run->m->layer[layer];
+	run->pool_layer = (char *)forward->kv_pool.pointer +
+			  (uint64_t)layer * run->p->kv.blocks * forward->block_bytes;
+	for (uint32_t i = 0; i < run->p->blocks; i++)
+		run->block[i] = run->pool_layer + forward->blocks[i] * forward->block_bytes;
+}
+
+static int run_attention_block(struct run *run)
+{
+	const struct tandem_program_layer *layer = run->layer;
+	struct products qkv = {
+		.rows = run->rows, .k = run->dim, .x = run->norm, .count = 3,
+		.product = {
+			{ &layer->query, run->q_dim, run->q },
+			{ &layer->key, run->kv_dim, run->k },
+			{ &layer->value, run->kv_dim, run->v },
+		},
+	};
+	struct products out = {
+		.rows = run->rows, .k = run->q_dim, .x = run->attended, .count = 1,
+		.product = { { &layer->attention_output, run->dim, run->sum } },
+	};
+	int ret;
+
+	ret = for_rows(run, 4 * run->dim, attention_norm_body);
+	if (!ret)
+		ret = run_products(run, &qkv);
+	if (!ret)
+		ret = for_rows(run, 4 * run->q_dim, rotate_and_store_body);
+	if (!ret)
+		ret = run_attention(run);
+	if (!ret)
+		ret = run_products(run, &out);
+	return ret;
+}
+
+static int run_ffn_block(struct run *run)
+{
+	const struct tandem_program_layer *layer = run->layer;
+	struct products in = {
+		.rows = run->rows, .k = run->dim, .x = run->norm, .count = 2,
+		.product = {
+			{ &layer->gate, run->ffn_dim, run->gate },
+			{ &layer->up, run->ffn_dim, run->up },
+		},
+	};
+	struct products out = {
+		.rows = run->rows, .k = run->ffn_dim, .x = run->gate, .count = 1,
+		.product = { { &layer->down, run->dim, run->sum } },
+	};
+	int ret;
+
+	ret = for_rows(run, 4 * run->dim, ffn_norm_body);
+	if (!ret)
+		ret = run_products(run, &in);
+	if (!ret)
+		ret = for_rows(run, 16 * run->ffn_dim, gate_body);
+	if (!ret)
+		ret = run_products(run, &out);
+	if (!ret)
+		ret = for_rows(run, run->dim, ffn_add_body);
+	return ret;
+}
+
+static void output_norm_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+
+	for (uint64_t i = begin; i < end; i++)
+		normalise(run, run->norm + i * run->dim,
+			  run->x + run->output_row[i] * run->dim, &run->m->output_norm);
+}
+
+static void output_store_body(void *argument, uint64_t begin, uint64_t end)
+{
+	struct run *run = argument;
+	uint64_t vocabulary = run->m->vocabulary;
+
+	for (uint64_t i = begin; i < end; i++) {
+		const float *logits = run->logits + i * vocabulary;
+		char *to = (char *)run->forward->output.pointer +
+			   (run->outputs_done + i) * run->p->output_stride;
+		struct tandem_program_output output = {
+			.token = run->kernels->argmax(logits, vocabulary),
+			.row = run->first + run->output_row[i],
+		};
+
+		memcpy(to, &output, sizeof(output));
+		if (run->p->header.flags & TANDEM_FORWARD_LOGITS)
+			memcpy(to + sizeof(output), logits, vocabulary * sizeof(*logits));
+	}
+}
+
+/* The logits of the rows that have been gathered in output_row. */
+static int output_step(struct run *run)
+{
+	const struct tandem_program_model *m = run->m;
+	struct products logits = {
+		.rows = run->output_rows, .k = run->dim, .x = run->norm, .count = 1,
+		.product = { {
+			m->output.present ? &m->output : &m->token_embedding,
+			m->vocabulary, run->logits,
+		} },
+	};
+	int ret;
+
+	if (!run->output_rows)
+		return 0;
+	ret = fw_pool_run(run->pool, run->output_rows, 1, output_norm_body, run);
+	if (!ret)
+		ret = run_products(run, &logits);
+	if (!ret)
+		ret = fw_pool_run(run->pool, run->output_rows, 1, output_store_body, run);
+	run->outputs_done += run->output_rows;
+	run->output_rows = 0;
+	return ret;
+}
+
+static int run_output(struct run *run)
+{
+	int ret;
+
+	for (uint64_t i = 0; i < run->rows; i++) {
+		if (!(row_at(run, i)->flags & TANDEM_ROW_OUTPUT))
+			continue;
+		run->output_row[run->output_rows++] = i;
+		if (run->output_rows < OUTPUT_ROWS)
+			continue;
+		ret = output_step(run);
+		if (ret)
+			return ret;
+	}
+	return output_step(run);
+}
+
+/*
+ * A tile goes through all layers before the next one begins. That is sound as
+ * rows of a sequence ascend: what a row attends to was stored by its own tile,
+ * an earlier one, or an earlier program.
+ */
+static int run_tile(struct run *run)
+{
+	int ret;
+
+	ret = for_rows(run, 4 * run->dim + 64 * run->m->rope_dim, load_body);
+	for (uint32_t i = 0; i < run->p->layer_count && !ret; i++) {
+		begin_layer(run, run->p->layer_first + i);
+		ret = run_attention_block(run);
+		if (!ret)
+			ret = run_ffn_block(run);
+	}
+	if (!ret)
+		ret = for_rows(run, run->dim, store_body);
+	if (!ret && (run->p->header.flags & TANDEM_FORWARD_OUTPUT))
+		ret = run_output(run);
+	return ret;
+}
+
+/* Hand out the next @bytes of working memory; only counts where @base is NULL. */
+static void *carve(char *base, uint64_t *used, uint64_t bytes)
+{
+	void *part = base ? base + *used : NULL;
+
+	*used += (bytes + 63) & ~63ull;
+	return part;
+}
+
+/* Return: the bytes that it takes. They do not overflow, see model.c. */
+static uint64_t lay_out(struct run *run, char *base)
+{
+	const uint64_t rows = run->tile_rows, f = sizeof(float);
+	uint64_t used = 0, rope = run->m->rope_dim, outputs = run->forward->outputs;
+
+	if (outputs > OUTPUT_ROWS)
+		outputs = OUTPUT_ROWS;
+	if (!(run->p->header.flags & TANDEM_FORWARD_OUTPUT))
+		outputs = 0;
+	run->x = carve(base, &used, rows * run->dim * f);
+	/* Output uses it, too, and then has rows of its own. */
+	run->norm = carve(base, &used, (rows > outputs ? rows : outputs) * run->dim * f);
+	run->logits = carve(base, &used, outputs * run->m->vocabulary * f);
+	if (!run->p->layer_count)
+		return used;
+	run->sum = carve(base, &used, rows * run->dim * f);
+	run->q = carve(base, &used, rows * run->q_dim * f);
+	run->attended = carve(base, &used, rows * run->q_dim * f);
+	run->k = carve(base, &used, rows * run->kv_dim * f);
+	run->v = carve(base, &used, rows * run->kv_dim * f);
+	run->gate = carve(base, &used, rows * run->ffn_dim * f);
+	run->up = carve(base, &used, rows * run->ffn_dim * f);
+	run->rope = carve(base, &used, rows * rope * f);
+	run->rope_factors = carve(base, &used, rope / 2 * f);
+	run->block = carve(base, &used, run->p->blocks * sizeof(*run->block));
+	return used;
+}
+
+/* Working memory for tiles as large as the budget allows. */
+static bool allocate(struct run *run, struct fw_buffer *scratch, struct fw_budget *budget)
+{
+	run->tile_rows = run->p->rows < TILE_ROWS ? run->p->rows : TILE_ROWS;
+	while (!fw_buffer_reserve(scratch, lay_out(run, NULL), budget)) {
+		if (run->tile_rows == 1)
+			return false;
+		run->tile_rows /= 2;
+	}
+	lay_out(run, scratch->data);
+	return true;
+}
+
+/*
+ * The kernels scale frequencies where a model scales positions, which is the
+ * same but for rounding; factors of 1 do not even round.
+ */
+static void set_rope_factors(struct run *run)
+{
+	float scale = fw_model_float(run->m->rope_frequency_scale);
+
+	if (!run->rope_factors)
+		return;
+	if (scale == 1) {
+		run->rope_factors = NULL;
+		return;
+	}
+	for (uint32_t i = 0; i < run->m->rope_dim / 2; i++)
+		run->rope_factors[i] = 1 / scale;
+}
+
+uint32_t fw_forward_run(const struct fw_forward *forward, const struct tandem_kernels *kernels,
+			struct fw_pool *pool, struct fw_buffer *scratch,
+			struct fw_budget *budget)
+{
+	struct run run = {
+		.forward = forward,
+		.p = forward->header,
+		.m = forward->model,
+		.kernels = kernels,
+		.pool = pool,
+		.dim = forward->model->dim,
+		.q_dim = fw_model_query_dim(forward->model),
+		.kv_dim = fw_model_kv_dim(forward->model),
+		.ffn_dim = forward->model->ffn_dim,
+	};
+	int ret = 0;
+
+	if (!allocate(&run, scratch, budget))
+		return TANDEM_HW_NO_MEMORY;
+	set_rope_factors(&run);
+	for (; run.first < run.p->rows && !ret; run.first += run.rows) {
+		run.rows = run.p->rows - run.first;
+		if (run.rows > run.tile_rows)
+			run.rows = run.tile_rows;
+		ret = run_tile(&run);
+	}
+	if (ret == -ECANCELED)
+		return TANDEM_HW_ABORTED;
+	return ret ? TANDEM_HW_BUS_FAULT : TANDEM_HW_OK;
+}
