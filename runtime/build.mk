@@ -29,3 +29,7 @@ runtime-src += \
 	runtime/operation.c \
 	runtime/queue.c \
 	runtime/version.c
+
+# The KV pool and transfers.
+runtime-src += \
+	runtime/kv_pool.c
