@@ -47,6 +47,7 @@ void device_init(struct tandem_device *device, const struct tandem_device_ops *o
 	device->ops = ops;
 	device->loop = loop;
 	strcpy(device->name, name);
+	LIST_INIT(&device->watches);
 	device->user_copy_max = DEVICE_USER_COPY_MAX;
 }
 
@@ -69,9 +70,14 @@ int tandem_device_get_info(struct tandem_device *device, struct tandem_device_in
 
 static void device_tell_lost(struct loop_task *task)
 {
+	struct device_watch *watch, *next;
 	struct tandem_device *device;
 
 	device = (void *)((char *)task - offsetof(struct tandem_device, lost_task));
+	for (watch = LIST_FIRST(&device->watches); watch; watch = next) {
+		next = LIST_NEXT(watch, entry);
+		watch->lost(watch);
+	}
 	if (device->on_lost)
 		device->on_lost(device, device->on_lost_user);
 }
@@ -83,6 +89,16 @@ void device_lost(struct tandem_device *device)
 	device->lost = true;
 	device->lost_task.run = device_tell_lost;
 	loop_task_post(device->loop, &device->lost_task);
+}
+
+void device_watch_add(struct tandem_device *device, struct device_watch *watch)
+{
+	LIST_INSERT_HEAD(&device->watches, watch, entry);
+}
+
+void device_watch_remove(struct device_watch *watch)
+{
+	LIST_REMOVE(watch, entry);
 }
 
 void tandem_device_on_lost(struct tandem_device *device,

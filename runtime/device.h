@@ -12,12 +12,23 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <tandem/device.h>
 
 #include "loop.h"
 
 struct tandem_device_ops;
+
+/**
+ * struct device_watch - somebody of the library who wants to know of the loss
+ * @lost: called once from the loop, before the application is told
+ * @entry: in &tandem_device.watches
+ */
+struct device_watch {
+	void (*lost)(struct device_watch *watch);
+	LIST_ENTRY(device_watch) entry;
+};
 
 /**
  * struct tandem_device - an open device
@@ -28,7 +39,8 @@ struct tandem_device_ops;
  * @lost: gone for good; set by device_lost()
  * @on_lost: the application's, or NULL
  * @on_lost_user: for it
- * @lost_task: calls @on_lost
+ * @watches: see device_watch_add()
+ * @lost_task: calls @watches and @on_lost
  *
  * Belongs to the loop's thread, as everything of it; no lock.
  */
@@ -40,6 +52,7 @@ struct tandem_device {
 	bool lost;
 	void (*on_lost)(struct tandem_device *device, void *user);
 	void *on_lost_user;
+	LIST_HEAD(, device_watch) watches;
 	struct loop_task lost_task;
 };
 
@@ -133,6 +146,10 @@ struct tandem_device_ops {
  * @device: marked; its owner is told from the loop
  */
 void device_lost(struct tandem_device *device);
+
+/* Have @watch called when @device is lost, until it is removed. */
+void device_watch_add(struct tandem_device *device, struct device_watch *watch);
+void device_watch_remove(struct device_watch *watch);
 
 /**
  * device_operation_complete() - a command has ended; from within the loop
