@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/completion.h>
+#include <linux/dev_printk.h>
+#include <linux/jiffies.h>
+
+#include "tandem_admin.h"
+#include "tandem_device.h"
+
+void tandem_admin_prepare(struct tandem_admin *admin)
+{
+	spin_lock_init(&admin->lock);
+	INIT_LIST_HEAD(&admin->waiting);
+}
+
+int tandem_admin_start(struct tandem_device *tdev, u32 epoch)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	int ret;
+
+	ret = tandem_ring_init(&admin->ring, tdev, 0, TANDEM_ADMIN_ENTRIES,
+			       epoch);
+	if (ret)
+		return ret;
+	spin_lock(&admin->lock);
+	/* A device that died meanwhile has been stopped already. */
+	admin->running = !tandem_device_is_dead(tdev);
+	spin_unlock(&admin->lock);
+	return 0;
+}
+
+static void finish(struct list_head *done)
+{
+	struct tandem_admin_command *command, *next;
+
+	list_for_each_entry_safe(command, next, done, link)
+		command->done(command, command->result);
+}
+
+static void end(struct tandem_admin_command *command, int result,
+		struct list_head *done)
+{
+	command->result = result;
+	list_add_tail(&command->link, done);
+}
+
+void tandem_admin_stop(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	struct tandem_admin_command *command, *next;
+	LIST_HEAD(done);
+
+	spin_lock(&admin->lock);
+	if (admin->running) {
+		admin->running = false;
+		while ((command = tandem_ring_forget(&admin->ring)))
+			end(command, -ENODEV, &done);
+		list_for_each_entry_safe(command, next, &admin->waiting, link) {
+			list_del(&command->link);
+			end(command, -ENODEV, &done);
+		}
+	}
+	spin_unlock(&admin->lock);
+	finish(&done);
+}
+
+void tandem_admin_fini(struct tandem_device *tdev)
+{
+	tandem_ring_fini(&tdev->admin.ring);
+}
+
+/* Hands waiting commands to the device while there is room. */
+static void push_waiting(struct tandem_admin *admin)
+{
+	struct tandem_admin_command *command;
+	bool pushed = false;
+
+	while (!tandem_ring_full(&admin->ring)) {
+		command = list_first_entry_or_null(&admin->waiting,
+						   typeof(*command), link);
+		if (!command)
+			break;
+		list_del(&command->link);
+		command->deadline = jiffies + command->timeout;
+		tandem_ring_push(&admin->ring, &command->descriptor, command);
+		pushed = true;
+	}
+	if (pushed)
+		tandem_ring_publish(&admin->ring);
+}
+
+void tandem_admin_submit(struct tandem_device *tdev,
+			 struct tandem_admin_command *command)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	bool running;
+
+	spin_lock(&admin->lock);
+	running = admin->running;
+	if (running) {
+		list_add_tail(&command->link, &admin->waiting);
+		push_waiting(admin);
+	}
+	spin_unlock(&admin->lock);
+	if (!running)
+		command->done(command, -ENODEV);
+}
+
+struct admin_wait {
+	struct tandem_admin_command command;
+	struct completion completion;
+	int result;
+};
+
+static void wake_waiter(struct tandem_admin_command *command, int result)
+{
+	struct admin_wait *wait =
+		container_of(command, struct admin_wait, command);
+
+	wait->result = result;
+	complete(&wait->completion);
+}
+
+int tandem_admin_execute(struct tandem_device *tdev,
+			 const struct tandem_hw_descriptor *descriptor)
+{
+	struct admin_wait wait = {
+		.command = {
+			.descriptor = *descriptor,
+			.done = wake_waiter,
+			.timeout = tandem_admin_timeout(),
+		},
+		.completion =
+			COMPLETION_INITIALIZER_ONSTACK(wait.completion),
+	};
+
+	tandem_admin_submit(tdev, &wait.command);
+	/* Ends in any case: the watch takes a device that is late out. */
+	wait_for_completion(&wait.completion);
+	return wait.result;
+}
+
+void tandem_admin_interrupt(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	struct tandem_admin_command *command;
+	struct tandem_completion completion;
+	LIST_HEAD(done);
+	u32 budget;
+
+	spin_lock(&admin->lock);
+	if (admin->running) {
+		budget = admin->ring.entries;
+		while ((command = tandem_ring_pop(&admin->ring, &completion,
+						  &budget))) {
+			if (completion.status != TANDEM_HW_OK)
+				dev_warn_ratelimited(tdev->dev,
+						     "the device refused admin command %#x: status %u\n",
+						     command->descriptor.opcode,
+						     completion.status);
+			end(command, completion.status == TANDEM_HW_OK ?
+				     0 : -EIO, &done);
+		}
+		if (budget != admin->ring.entries)
+			tandem_ring_publish_taken(&admin->ring);
+		push_waiting(admin);
+	}
+	spin_unlock(&admin->lock);
+	finish(&done);
+}
+
+bool tandem_admin_overdue(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	struct tandem_ring *ring = &admin->ring;
+	struct tandem_admin_command *command;
+	bool overdue = false;
+	u32 i;
+
+	spin_lock(&admin->lock);
+	for (i = 0; admin->running && i < ring->entries; i++) {
+		command = ring->owner[i];
+		if (command && time_after(jiffies, command->deadline))
+			overdue = true;
+	}
+	spin_unlock(&admin->lock);
+	return overdue;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The admin queue: commands of the driver itself.
+ */
+#ifndef _TANDEM_ADMIN_H
+#define _TANDEM_ADMIN_H
+
+#include <linux/list.h>
+#include <linux/spinlock.h>
+
+#include "tandem_ring.h"
+
+#define TANDEM_ADMIN_ENTRIES	64
+
+/**
+ * struct tandem_admin_command - a command on its way
+ * @descriptor: what to do
+ * @done: called exactly once, from any process context and without locks, with
+ *	0, -EIO when the device refused, or -ENODEV; must not sleep
+ * @timeout: in jiffies; when it has passed, the device is taken out of service
+ * @link: in &tandem_admin.waiting, or on a list of those that are done
+ * @deadline: jiffies; set when it is handed to the device
+ * @result: for @done
+ *
+ * The submitter owns it again from @done on.
+ */
+struct tandem_admin_command {
+	struct tandem_hw_descriptor descriptor;
+	void (*done)(struct tandem_admin_command *command, int result);
+	unsigned long timeout;
+	struct list_head link;
+	unsigned long deadline;
+	int result;
+};
+
+/**
+ * struct tandem_admin - the queue
+ * @lock: guards all below
+ * @ring: the rings
+ * @waiting: commands for which the ring has no room yet
+ * @running: no command is taken otherwise
+ */
+struct tandem_admin {
+	spinlock_t lock;
+	struct tandem_ring ring;
+	struct list_head waiting;
+	bool running;
+};
+
+/* Prepares the lock; before anything else, interrupts included. */
+void tandem_admin_prepare(struct tandem_admin *admin);
+int tandem_admin_start(struct tandem_device *tdev, u32 epoch);
+/* Ends all commands with -ENODEV and takes no more. Does not sleep. */
+void tandem_admin_stop(struct tandem_device *tdev);
+/* After stopping. The device does not reach the rings afterwards. */
+void tandem_admin_fini(struct tandem_device *tdev);
+
+void tandem_admin_submit(struct tandem_device *tdev,
+			 struct tandem_admin_command *command);
+/* Submits and waits, for as long as admin commands get. */
+int tandem_admin_execute(struct tandem_device *tdev,
+			 const struct tandem_hw_descriptor *descriptor);
+void tandem_admin_interrupt(struct tandem_device *tdev);
+/* Is a command overdue? */
+bool tandem_admin_overdue(struct tandem_device *tdev);
+
+#endif /* _TANDEM_ADMIN_H */

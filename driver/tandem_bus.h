@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the driver needs of the bus that a device sits on. There is one adapter
+ * for each kind of bus; it finds devices and hands them to tandem_device.h.
+ */
+#ifndef _TANDEM_BUS_H
+#define _TANDEM_BUS_H
+
+#include <linux/device.h>
+#include <linux/dma-direction.h>
+#include <linux/types.h>
+
+struct page;
+struct sg_table;
+
+/**
+ * struct tandem_bus_ops - services of a bus; @dev is the device on it
+ * @is_gone: was the device removed by surprise? Any context, as all up to
+ *	@ring_control
+ * @read32: reads a register, ~0 when the device is gone
+ * @write32: writes a register
+ * @ring_sq: tells the device about a new submission tail
+ * @ring_cq: tells the device about a new completion head
+ * @ring_control: has the device look at CONTROL
+ * @bind_memory: puts pages behind a range of device addresses. -EBUSY where
+ *	something is bound. This and the following may sleep.
+ * @unbind_memory: undoes it; the device does not reach the pages afterwards
+ * @map_sgtable: maps a DMA-mapped table as one range of bus addresses, with
+ *	DMA_TO_DEVICE not writable by the device
+ * @map_pages: the same for pages
+ * @unmap: undoes either; the device does not reach the range afterwards
+ *
+ * unbind_memory and unmap also work, and have to be called, when the device is
+ * gone.
+ */
+struct tandem_bus_ops {
+	bool (*is_gone)(struct device *dev);
+	u32 (*read32)(struct device *dev, u32 offset);
+	void (*write32)(struct device *dev, u32 offset, u32 value);
+	void (*ring_sq)(struct device *dev, u32 queue, u32 tail);
+	void (*ring_cq)(struct device *dev, u32 queue, u32 head);
+	void (*ring_control)(struct device *dev);
+	int (*bind_memory)(struct device *dev, u64 address,
+			   struct page **pages, unsigned long count);
+	void (*unbind_memory)(struct device *dev, u64 address,
+			      unsigned long count);
+	int (*map_sgtable)(struct device *dev, struct sg_table *sgt,
+			   enum dma_data_direction direction,
+			   u64 *bus_address);
+	int (*map_pages)(struct device *dev, struct page **pages,
+			 unsigned long count,
+			 enum dma_data_direction direction, u64 *bus_address);
+	void (*unmap)(struct device *dev, u64 bus_address);
+};
+
+int tandem_bus_emu_register(void);
+void tandem_bus_emu_unregister(void);
+
+#endif /* _TANDEM_BUS_H */

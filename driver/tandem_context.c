@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <linux/completion.h>
+#include <linux/nospec.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+
+#include "tandem_accel.h"
+#include "tandem_context.h"
+#include "tandem_device.h"
+#include "tandem_file.h"
+#include "tandem_gem.h"
+#include "tandem_queue.h"
+#include "tandem_user.h"
+
+#define TABLE_ENTRIES	(TANDEM_REGIONS_MAX + \
+			 TANDEM_ENGINES_MAX * TANDEM_ENGINE_ENTRIES_MAX)
+
+static_assert(sizeof(struct tandem_hw_context) == 16);
+static_assert(sizeof(struct tandem_hw_region) == 32);
+
+static struct tandem_hw_context *device_entry(struct tandem_context *context)
+{
+	struct tandem_hw_context *table = context->tdev->context_table.virtual;
+
+	return &table[context->index];
+}
+
+static struct tandem_hw_region *table_entry(struct tandem_context *context,
+					    u32 index)
+{
+	struct tandem_hw_region *table = context->table.virtual;
+
+	return &table[index];
+}
+
+/* The device reads entries at any time: VALID comes last. */
+static void set_entry(struct tandem_hw_region *entry, u64 address, u64 length,
+		      u32 flags)
+{
+	WRITE_ONCE(entry->address, cpu_to_le64(address));
+	WRITE_ONCE(entry->length, cpu_to_le64(length));
+	smp_wmb();
+	WRITE_ONCE(entry->flags, cpu_to_le32(flags | TANDEM_HW_REGION_VALID));
+}
+
+/* VALID goes first. */
+static void clear_entry(struct tandem_hw_region *entry)
+{
+	WRITE_ONCE(entry->flags, 0);
+	smp_wmb();
+	WRITE_ONCE(entry->address, 0);
+	WRITE_ONCE(entry->length, 0);
+}
+
+void tandem_context_set_user(struct tandem_context *context, u32 slot,
+			     const struct tandem_user_memory *user, bool write)
+{
+	set_entry(table_entry(context, slot), user->bus_address, user->length,
+		  TANDEM_HW_REGION_HOST | (write ? TANDEM_HW_REGION_WRITE :
+						   TANDEM_HW_REGION_READ));
+}
+
+void tandem_context_clear_user(struct tandem_context *context, u32 slot)
+{
+	clear_entry(table_entry(context, slot));
+}
+
+static void region_free(struct tandem_region *region)
+{
+	if (!region)
+		return;
+	drm_gem_object_put(region->object);
+	kfree(region);
+}
+
+static void release_context(struct work_struct *work)
+{
+	struct tandem_context *context =
+		container_of(work, struct tandem_context, release_work);
+	struct tandem_device *tdev = context->tdev;
+	u32 i;
+
+	for (i = 0; i < TANDEM_REGIONS_MAX; i++)
+		region_free(context->regions[i]);
+	tandem_shared_free(tdev, &context->table);
+	ida_free(&tdev->context_ids, context->index);
+	tandem_file_put(context->file);
+	kvfree(context);
+	drm_dev_put(&tdev->drm);
+}
+
+static void context_unreferenced(struct kref *ref)
+{
+	struct tandem_context *context =
+		container_of(ref, struct tandem_context, ref);
+
+	/* Jobs put references where one must not sleep. */
+	queue_work(tandem_release_wq, &context->release_work);
+}
+
+void tandem_context_get(struct tandem_context *context)
+{
+	kref_get(&context->ref);
+}
+
+void tandem_context_put(struct tandem_context *context)
+{
+	kref_put(&context->ref, context_unreferenced);
+}
+
+struct tandem_context *tandem_context_find(struct tandem_file *file, u32 id)
+{
+	struct tandem_context *context;
+
+	xa_lock(&file->contexts);
+	context = xa_load(&file->contexts, id);
+	if (context)
+		tandem_context_get(context);
+	xa_unlock(&file->contexts);
+	return context;
+}
+
+static struct tandem_context *context_alloc(struct tandem_file *file)
+{
+	struct tandem_device *tdev = file->tdev;
+	struct tandem_context *context;
+	int ret;
+
+	context = kvzalloc(sizeof(*context), GFP_KERNEL_ACCOUNT);
+	if (!context)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&context->ref);
+	context->tdev = tdev;
+	context->file = file;
+	spin_lock_init(&context->lock);
+	INIT_WORK(&context->release_work, release_context);
+
+	ret = ida_alloc_max(&tdev->context_ids, TANDEM_CONTEXTS_MAX - 1,
+			    GFP_KERNEL);
+	if (ret < 0)
+		goto err_free;
+	context->index = ret;
+	ret = tandem_shared_alloc(tdev, &context->table,
+				  TABLE_ENTRIES *
+				  sizeof(struct tandem_hw_region),
+				  DMA_TO_DEVICE);
+	if (ret)
+		goto err_index;
+	drm_dev_get(&tdev->drm);
+	kref_get(&file->ref);
+	return context;
+
+err_index:
+	ida_free(&tdev->context_ids, context->index);
+err_free:
+	kvfree(context);
+	return ERR_PTR(ret);
+}
+
+static void publish_context(struct tandem_context *context)
+{
+	struct tandem_hw_context *entry = device_entry(context);
+
+	WRITE_ONCE(entry->regions, cpu_to_le64(context->table.bus_address));
+	WRITE_ONCE(entry->region_count, cpu_to_le32(TABLE_ENTRIES));
+	smp_wmb();
+	WRITE_ONCE(entry->flags, cpu_to_le32(TANDEM_HW_CONTEXT_VALID));
+}
+
+int tandem_ioctl_context_create(struct drm_device *drm, void *data,
+				struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+	struct drm_tandem_context_create *args = data;
+	struct tandem_context *context;
+	int ret, cookie;
+
+	if (args->flags)
+		return -EINVAL;
+	if (!drm_dev_enter(drm, &cookie))
+		return -ENODEV;
+	context = context_alloc(file);
+	if (IS_ERR(context)) {
+		ret = PTR_ERR(context);
+		goto exit;
+	}
+	publish_context(context);
+	ret = xa_alloc(&file->contexts, &args->context, context, xa_limit_31b,
+		       GFP_KERNEL);
+	if (ret) {
+		WRITE_ONCE(device_entry(context)->flags, 0);
+		tandem_context_put(context);
+	}
+exit:
+	drm_dev_exit(cookie);
+	return ret;
+}
+
+/**
+ * struct retirement - something that the device has been asked to let go of
+ * @command: CONTEXT_SYNC
+ * @ref: held by whoever waits, and until @work is done
+ * @work: frees it when the device has answered, or is gone
+ * @done: when @work has
+ * @context: concerned; holds a reference
+ * @region: to be freed; NULL for the whole context, of which the file's
+ *	reference is dropped
+ * @index: of @region
+ * @result: of the command
+ */
+struct retirement {
+	struct tandem_admin_command command;
+	struct kref ref;
+	struct work_struct work;
+	struct completion done;
+	struct tandem_context *context;
+	struct tandem_region *region;
+	u32 index;
+	int result;
+};
+
+static void retirement_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct retirement, ref));
+}
+
+static void retire(struct work_struct *work)
+{
+	struct retirement *r = container_of(work, struct retirement, work);
+	struct tandem_context *context = r->context;
+
+	if (r->region) {
+		region_free(r->region);
+		spin_lock(&context->lock);
+		clear_bit(r->index, context->taken);
+		spin_unlock(&context->lock);
+	}
+	tandem_context_put(context);
+	complete_all(&r->done);
+	kref_put(&r->ref, retirement_free);
+}
+
+static void retirement_answered(struct tandem_admin_command *command,
+				int result)
+{
+	struct retirement *r = container_of(command, struct retirement, command);
+
+	r->result = result;
+	queue_work(tandem_release_wq, &r->work);
+}
+
+static void retirement_init(struct retirement *r,
+			    struct tandem_context *context)
+{
+	kref_init(&r->ref);
+	INIT_WORK(&r->work, retire);
+	init_completion(&r->done);
+	r->context = context;
+	r->command.descriptor = (struct tandem_hw_descriptor) {
+		.opcode = TANDEM_HW_OP_CONTEXT_SYNC,
+		.context = cpu_to_le32(context->index),
+	};
+	r->command.done = retirement_answered;
+	/* The device may first have to finish, or be made to, a command. */
+	r->command.timeout = tandem_command_timeout() +
+			     2 * tandem_admin_timeout();
+}
+
+/* Asks the device; what is retired is freed also when nobody waits. */
+static void retirement_start(struct retirement *r)
+{
+	kref_get(&r->ref);
+	tandem_admin_submit(r->context->tdev, &r->command);
+}
+
+static int retirement_wait(struct retirement *r)
+{
+	int ret;
+
+	/* Ends in any case: the command has a timeout. */
+	ret = wait_for_completion_killable(&r->done);
+	return ret ? -EINTR : r->result;
+}
+
+static void retirement_put(struct retirement *r)
+{
+	kref_put(&r->ref, retirement_free);
+}
+
+/* The file's reference goes over. */
+static void destroy_context(struct tandem_file *file,
+			    struct tandem_context *context,
+			    struct retirement *r)
+{
+	retirement_init(r, context);
+	tandem_queue_close_all(file, context);
+	WRITE_ONCE(device_entry(context)->flags, 0);
+	retirement_start(r);
+}
+
+void tandem_context_destroy_all(struct tandem_file *file)
+{
+	struct tandem_context *context;
+	struct retirement *r;
+	unsigned long id;
+
+	/* The file is closed already: nobody else is here. */
+	xa_for_each(&file->contexts, id, context) {
+		xa_erase(&file->contexts, id);
+		r = kzalloc(sizeof(*r), GFP_KERNEL | __GFP_NOFAIL);
+		destroy_context(file, context, r);
+		retirement_put(r);
+	}
+}
+
+int tandem_ioctl_context_destroy(struct drm_device *drm, void *data,
+				 struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+	struct drm_tandem_context_destroy *args = data;
+	struct tandem_context *context;
+	struct retirement *r;
+	int ret;
+
+	if (args->pad)
+		return -EINVAL;
+	r = kzalloc(sizeof(*r), GFP_KERNEL);
+	if (!r)
+		return -ENOMEM;
+
+	mutex_lock(&file->lock);
+	context = xa_erase(&file->contexts, args->context);
+	if (context)
+		destroy_context(file, context, r);
+	mutex_unlock(&file->lock);
+	if (!context) {
+		kfree(r);
+		return -ENOENT;
+	}
+	ret = retirement_wait(r);
+	retirement_put(r);
+	return ret;
+}
+
+/* Gives a region an index, or returns -ENOSPC. */
+static int add_region(struct tandem_context *context,
+		      struct tandem_region *region)
+{
+	unsigned long index;
+
+	spin_lock(&context->lock);
+	/* The next one in turn, so that an old index stays invalid for long. */
+	index = find_next_zero_bit(context->taken, TANDEM_REGIONS_MAX,
+				   context->next);
+	if (index >= TANDEM_REGIONS_MAX)
+		index = find_first_zero_bit(context->taken, TANDEM_REGIONS_MAX);
+	if (index < TANDEM_REGIONS_MAX) {
+		__set_bit(index, context->taken);
+		context->next = index + 1;
+		context->regions[index] = region;
+	}
+	spin_unlock(&context->lock);
+	return index < TANDEM_REGIONS_MAX ? index : -ENOSPC;
+}
+
+static u32 device_flags(u32 flags, bool host)
+{
+	return (flags & TANDEM_REGION_READ ? TANDEM_HW_REGION_READ : 0) |
+	       (flags & TANDEM_REGION_WRITE ? TANDEM_HW_REGION_WRITE : 0) |
+	       (host ? TANDEM_HW_REGION_HOST : 0);
+}
+
+static int map_region(struct tandem_context *context,
+		      struct drm_gem_object *object,
+		      struct drm_tandem_region_map *args)
+{
+	struct tandem_region *region;
+	u64 end;
+	int index;
+
+	if (check_add_overflow(args->offset, args->length, &end) ||
+	    end > object->size)
+		return -EINVAL;
+	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+	if (!region)
+		return -ENOMEM;
+	drm_gem_object_get(object);
+	region->object = object;
+	region->length = args->length;
+	region->flags = args->flags;
+
+	index = add_region(context, region);
+	if (index < 0) {
+		region_free(region);
+		return index;
+	}
+	/* Nobody else writes the entry before user space knows its index. */
+	set_entry(table_entry(context, index),
+		  tandem_gem_address(object) + args->offset, args->length,
+		  device_flags(args->flags, tandem_gem_is_host(object)));
+	args->region = index;
+	return 0;
+}
+
+int tandem_ioctl_region_map(struct drm_device *drm, void *data,
+			    struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+	struct drm_tandem_region_map *args = data;
+	struct drm_gem_object *object;
+	struct tandem_context *context;
+	int ret;
+
+	if (!args->length || !PAGE_ALIGNED(args->offset) || !args->flags ||
+	    args->flags & ~(TANDEM_REGION_READ | TANDEM_REGION_WRITE))
+		return -EINVAL;
+	context = tandem_context_find(file, args->context);
+	if (!context)
+		return -ENOENT;
+	object = drm_gem_object_lookup(filp, args->handle);
+	if (!object) {
+		ret = -ENOENT;
+		goto put_context;
+	}
+	ret = map_region(context, object, args);
+	drm_gem_object_put(object);
+put_context:
+	tandem_context_put(context);
+	return ret;
+}
+
+static struct tandem_region *take_region(struct tandem_context *context,
+					 u32 index)
+{
+	struct tandem_region *region;
+
+	if (index >= TANDEM_REGIONS_MAX)
+		return NULL;
+	index = array_index_nospec(index, TANDEM_REGIONS_MAX);
+	spin_lock(&context->lock);
+	region = context->regions[index];
+	context->regions[index] = NULL;
+	if (region)
+		clear_entry(table_entry(context, index));
+	spin_unlock(&context->lock);
+	return region;
+}
+
+int tandem_ioctl_region_unmap(struct drm_device *drm, void *data,
+			      struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+	struct drm_tandem_region_unmap *args = data;
+	struct tandem_context *context;
+	struct retirement *r;
+	int ret;
+
+	context = tandem_context_find(file, args->context);
+	if (!context)
+		return -ENOENT;
+	ret = -ENOMEM;
+	r = kzalloc(sizeof(*r), GFP_KERNEL);
+	if (!r)
+		goto put_context;
+	ret = -ENOENT;
+	r->region = take_region(context, args->region);
+	if (!r->region) {
+		kfree(r);
+		goto put_context;
+	}
+	r->index = args->region;
+	/* The reference goes over. */
+	retirement_init(r, context);
+	retirement_start(r);
+	ret = retirement_wait(r);
+	retirement_put(r);
+	return ret;
+
+put_context:
+	tandem_context_put(context);
+	return ret;
+}
+
+int tandem_context_check(struct tandem_context *context, u32 index, u64 offset,
+			 u64 length, u32 flags)
+{
+	struct tandem_region *region;
+	int ret = -EACCES;
+	u64 end;
+
+	if (index >= TANDEM_REGIONS_MAX ||
+	    check_add_overflow(offset, length, &end))
+		return -EACCES;
+	index = array_index_nospec(index, TANDEM_REGIONS_MAX);
+	spin_lock(&context->lock);
+	region = context->regions[index];
+	if (region && end <= region->length && !(flags & ~region->flags))
+		ret = 0;
+	spin_unlock(&context->lock);
+	return ret;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A context: an address space of the device, made of regions.
+ */
+#ifndef _TANDEM_CONTEXT_H
+#define _TANDEM_CONTEXT_H
+
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
+#include <linux/kref.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "tandem_device.h"
+#include "tandem_hw.h"
+#include "tandem_shared.h"
+
+struct drm_device;
+struct drm_file;
+struct drm_gem_object;
+struct tandem_file;
+struct tandem_user_memory;
+
+/**
+ * struct tandem_region - a region of a context
+ * @object: that it is a range of; holds a reference
+ * @length: bytes
+ * @flags: TANDEM_REGION_READ and TANDEM_REGION_WRITE
+ */
+struct tandem_region {
+	struct drm_gem_object *object;
+	u64 length;
+	u32 flags;
+};
+
+/**
+ * struct tandem_context - a context
+ * @ref: held by the file until the device has let go of the context after its
+ *	destruction, and by each queue
+ * @tdev: the device; holds a reference
+ * @file: that made it; holds a reference
+ * @index: in the device's context table
+ * @queues: how many it has
+ * @table: &struct tandem_hw_region, read by the device: first
+ *	TANDEM_REGIONS_MAX entries for @regions, then one for each slot of each
+ *	engine's ring, which are written under the engine's lock
+ * @lock: guards all below, and the first part of @table
+ * @taken: indices that are in use, or not yet let go of by the device
+ * @next: where to look for a free index
+ * @regions: index to region, NULL for none
+ * @release_work: frees it when the last reference is gone
+ */
+struct tandem_context {
+	struct kref ref;
+	struct tandem_device *tdev;
+	struct tandem_file *file;
+	u32 index;
+	atomic_t queues;
+	struct tandem_shared table;
+	spinlock_t lock;
+	DECLARE_BITMAP(taken, TANDEM_REGIONS_MAX);
+	u32 next;
+	struct tandem_region *regions[TANDEM_REGIONS_MAX];
+	struct work_struct release_work;
+};
+
+/* A new reference, or NULL for no such context of the file. */
+struct tandem_context *tandem_context_find(struct tandem_file *file, u32 id);
+void tandem_context_get(struct tandem_context *context);
+void tandem_context_put(struct tandem_context *context);
+/* Destroys all contexts of a file that is being closed. Does not wait. */
+void tandem_context_destroy_all(struct tandem_file *file);
+
+/*
+ * May the range of a region be reached with @flags? -EACCES if not. The device
+ * checks again: this only tells early.
+ */
+int tandem_context_check(struct tandem_context *context, u32 region, u64 offset,
+			 u64 length, u32 flags);
+
+/* Entries of user memory; the lock of the engine is held. */
+void tandem_context_set_user(struct tandem_context *context, u32 slot,
+			     const struct tandem_user_memory *user, bool write);
+void tandem_context_clear_user(struct tandem_context *context, u32 slot);
+
+int tandem_ioctl_context_create(struct drm_device *drm, void *data,
+				struct drm_file *filp);
+int tandem_ioctl_context_destroy(struct drm_device *drm, void *data,
+				 struct drm_file *filp);
+int tandem_ioctl_region_map(struct drm_device *drm, void *data,
+			    struct drm_file *filp);
+int tandem_ioctl_region_unmap(struct drm_device *drm, void *data,
+			      struct drm_file *filp);
+
+#endif /* _TANDEM_CONTEXT_H */

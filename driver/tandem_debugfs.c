@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <drm/drm_debugfs.h>
+#include <drm/drm_device.h>
+#include <linux/idr.h>
+#include <linux/seq_file.h>
+
+#include "tandem_admin.h"
+#include "tandem_device.h"
+#include "tandem_engine.h"
+
+static struct tandem_device *device_of(struct seq_file *m)
+{
+	struct drm_debugfs_entry *entry = m->private;
+
+	return to_tandem_device(entry->dev);
+}
+
+static void show_ring(struct seq_file *m, const char *kind,
+		      const struct tandem_ring *ring, u64 errors)
+{
+	seq_printf(m, "%u %s entries=%u head=%u tail=%u in_flight=%u completed=%llu stale=%llu spurious=%llu errors=%llu\n",
+		   ring->queue, kind, ring->entries, ring->sq_head,
+		   ring->sq_tail, ring->sq_tail - ring->sq_head,
+		   ring->completed, ring->stale, ring->spurious, errors);
+}
+
+static int queues_show(struct seq_file *m, void *unused)
+{
+	struct tandem_device *tdev = device_of(m);
+	struct tandem_engine *engine;
+	u32 i;
+
+	spin_lock(&tdev->admin.lock);
+	show_ring(m, "admin", &tdev->admin.ring, 0);
+	spin_unlock(&tdev->admin.lock);
+	for (i = 0; i < tdev->engine_count; i++) {
+		engine = &tdev->engines[i];
+		spin_lock(&engine->lock);
+		show_ring(m, engine->kind == TANDEM_HW_QUEUE_COMPUTE ?
+			     "compute" : "copy", &engine->ring, engine->errors);
+		spin_unlock(&engine->lock);
+	}
+	return 0;
+}
+
+static int contexts_show(struct seq_file *m, void *unused)
+{
+	struct tandem_device *tdev = device_of(m);
+	const struct tandem_hw_context *table = tdev->context_table.virtual;
+	u32 i;
+
+	for (i = 0; i < TANDEM_CONTEXTS_MAX; i++) {
+		if (table[i].flags & cpu_to_le32(TANDEM_HW_CONTEXT_VALID))
+			seq_printf(m, "%u regions=%#llx entries=%u\n", i,
+				   le64_to_cpu(table[i].regions),
+				   le32_to_cpu(table[i].region_count));
+	}
+	return 0;
+}
+
+static int objects_show(struct seq_file *m, void *unused)
+{
+	struct tandem_device *tdev = device_of(m);
+	struct drm_mm_node *node;
+
+	seq_printf(m, "objects=%d memory_used=%lld memory_size=%llu\n",
+		   atomic_read(&tdev->objects),
+		   atomic64_read(&tdev->memory_used), tdev->memory_size);
+	mutex_lock(&tdev->memory_lock);
+	drm_mm_for_each_node(node, &tdev->memory)
+		seq_printf(m, "%#llx %llu\n", node->start, node->size);
+	mutex_unlock(&tdev->memory_lock);
+	return 0;
+}
+
+static const struct drm_debugfs_info files[] = {
+	{ "queues", queues_show },
+	{ "contexts", contexts_show },
+	{ "objects", objects_show },
+};
+
+void tandem_debugfs_init(struct tandem_device *tdev)
+{
+	drm_debugfs_add_files(&tdev->drm, files, ARRAY_SIZE(files));
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module, and the DRM driver that users see.
+ */
+#include <drm/drm_accel.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_ioctl.h>
+#include <drm/drm_print.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+
+#include "tandem_accel.h"
+#include "tandem_context.h"
+#include "tandem_device.h"
+#include "tandem_file.h"
+#include "tandem_gem.h"
+#include "tandem_queue.h"
+#include "tandem_uring.h"
+
+static unsigned int command_timeout_ms = 60000;
+module_param(command_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(command_timeout_ms,
+		 "longest time that a command may run, in milliseconds");
+
+static unsigned int admin_timeout_ms = 10000;
+module_param(admin_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(admin_timeout_ms,
+		 "longest time that the device may take over a request of the driver's, in milliseconds");
+
+static unsigned int heartbeat_timeout_ms = 3000;
+module_param(heartbeat_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(heartbeat_timeout_ms,
+		 "longest time without a heartbeat of the device, in milliseconds");
+
+unsigned long tandem_command_timeout(void)
+{
+	return msecs_to_jiffies(READ_ONCE(command_timeout_ms));
+}
+
+unsigned long tandem_admin_timeout(void)
+{
+	return msecs_to_jiffies(READ_ONCE(admin_timeout_ms));
+}
+
+unsigned long tandem_heartbeat_timeout(void)
+{
+	return msecs_to_jiffies(READ_ONCE(heartbeat_timeout_ms));
+}
+
+struct workqueue_struct *tandem_release_wq;
+
+static int get_profile_name(struct tandem_device *tdev,
+			    struct drm_tandem_get_param *args)
+{
+	u32 words = sizeof(tdev->identity.profile) / 8;
+	u32 index, i;
+
+	if (args->index >= words)
+		return -EINVAL;
+	index = array_index_nospec(args->index, words);
+	args->value = 0;
+	for (i = 0; i < 8; i++)
+		args->value |= (u64)(u8)tdev->identity.profile[8 * index + i] <<
+			       (8 * i);
+	return 0;
+}
+
+static int ioctl_get_param(struct drm_device *drm, void *data,
+			   struct drm_file *filp)
+{
+	struct tandem_device *tdev = to_tandem_device(drm);
+	const struct tandem_identity *identity = &tdev->identity;
+	struct drm_tandem_get_param *args = data;
+
+	if (args->param == TANDEM_PARAM_PROFILE_NAME)
+		return get_profile_name(tdev, args);
+	if (args->index)
+		return -EINVAL;
+
+	switch (args->param) {
+	case TANDEM_PARAM_UAPI_VERSION:
+		args->value = TANDEM_UAPI_VERSION;
+		break;
+	case TANDEM_PARAM_ROLE:
+		args->value = identity->role;
+		break;
+	case TANDEM_PARAM_MEMORY_SIZE:
+		args->value = tdev->memory_size;
+		break;
+	case TANDEM_PARAM_MEMORY_USED:
+		args->value = atomic64_read(&tdev->memory_used);
+		break;
+	case TANDEM_PARAM_COPY_QUEUES:
+		args->value = identity->copy_queues;
+		break;
+	case TANDEM_PARAM_COMPUTE_QUEUES:
+		args->value = identity->compute_queues;
+		break;
+	case TANDEM_PARAM_QUEUE_ENTRIES:
+		args->value = identity->queue_entries;
+		break;
+	case TANDEM_PARAM_REGIONS_MAX:
+		args->value = TANDEM_REGIONS_MAX;
+		break;
+	case TANDEM_PARAM_CONTEXTS_MAX:
+		args->value = TANDEM_CONTEXTS_MAX;
+		break;
+	case TANDEM_PARAM_PROFILE_MEMORY_SIZE:
+		args->value = identity->profile_memory_size;
+		break;
+	case TANDEM_PARAM_PROFILE_MEMORY_BANDWIDTH:
+		args->value = identity->profile_memory_bandwidth;
+		break;
+	case TANDEM_PARAM_PROFILE_FLOPS:
+		args->value = identity->profile_flops;
+		break;
+	case TANDEM_PARAM_PROFILE_LINK_BANDWIDTH:
+		args->value = identity->profile_link_bandwidth;
+		break;
+	case TANDEM_PARAM_CAPABILITIES:
+		args->value = 0;
+		break;
+	default:
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static const struct drm_ioctl_desc tandem_ioctls[] = {
+	DRM_IOCTL_DEF_DRV(TANDEM_GET_PARAM, ioctl_get_param, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_GEM_CREATE, tandem_ioctl_gem_create, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_GEM_MMAP_OFFSET, tandem_ioctl_gem_mmap_offset,
+			  0),
+	DRM_IOCTL_DEF_DRV(TANDEM_CONTEXT_CREATE, tandem_ioctl_context_create,
+			  0),
+	DRM_IOCTL_DEF_DRV(TANDEM_CONTEXT_DESTROY, tandem_ioctl_context_destroy,
+			  0),
+	DRM_IOCTL_DEF_DRV(TANDEM_REGION_MAP, tandem_ioctl_region_map, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_REGION_UNMAP, tandem_ioctl_region_unmap, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_QUEUE_CREATE, tandem_ioctl_queue_create, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_QUEUE_DESTROY, tandem_ioctl_queue_destroy, 0),
+};
+
+static int file_open(struct drm_device *drm, struct drm_file *filp)
+{
+	struct tandem_file *file;
+
+	file = kzalloc(sizeof(*file), GFP_KERNEL_ACCOUNT);
+	if (!file)
+		return -ENOMEM;
+	kref_init(&file->ref);
+	file->tdev = to_tandem_device(drm);
+	mutex_init(&file->lock);
+	xa_init_flags(&file->contexts, XA_FLAGS_ALLOC1);
+	xa_init_flags(&file->queues, XA_FLAGS_ALLOC1);
+	filp->driver_priv = file;
+	return 0;
+}
+
+static void file_release(struct kref *ref)
+{
+	struct tandem_file *file = container_of(ref, struct tandem_file, ref);
+
+	xa_destroy(&file->queues);
+	xa_destroy(&file->contexts);
+	mutex_destroy(&file->lock);
+	kfree(file);
+}
+
+void tandem_file_put(struct tandem_file *file)
+{
+	kref_put(&file->ref, file_release);
+}
+
+static void file_postclose(struct drm_device *drm, struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+
+	tandem_context_destroy_all(file);
+	tandem_file_put(file);
+}
+
+static void file_show_fdinfo(struct drm_printer *p, struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+	const struct tandem_identity *identity = &file->tdev->identity;
+
+	drm_printf(p, "drm-engine-copy:\t%lld ns\n",
+		   atomic64_read(&file->engine_ns[TANDEM_HW_QUEUE_COPY]));
+	drm_printf(p, "drm-engine-compute:\t%lld ns\n",
+		   atomic64_read(&file->engine_ns[TANDEM_HW_QUEUE_COMPUTE]));
+	if (identity->copy_queues > 1)
+		drm_printf(p, "drm-engine-capacity-copy:\t%u\n",
+			   identity->copy_queues);
+	if (identity->compute_queues > 1)
+		drm_printf(p, "drm-engine-capacity-compute:\t%u\n",
+			   identity->compute_queues);
+	drm_show_memory_stats(p, filp);
+}
+
+/* Users learn from poll(2) that the device has gone. */
+static __poll_t file_poll(struct file *filp, struct poll_table_struct *wait)
+{
+	struct drm_file *file_priv = filp->private_data;
+	struct tandem_device *tdev = to_tandem_device(file_priv->minor->dev);
+	__poll_t mask;
+
+	mask = drm_poll(filp, wait);
+	poll_wait(filp, &tdev->dead_wait, wait);
+	if (tandem_device_is_dead(tdev))
+		mask |= EPOLLHUP | EPOLLERR;
+	return mask;
+}
+
+static const struct file_operations tandem_fops = {
+	.owner = THIS_MODULE,
+	.open = accel_open,
+	.release = drm_release,
+	.unlocked_ioctl = drm_ioctl,
+	.compat_ioctl = drm_compat_ioctl,
+	.poll = file_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
+	.mmap = drm_gem_mmap,
+	.uring_cmd = tandem_uring_cmd,
+	.show_fdinfo = drm_show_fdinfo,
+	.fop_flags = FOP_UNSIGNED_OFFSET,
+};
+
+const struct drm_driver tandem_drm_driver = {
+	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM,
+	.open = file_open,
+	.postclose = file_postclose,
+	.show_fdinfo = file_show_fdinfo,
+	.gem_prime_import_sg_table = tandem_gem_import,
+	.ioctls = tandem_ioctls,
+	.num_ioctls = ARRAY_SIZE(tandem_ioctls),
+	.fops = &tandem_fops,
+	.name = "tandem",
+	.desc = "Tandem inference accelerator",
+#ifdef TANDEM_DRM_DRIVER_HAS_DATE
+	.date = "20261124",
+#endif
+	.major = 1,
+	.minor = 0,
+};
+
+static int __init tandem_init(void)
+{
+	int ret;
+
+	tandem_release_wq = alloc_workqueue("tandem-release", WQ_UNBOUND, 0);
+	if (!tandem_release_wq)
+		return -ENOMEM;
+	ret = tandem_bus_emu_register();
+	if (ret)
+		destroy_workqueue(tandem_release_wq);
+	return ret;
+}
+
+static void __exit tandem_exit(void)
+{
+	tandem_bus_emu_unregister();
+	/* What still has to be released is, in this. */
+	destroy_workqueue(tandem_release_wq);
+}
+
+module_init(tandem_init);
+module_exit(tandem_exit);
+
+MODULE_DESCRIPTION("Tandem inference accelerators");
+MODULE_LICENSE("GPL");
+#ifdef TANDEM_IMPORT_NS_TAKES_STRING
+MODULE_IMPORT_NS("DMA_BUF");
+#else
+MODULE_IMPORT_NS(DMA_BUF);
+#endif

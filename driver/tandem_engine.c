@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/dev_printk.h>
+#include <linux/jiffies.h>
+
+#include "tandem_context.h"
+#include "tandem_device.h"
+#include "tandem_engine.h"
+#include "tandem_job.h"
+#include "tandem_queue.h"
+
+void tandem_engine_prepare(struct tandem_engine *engine,
+			   struct tandem_device *tdev, u32 index)
+{
+	engine->tdev = tdev;
+	engine->index = index;
+	spin_lock_init(&engine->lock);
+	INIT_LIST_HEAD(&engine->ready);
+}
+
+int tandem_engine_start(struct tandem_engine *engine, u32 kind, u32 epoch)
+{
+	struct tandem_device *tdev = engine->tdev;
+	struct tandem_ring *ring = &engine->ring;
+	struct tandem_hw_descriptor descriptor;
+	int ret;
+
+	ret = tandem_ring_init(ring, tdev, engine->index + 1,
+			       tdev->identity.queue_entries, epoch);
+	if (ret)
+		return ret;
+	descriptor = (struct tandem_hw_descriptor) {
+		.opcode = TANDEM_HW_OP_QUEUE_CREATE,
+		.src_region = cpu_to_le32(kind),
+		.src_offset = cpu_to_le64(ring->sq.bus_address),
+		.dst_offset = cpu_to_le64(ring->cq.bus_address),
+		.length = cpu_to_le64(ring->entries),
+		.argument = cpu_to_le64(ring->queue),
+	};
+	ret = tandem_admin_execute(tdev, &descriptor);
+	if (ret)
+		return ret;
+
+	spin_lock(&engine->lock);
+	engine->kind = kind;
+	/* A device that died meanwhile has been stopped already. */
+	engine->running = !tandem_device_is_dead(tdev);
+	spin_unlock(&engine->lock);
+	return 0;
+}
+
+static void complete_jobs(struct list_head *done)
+{
+	struct tandem_job *job, *next;
+
+	list_for_each_entry_safe(job, next, done, link) {
+		list_del_init(&job->link);
+		job->complete(job);
+	}
+}
+
+/* Off its list and to those that are done; the lock is held. */
+static void end_job(struct tandem_engine *engine, struct tandem_job *job,
+		    struct list_head *done)
+{
+	struct tandem_queue *queue = job->queue;
+
+	if (job->state == TANDEM_JOB_RUNNING && tandem_user_is_mapped(&job->user))
+		tandem_context_clear_user(queue->context, job->user_slot);
+	job->state = TANDEM_JOB_DONE;
+	list_move_tail(&job->link, done);
+	if (job->result)
+		engine->errors++;
+	if (list_empty(&queue->waiting) && !list_empty(&queue->ready_link))
+		list_del_init(&queue->ready_link);
+	if (queue->closed && list_empty(&queue->waiting) &&
+	    list_empty(&queue->running))
+		wake_up_all(&queue->idle);
+}
+
+static void end_job_with(struct tandem_engine *engine, struct tandem_job *job,
+			 int result, struct list_head *done)
+{
+	job->result = result;
+	end_job(engine, job, done);
+}
+
+static void end_waiting(struct tandem_engine *engine,
+			struct tandem_queue *queue, int result,
+			struct list_head *done)
+{
+	struct tandem_job *job, *next;
+
+	list_for_each_entry_safe(job, next, &queue->waiting, link)
+		end_job_with(engine, job, result, done);
+}
+
+void tandem_engine_stop(struct tandem_engine *engine)
+{
+	struct tandem_queue *queue, *next;
+	struct tandem_job *job;
+	LIST_HEAD(done);
+
+	spin_lock(&engine->lock);
+	if (engine->running) {
+		engine->running = false;
+		while ((job = tandem_ring_forget(&engine->ring)))
+			end_job_with(engine, job, -ENODEV, &done);
+		list_for_each_entry_safe(queue, next, &engine->ready,
+					 ready_link)
+			end_waiting(engine, queue, -ENODEV, &done);
+	}
+	spin_unlock(&engine->lock);
+	complete_jobs(&done);
+}
+
+void tandem_engine_fini(struct tandem_engine *engine)
+{
+	tandem_ring_fini(&engine->ring);
+}
+
+/* Puts a job on the ring, which has room. */
+static void push_job(struct tandem_engine *engine, struct tandem_job *job)
+{
+	struct tandem_queue *queue = job->queue;
+
+	if (tandem_user_is_mapped(&job->user)) {
+		/*
+		 * An entry of the region table for each slot of each ring: it
+		 * is free when the slot is.
+		 */
+		job->user_slot = TANDEM_REGIONS_MAX +
+			engine->index * TANDEM_ENGINE_ENTRIES_MAX +
+			tandem_ring_next_slot(&engine->ring);
+		tandem_context_set_user(queue->context, job->user_slot,
+					&job->user, job->user_is_dst);
+		if (job->user_is_dst)
+			job->descriptor.dst_region = cpu_to_le32(job->user_slot);
+		else
+			job->descriptor.src_region = cpu_to_le32(job->user_slot);
+	}
+	job->started = ktime_get();
+	job->state = TANDEM_JOB_RUNNING;
+	list_move_tail(&job->link, &queue->running);
+	job->command_id = tandem_ring_push(&engine->ring, &job->descriptor,
+					   job);
+}
+
+/* One job of each ready queue in turn, while the ring has room. */
+static void push_ready(struct tandem_engine *engine)
+{
+	struct tandem_queue *queue;
+	bool pushed = false;
+
+	while (!tandem_ring_full(&engine->ring)) {
+		queue = list_first_entry_or_null(&engine->ready,
+						 typeof(*queue), ready_link);
+		if (!queue)
+			break;
+		push_job(engine, list_first_entry(&queue->waiting,
+						  struct tandem_job, link));
+		pushed = true;
+		if (list_empty(&queue->waiting))
+			list_del_init(&queue->ready_link);
+		else
+			list_move_tail(&queue->ready_link, &engine->ready);
+	}
+	if (pushed)
+		tandem_ring_publish(&engine->ring);
+}
+
+void tandem_engine_interrupt(struct tandem_engine *engine)
+{
+	struct tandem_completion completion;
+	struct tandem_job *job;
+	LIST_HEAD(done);
+	u32 budget;
+
+	spin_lock(&engine->lock);
+	if (engine->running) {
+		budget = engine->ring.entries;
+		while ((job = tandem_ring_pop(&engine->ring, &completion,
+					      &budget))) {
+			tandem_job_set_completion(job, &completion);
+			end_job(engine, job, &done);
+		}
+		if (budget != engine->ring.entries)
+			tandem_ring_publish_taken(&engine->ring);
+		push_ready(engine);
+	}
+	spin_unlock(&engine->lock);
+	complete_jobs(&done);
+}
+
+void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job)
+{
+	struct tandem_queue *queue = job->queue;
+	LIST_HEAD(done);
+
+	spin_lock(&engine->lock);
+	if (!engine->running || job->cancelled || queue->closed) {
+		end_job_with(engine, job,
+			     engine->running ? -ECANCELED : -ENODEV, &done);
+	} else {
+		job->state = TANDEM_JOB_WAITING;
+		list_add_tail(&job->link, &queue->waiting);
+		if (list_empty(&queue->ready_link))
+			list_add_tail(&queue->ready_link, &engine->ready);
+		push_ready(engine);
+	}
+	spin_unlock(&engine->lock);
+	complete_jobs(&done);
+}
+
+/*
+ * The lock is held. Returns whether the caller has to abort the job, after
+ * unlocking; it holds a reference for that.
+ */
+static bool cancel(struct tandem_engine *engine, struct tandem_job *job,
+		   struct list_head *done)
+{
+	job->cancelled = true;
+	if (job->state == TANDEM_JOB_WAITING)
+		end_job_with(engine, job, -ECANCELED, done);
+	if (job->state != TANDEM_JOB_RUNNING || job->aborting)
+		return false;
+	job->aborting = true;
+	tandem_job_get(job);
+	return true;
+}
+
+static void abort_job(struct tandem_job *job)
+{
+	tandem_job_abort(job);
+	tandem_job_put(job);
+}
+
+void tandem_engine_cancel(struct tandem_engine *engine, struct tandem_job *job)
+{
+	LIST_HEAD(done);
+	bool abort;
+
+	spin_lock(&engine->lock);
+	abort = cancel(engine, job, &done);
+	spin_unlock(&engine->lock);
+	if (abort)
+		abort_job(job);
+	complete_jobs(&done);
+}
+
+static struct tandem_job *find_running(struct tandem_queue *queue, u64 cookie)
+{
+	struct tandem_job *job;
+
+	list_for_each_entry(job, &queue->running, link) {
+		if (job->cookie == cookie && !job->aborting)
+			return job;
+	}
+	return NULL;
+}
+
+unsigned int tandem_engine_cancel_cookie(struct tandem_engine *engine,
+					 struct tandem_queue *queue,
+					 u64 cookie)
+{
+	struct tandem_job *job, *next;
+	unsigned int count = 0;
+	LIST_HEAD(done);
+
+	spin_lock(&engine->lock);
+	list_for_each_entry_safe(job, next, &queue->waiting, link) {
+		if (job->cookie == cookie) {
+			cancel(engine, job, &done);
+			count++;
+		}
+	}
+	while ((job = find_running(queue, cookie))) {
+		count++;
+		if (!cancel(engine, job, &done))
+			continue;
+		spin_unlock(&engine->lock);
+		abort_job(job);
+		spin_lock(&engine->lock);
+	}
+	spin_unlock(&engine->lock);
+	complete_jobs(&done);
+	return count;
+}
+
+void tandem_engine_close_queue(struct tandem_engine *engine,
+			       struct tandem_queue *queue)
+{
+	LIST_HEAD(done);
+
+	spin_lock(&engine->lock);
+	queue->closed = true;
+	end_waiting(engine, queue, -ECANCELED, &done);
+	spin_unlock(&engine->lock);
+	complete_jobs(&done);
+}
+
+bool tandem_engine_watch(struct tandem_engine *engine)
+{
+	struct tandem_job *late = NULL;
+	struct tandem_job *job;
+	bool alive = true;
+
+	spin_lock(&engine->lock);
+	job = engine->running ? tandem_ring_oldest(&engine->ring) : NULL;
+	if (!job || engine->oldest != engine->ring.sq_head) {
+		engine->oldest = engine->ring.sq_head;
+		engine->oldest_since = jiffies;
+		engine->abort_since = 0;
+	} else if (engine->abort_since) {
+		alive = time_before(jiffies, engine->abort_since +
+					     tandem_admin_timeout());
+	} else if (job->aborting) {
+		engine->abort_since = jiffies ?: 1;
+	} else if (time_after(jiffies, engine->oldest_since +
+				       tandem_command_timeout())) {
+		engine->abort_since = jiffies ?: 1;
+		job->timed_out = true;
+		job->aborting = true;
+		tandem_job_get(job);
+		late = job;
+	}
+	spin_unlock(&engine->lock);
+
+	if (late) {
+		dev_warn_ratelimited(engine->tdev->dev,
+				     "queue %u: command %u takes longer than %u ms: aborting it\n",
+				     engine->ring.queue, late->command_id,
+				     jiffies_to_msecs(tandem_command_timeout()));
+		abort_job(late);
+	}
+	return alive;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * An engine: a queue of the device, on which commands of many users' queues are
+ * carried out in turn.
+ */
+#ifndef _TANDEM_ENGINE_H
+#define _TANDEM_ENGINE_H
+
+#include <linux/list.h>
+#include <linux/spinlock.h>
+
+#include "tandem_ring.h"
+
+struct tandem_job;
+struct tandem_queue;
+
+/**
+ * struct tandem_engine - an engine
+ * @tdev: the device
+ * @lock: guards all below; the lists and the state of the queues that use
+ *	the engine; and the state of their jobs
+ * @ring: the rings
+ * @index: in &tandem_device.engines
+ * @kind: &enum tandem_hw_queue_kind
+ * @ready: queues with jobs that wait, in the order of their turns
+ * @running: no job is taken otherwise
+ * @errors: commands that ended with an error
+ * @oldest: number of the oldest command when the watch came by last, and
+ * @oldest_since: in jiffies, since when it is
+ * @abort_since: in jiffies, when it was told to abort that one; or zero
+ */
+struct tandem_engine {
+	struct tandem_device *tdev;
+	spinlock_t lock;
+	struct tandem_ring ring;
+	u32 index;
+	u32 kind;
+	struct list_head ready;
+	bool running;
+	u64 errors;
+	u32 oldest;
+	unsigned long oldest_since;
+	unsigned long abort_since;
+};
+
+void tandem_engine_prepare(struct tandem_engine *engine,
+			   struct tandem_device *tdev, u32 index);
+int tandem_engine_start(struct tandem_engine *engine, u32 kind, u32 epoch);
+/* Ends all jobs with -ENODEV and takes no more. Does not sleep. */
+void tandem_engine_stop(struct tandem_engine *engine);
+/* After stopping. The device does not reach the rings afterwards. */
+void tandem_engine_fini(struct tandem_engine *engine);
+
+void tandem_engine_interrupt(struct tandem_engine *engine);
+/* Aborts a job that takes too long: false when that has not helped either. */
+bool tandem_engine_watch(struct tandem_engine *engine);
+
+/* Carries out a job after those before it; it ends by ->complete. */
+void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job);
+/* Ends a job early, if it has not ended yet. */
+void tandem_engine_cancel(struct tandem_engine *engine, struct tandem_job *job);
+/* The same for jobs of a queue with this cookie: how many there were. */
+unsigned int tandem_engine_cancel_cookie(struct tandem_engine *engine,
+					 struct tandem_queue *queue,
+					 u64 cookie);
+/* Lets no more jobs into a queue, and ends those that have not begun. */
+void tandem_engine_close_queue(struct tandem_engine *engine,
+			       struct tandem_queue *queue);
+
+#endif /* _TANDEM_ENGINE_H */

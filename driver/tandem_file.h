@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * An open accel node.
+ */
+#ifndef _TANDEM_FILE_H
+#define _TANDEM_FILE_H
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/xarray.h>
+
+struct tandem_device;
+
+/**
+ * struct tandem_file - what a file owns beside GEM handles
+ * @ref: held by the file while it is open, and by each context
+ * @tdev: the device
+ * @lock: held while queues are made, and while a context is taken out
+ * @contexts: id to &struct tandem_context; guarded by its own lock
+ * @queues: id to &struct tandem_queue; likewise
+ * @engine_ns: time that engines of each kind spent on its commands
+ */
+struct tandem_file {
+	struct kref ref;
+	struct tandem_device *tdev;
+	struct mutex lock;
+	struct xarray contexts;
+	struct xarray queues;
+	atomic64_t engine_ns[2];
+};
+
+void tandem_file_put(struct tandem_file *file);
+
+#endif /* _TANDEM_FILE_H */

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/slab.h>
+
+#include "tandem_context.h"
+#include "tandem_device.h"
+#include "tandem_engine.h"
+#include "tandem_file.h"
+#include "tandem_job.h"
+#include "tandem_queue.h"
+
+struct tandem_job *tandem_job_create(struct tandem_queue *queue)
+{
+	struct tandem_job *job;
+
+	job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
+	if (!job)
+		return NULL;
+	kref_init(&job->ref);
+	job->queue = queue;
+	INIT_LIST_HEAD(&job->link);
+	return job;
+}
+
+static void release_job(struct kref *ref)
+{
+	struct tandem_job *job = container_of(ref, struct tandem_job, ref);
+
+	tandem_queue_put(job->queue);
+	kfree(job);
+}
+
+void tandem_job_get(struct tandem_job *job)
+{
+	kref_get(&job->ref);
+}
+
+void tandem_job_put(struct tandem_job *job)
+{
+	kref_put(&job->ref, release_job);
+}
+
+static int result_of(const struct tandem_job *job, u16 status)
+{
+	switch (status) {
+	case TANDEM_HW_OK:
+		return 0;
+	case TANDEM_HW_INVALID_OPCODE:
+	case TANDEM_HW_INVALID_FIELD:
+	case TANDEM_HW_PROGRAM_INVALID:
+		return -EINVAL;
+	case TANDEM_HW_REGION_FAULT:
+		return -EACCES;
+	case TANDEM_HW_INVALID_CONTEXT:
+		/* It was destroyed before the device took the command up. */
+		return -ECANCELED;
+	case TANDEM_HW_ABORTED:
+		return job->timed_out ? -ETIMEDOUT : -ECANCELED;
+	case TANDEM_HW_NO_MEMORY:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+void tandem_job_set_completion(struct tandem_job *job,
+			       const struct tandem_completion *completion)
+{
+	struct tandem_queue *queue = job->queue;
+	u64 elapsed = ktime_to_ns(ktime_sub(ktime_get(), job->started));
+
+	job->result = result_of(job, completion->status);
+	/* No command can have run for longer than it was there. */
+	job->duration = min(completion->duration_ns, elapsed);
+	job->detail = completion->status == TANDEM_HW_PROGRAM_INVALID ?
+		completion->detail : job->duration;
+	atomic64_add(job->duration,
+		     &queue->context->file->engine_ns[queue->engine->kind]);
+}
+
+static void abort_done(struct tandem_admin_command *command, int result)
+{
+	tandem_job_put(container_of(command, struct tandem_job, abort));
+}
+
+void tandem_job_abort(struct tandem_job *job)
+{
+	struct tandem_engine *engine = job->queue->engine;
+
+	tandem_job_get(job);
+	job->abort = (struct tandem_admin_command) {
+		.descriptor = {
+			.opcode = TANDEM_HW_OP_ABORT,
+			.length = cpu_to_le64(job->command_id),
+			.argument = cpu_to_le64(engine->ring.queue),
+		},
+		.done = abort_done,
+		.timeout = tandem_admin_timeout(),
+	};
+	tandem_admin_submit(engine->tdev, &job->abort);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A job: one command of a user, from its submission to its end.
+ */
+#ifndef _TANDEM_JOB_H
+#define _TANDEM_JOB_H
+
+#include <linux/kref.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+
+#include "tandem_admin.h"
+#include "tandem_hw.h"
+#include "tandem_ring.h"
+#include "tandem_user.h"
+
+struct tandem_queue;
+
+/**
+ * enum tandem_job_state - where a job is
+ * @TANDEM_JOB_NEW: not submitted yet
+ * @TANDEM_JOB_WAITING: on its queue's list of waiting jobs
+ * @TANDEM_JOB_RUNNING: on the ring, and on its queue's list of running jobs
+ * @TANDEM_JOB_DONE: ended, or about to be completed
+ */
+enum tandem_job_state {
+	TANDEM_JOB_NEW,
+	TANDEM_JOB_WAITING,
+	TANDEM_JOB_RUNNING,
+	TANDEM_JOB_DONE,
+};
+
+/**
+ * struct tandem_job - a command
+ * @ref: held by the submitter until completion, and by an abort on its way
+ * @queue: that it belongs to; holds a reference
+ * @descriptor: what the device gets to see; regions of user memory are filled
+ *	in when it is put on the ring
+ * @user: memory of the user's that is mapped for it, if any
+ * @user_is_dst: @user is the destination, and not the source
+ * @cookie: by which a user may cancel it
+ * @complete: called once when it has ended, in process context, without locks;
+ *	must not sleep. Takes over the submitter's reference
+ * @private: for @complete
+ * @state: &enum tandem_job_state; this and all below guarded by the engine's
+ *	lock until completion
+ * @cancelled: someone wants it to end early
+ * @timed_out: it was aborted since it took too long
+ * @aborting: @abort is in use
+ * @link: as @state says; or on a list of jobs that are to be completed
+ * @command_id: on the ring
+ * @user_slot: index in the region table while @user is mapped there
+ * @started: when it was put on the ring
+ * @result: 0 or negative errno
+ * @detail: for the user, beside @result: duration or reason
+ * @duration: time that the engine spent on it, in nanoseconds
+ * @abort: the command that aborts it
+ */
+struct tandem_job {
+	struct kref ref;
+	struct tandem_queue *queue;
+	struct tandem_hw_descriptor descriptor;
+	struct tandem_user_memory user;
+	bool user_is_dst;
+	u64 cookie;
+	void (*complete)(struct tandem_job *job);
+	void *private;
+
+	enum tandem_job_state state;
+	bool cancelled;
+	bool timed_out;
+	bool aborting;
+	struct list_head link;
+	u16 command_id;
+	u32 user_slot;
+	ktime_t started;
+	int result;
+	u64 detail;
+	u64 duration;
+	struct tandem_admin_command abort;
+};
+
+/* A job of @queue, of which the caller's reference goes over. Or NULL. */
+struct tandem_job *tandem_job_create(struct tandem_queue *queue);
+void tandem_job_get(struct tandem_job *job);
+void tandem_job_put(struct tandem_job *job);
+
+/* The job's end as the device tells it; the engine's lock is held. */
+void tandem_job_set_completion(struct tandem_job *job,
+			       const struct tandem_completion *completion);
+/* Aborts a running job for which @aborting was just set. Takes a reference. */
+void tandem_job_abort(struct tandem_job *job);
+
+#endif /* _TANDEM_JOB_H */

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <drm/drm_file.h>
+#include <linux/slab.h>
+
+#include "tandem_accel.h"
+#include "tandem_context.h"
+#include "tandem_device.h"
+#include "tandem_engine.h"
+#include "tandem_file.h"
+#include "tandem_queue.h"
+
+/* The next engine of a kind in turn, or NULL when the device has none. */
+static struct tandem_engine *choose_engine(struct tandem_device *tdev, u32 kind)
+{
+	u32 first = 0, count = tdev->identity.compute_queues;
+
+	/* Compute engines come first in the table; they can copy, too. */
+	if (kind == TANDEM_QUEUE_COPY && tdev->identity.copy_queues) {
+		first = count;
+		count = tdev->identity.copy_queues;
+	}
+	if (!count)
+		return NULL;
+	return &tdev->engines[first + (u32)atomic_inc_return(
+					&tdev->next_engine[kind]) % count];
+}
+
+static struct tandem_queue *queue_alloc(struct tandem_context *context,
+					u32 kind,
+					struct tandem_engine *engine)
+{
+	struct tandem_queue *queue;
+
+	queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
+	if (!queue)
+		return NULL;
+	kref_init(&queue->ref);
+	tandem_context_get(context);
+	queue->context = context;
+	queue->kind = kind;
+	queue->engine = engine;
+	INIT_LIST_HEAD(&queue->waiting);
+	INIT_LIST_HEAD(&queue->running);
+	INIT_LIST_HEAD(&queue->ready_link);
+	init_waitqueue_head(&queue->idle);
+	return queue;
+}
+
+static void queue_release(struct kref *ref)
+{
+	struct tandem_queue *queue = container_of(ref, typeof(*queue), ref);
+
+	tandem_context_put(queue->context);
+	kfree(queue);
+}
+
+void tandem_queue_put(struct tandem_queue *queue)
+{
+	kref_put(&queue->ref, queue_release);
+}
+
+struct tandem_queue *tandem_queue_find(struct tandem_file *file, u32 id)
+{
+	struct tandem_queue *queue;
+
+	xa_lock(&file->queues);
+	queue = xa_load(&file->queues, id);
+	if (queue)
+		kref_get(&queue->ref);
+	xa_unlock(&file->queues);
+	return queue;
+}
+
+static bool is_idle(struct tandem_queue *queue)
+{
+	bool idle;
+
+	spin_lock(&queue->engine->lock);
+	idle = list_empty(&queue->running) && list_empty(&queue->waiting);
+	spin_unlock(&queue->engine->lock);
+	return idle;
+}
+
+static void close_queue(struct tandem_queue *queue)
+{
+	tandem_engine_close_queue(queue->engine, queue);
+	atomic_dec(&queue->context->queues);
+}
+
+void tandem_queue_close_all(struct tandem_file *file,
+			    struct tandem_context *context)
+{
+	struct tandem_queue *queue;
+	unsigned long id;
+
+	xa_for_each(&file->queues, id, queue) {
+		/* Again under the lock, which keeps it from being destroyed. */
+		xa_lock(&file->queues);
+		queue = xa_load(&file->queues, id);
+		if (!queue || queue->context != context) {
+			xa_unlock(&file->queues);
+			continue;
+		}
+		__xa_erase(&file->queues, id);
+		xa_unlock(&file->queues);
+		close_queue(queue);
+		tandem_queue_put(queue);
+	}
+}
+
+int tandem_ioctl_queue_create(struct drm_device *drm, void *data,
+			      struct drm_file *filp)
+{
+	struct tandem_device *tdev = to_tandem_device(drm);
+	struct tandem_file *file = filp->driver_priv;
+	struct drm_tandem_queue_create *args = data;
+	struct tandem_context *context;
+	struct tandem_engine *engine;
+	struct tandem_queue *queue;
+	int ret = 0;
+
+	if (args->kind > TANDEM_QUEUE_COMPUTE || args->priority ||
+	    args->flags || args->pad)
+		return -EINVAL;
+	engine = choose_engine(tdev, args->kind);
+	if (!engine)
+		return -EINVAL;
+
+	/* Against the context's destruction, which would miss the queue. */
+	guard(mutex)(&file->lock);
+	context = tandem_context_find(file, args->context);
+	if (!context)
+		return -ENOENT;
+	if (atomic_inc_return(&context->queues) > TANDEM_CONTEXT_QUEUES_MAX) {
+		ret = -ENOSPC;
+		goto err_count;
+	}
+	queue = queue_alloc(context, args->kind, engine);
+	if (!queue) {
+		ret = -ENOMEM;
+		goto err_count;
+	}
+	ret = xa_alloc(&file->queues, &args->queue, queue, xa_limit_31b,
+		       GFP_KERNEL);
+	if (ret)
+		goto err_queue;
+	tandem_context_put(context);
+	return 0;
+
+err_queue:
+	tandem_queue_put(queue);
+err_count:
+	atomic_dec(&context->queues);
+	tandem_context_put(context);
+	return ret;
+}
+
+int tandem_ioctl_queue_destroy(struct drm_device *drm, void *data,
+			       struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+	struct drm_tandem_queue_destroy *args = data;
+	struct tandem_queue *queue;
+	int ret;
+
+	if (args->pad)
+		return -EINVAL;
+	queue = xa_erase(&file->queues, args->queue);
+	if (!queue)
+		return -ENOENT;
+	close_queue(queue);
+	/* Ends in any case: commands have a timeout, and so has the device. */
+	ret = wait_event_killable(queue->idle, is_idle(queue));
+	tandem_queue_put(queue);
+	return ret ? -EINTR : 0;
+}

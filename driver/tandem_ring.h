@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A pair of rings between driver and device: descriptors out, completions in.
+ */
+#ifndef _TANDEM_RING_H
+#define _TANDEM_RING_H
+
+#include "tandem_hw.h"
+#include "tandem_shared.h"
+
+struct tandem_device;
+
+/**
+ * struct tandem_ring - a submission ring and its completion ring
+ * @tdev: the device
+ * @sq: &struct tandem_hw_descriptor [@entries], read by the device
+ * @cq: &struct tandem_hw_completion [@entries], written by the device
+ * @owner: who waits for the command in each slot, NULL when it has completed
+ * @entries: a power of two
+ * @queue: number of the queue at the device
+ * @epoch: of this enabling of the device
+ * @sq_head: oldest command that has not completed; free-running, as all three
+ * @sq_tail: next command
+ * @cq_head: next completion
+ * @completed: completions that were taken
+ * @stale: completions of another epoch
+ * @spurious: completions for which there was no command
+ *
+ * The user of a ring serializes all calls for it.
+ *
+ * A command's id is the low 16 bits of its running number, so that a
+ * completion which the device repeats does not end another command that has
+ * the slot by then. A slot is used again when every command up to it has
+ * completed, since only then has the device surely read it.
+ */
+struct tandem_ring {
+	struct tandem_device *tdev;
+	struct tandem_shared sq;
+	struct tandem_shared cq;
+	void **owner;
+	u32 entries;
+	u32 queue;
+	u32 epoch;
+	u32 sq_head;
+	u32 sq_tail;
+	u32 cq_head;
+	u64 completed;
+	u64 stale;
+	u64 spurious;
+};
+
+/**
+ * struct tandem_completion - a completion's checked copy in CPU order
+ * @command_id: of the command
+ * @status: as the device gave it, any value
+ * @detail: likewise
+ * @duration_ns: likewise
+ */
+struct tandem_completion {
+	u16 command_id;
+	u16 status;
+	u32 detail;
+	u64 duration_ns;
+};
+
+int tandem_ring_init(struct tandem_ring *ring, struct tandem_device *tdev,
+		     u32 queue, u32 entries, u32 epoch);
+/* The device does not reach the rings afterwards. Does nothing twice. */
+void tandem_ring_fini(struct tandem_ring *ring);
+
+bool tandem_ring_full(const struct tandem_ring *ring);
+/* The slot that the next push uses. */
+u32 tandem_ring_next_slot(const struct tandem_ring *ring);
+/*
+ * Writes a descriptor, of which command_id is filled in. The ring must not be
+ * full. tandem_ring_publish() makes it known to the device. Returns the id.
+ */
+u16 tandem_ring_push(struct tandem_ring *ring,
+		     const struct tandem_hw_descriptor *descriptor,
+		     void *owner);
+void tandem_ring_publish(struct tandem_ring *ring);
+/*
+ * Takes the next completion that belongs to a command: the command's owner, or
+ * NULL when there is none. Gives up, likewise with NULL, when *@budget entries
+ * have been looked at; start with @entries.
+ */
+void *tandem_ring_pop(struct tandem_ring *ring,
+		      struct tandem_completion *completion, u32 *budget);
+/* Lets the device use the entries again that were taken. */
+void tandem_ring_publish_taken(struct tandem_ring *ring);
+/* Owner of the oldest command that has not completed, or NULL. */
+void *tandem_ring_oldest(const struct tandem_ring *ring);
+/* Forgets the oldest command: its owner, or NULL when there is none. */
+void *tandem_ring_forget(struct tandem_ring *ring);
+
+#endif /* _TANDEM_RING_H */

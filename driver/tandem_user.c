@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/dma-mapping.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "tandem_device.h"
+#include "tandem_user.h"
+
+static void unpin(struct tandem_user_memory *user)
+{
+	unpin_user_pages_dirty_lock(user->pages, user->count, user->write);
+	kvfree(user->pages);
+	user->pages = NULL;
+	user->count = 0;
+}
+
+int tandem_user_pin(struct tandem_user_memory *user, u64 address, u64 length,
+		    bool write)
+{
+	unsigned int flags = write ? FOLL_WRITE : 0;
+	unsigned long start, count;
+	int ret;
+
+	if (length > TANDEM_USER_BYTES_MAX)
+		return -EINVAL;
+	if (!access_ok(u64_to_user_ptr(address), length))
+		return -EFAULT;
+	start = address & PAGE_MASK;
+	count = DIV_ROUND_UP(address + length - start, PAGE_SIZE);
+	user->pages = kvmalloc_array(count, sizeof(*user->pages),
+				     GFP_KERNEL_ACCOUNT);
+	if (!user->pages)
+		return -ENOMEM;
+	user->write = write;
+	user->length = length;
+
+	while (user->count < count) {
+		ret = pin_user_pages_fast(start + (user->count << PAGE_SHIFT),
+					  count - user->count, flags,
+					  user->pages + user->count);
+		if (ret <= 0)
+			goto err;
+		user->count += ret;
+	}
+	ret = sg_alloc_table_from_pages(&user->sgt, user->pages, count,
+					offset_in_page(address), length,
+					GFP_KERNEL_ACCOUNT);
+	if (ret)
+		goto err;
+	return 0;
+err:
+	unpin(user);
+	return ret == -ENOMEM ? -ENOMEM : -EFAULT;
+}
+
+static enum dma_data_direction direction(const struct tandem_user_memory *user)
+{
+	return user->write ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
+}
+
+int tandem_user_map(struct tandem_device *tdev, struct tandem_user_memory *user)
+{
+	int ret;
+
+	ret = dma_map_sgtable(tdev->dev, &user->sgt, direction(user), 0);
+	if (ret)
+		return ret;
+	ret = tdev->bus->map_sgtable(tdev->dev, &user->sgt, direction(user),
+				     &user->bus_address);
+	if (ret)
+		dma_unmap_sgtable(tdev->dev, &user->sgt, direction(user), 0);
+	return ret;
+}
+
+void tandem_user_release(struct tandem_device *tdev,
+			 struct tandem_user_memory *user)
+{
+	if (user->bus_address) {
+		tdev->bus->unmap(tdev->dev, user->bus_address);
+		dma_unmap_sgtable(tdev->dev, &user->sgt, direction(user), 0);
+		user->bus_address = 0;
+	}
+	if (user->pages) {
+		sg_free_table(&user->sgt);
+		unpin(user);
+	}
+}
