@@ -232,7 +232,7 @@ static int map_dmabuf(struct tandem_memory *memory, void **pointer)
 int accel_memory_map(struct tandem_memory *memory, void **pointer)
 {
 	struct accel_memory *accel = to_accel_memory(memory);
-	void *mapping;
+	void *mapping = NULL;
 	int ret;
 
 	if (!accel->pointer) {

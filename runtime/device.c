@@ -68,15 +68,23 @@ int tandem_device_get_info(struct tandem_device *device, struct tandem_device_in
 	return device->ops->get_info(device, info);
 }
 
+/*
+ * One a call: whoever is told may remove other watches, or close the device,
+ * which takes the task back.
+ */
 static void device_tell_lost(struct loop_task *task)
 {
-	struct device_watch *watch, *next;
+	struct device_watch *watch;
 	struct tandem_device *device;
 
 	device = (void *)((char *)task - offsetof(struct tandem_device, lost_task));
-	for (watch = LIST_FIRST(&device->watches); watch; watch = next) {
-		next = LIST_NEXT(watch, entry);
+	LIST_FOREACH(watch, &device->watches, entry) {
+		if (watch->told)
+			continue;
+		watch->told = true;
+		loop_task_post(device->loop, task);
 		watch->lost(watch);
+		return;
 	}
 	if (device->on_lost)
 		device->on_lost(device, device->on_lost_user);
@@ -93,6 +101,7 @@ void device_lost(struct tandem_device *device)
 
 void device_watch_add(struct tandem_device *device, struct device_watch *watch)
 {
+	watch->told = false;
 	LIST_INSERT_HEAD(&device->watches, watch, entry);
 }
 

@@ -23,10 +23,12 @@ struct tandem_device_ops;
 /**
  * struct device_watch - somebody of the library who wants to know of the loss
  * @lost: called once from the loop, before the application is told
+ * @told: @lost has been called; set by device_watch_add()
  * @entry: in &tandem_device.watches
  */
 struct device_watch {
 	void (*lost)(struct device_watch *watch);
+	bool told;
 	LIST_ENTRY(device_watch) entry;
 };
 

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Loop and devices in the guest: the tests of tests/native/runtime once more, on
+# its kernel and on its accel devices.
+
+guest-tests += \
+	tests/guest/runtime/test_device \
+	tests/guest/runtime/test_loop
+
+tests/guest/runtime/test_device-src := \
+	tests/native/runtime/test_device.c \
+	tests/native/runtime/devices.c \
+	tests/guest/runtime/default_devices.c
+tests/guest/runtime/test_loop-src := tests/native/runtime/test_loop.c

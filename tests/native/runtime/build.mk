@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+# The event loop, devices, memory and queues.
+
+native-tests += \
+	tests/native/runtime/test_device \
+	tests/native/runtime/test_loop
+
+tests/native/runtime/test_device-src := \
+	tests/native/runtime/test_device.c \
+	tests/native/runtime/devices.c \
+	tests/native/runtime/default_devices.c
