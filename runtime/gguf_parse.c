@@ -6,10 +6,6 @@
  * piece by piece as parsing needs it, so that nobody can change it between
  * check and use and a shortened file is an error instead of a SIGBUS.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* qsort_r() */
-#endif
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+# Text to tokens and back.
+
+native-tests += tests/native/tokenizer/test_tokenizer
+
+tests/native/tokenizer/test_tokenizer-src := \
+	tests/native/tokenizer/stories_vectors.c \
+	tests/native/tokenizer/test_tokenizer.c \
+	tests/native/tokenizer/vocabulary.c \
+	tests/native/support/gguf_writer.c \
+	tests/native/support/shared_data.c
