@@ -196,13 +196,18 @@ guest-results:
 # ---- demo -------------------------------------------------------------------
 
 MODEL	:= tools/demo-model/tandem-demo.gguf
-PROMPT	:= Once upon a time
-TOKENS	:= 48
+PROMPT	:= And God said
+TOKENS	:= 64
+
+quote	= '$(subst ','\'',$(1))'
 
 demo: deps
+	@test -r $(call quote,$(MODEL)) || { \
+		echo 'demo: cannot read the model' $(call quote,$(MODEL)) >&2; \
+		exit 1; }
 	@$(MAKE) --no-print-directory programs modules
-	@MODEL='$(subst ','\'',$(MODEL))' PROMPT='$(subst ','\'',$(PROMPT))' \
-		TOKENS='$(TOKENS)' tools/demo
+	@$(vm) --timeout 240 tools/demo $(call quote,$(MODEL)) \
+		$(call quote,$(PROMPT)) $(call quote,$(TOKENS))
 
 # ---- install, lint, clean ---------------------------------------------------
 
