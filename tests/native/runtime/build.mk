@@ -3,9 +3,13 @@
 
 native-tests += \
 	tests/native/runtime/test_device \
+	tests/native/runtime/test_inproc \
 	tests/native/runtime/test_loop
 
 tests/native/runtime/test_device-src := \
 	tests/native/runtime/test_device.c \
 	tests/native/runtime/devices.c \
 	tests/native/runtime/default_devices.c
+tests/native/runtime/test_inproc-src := \
+	tests/native/runtime/test_inproc.c \
+	tests/native/runtime/devices.c
