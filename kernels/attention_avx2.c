@@ -11,8 +11,8 @@
 #include "avx2.h"
 #include "avx2_vector.h"
 
-#define SPAN 64		/* tokens, a multiple of 8 */
-#define MAX_HEADS 4	/* query heads taken together */
+#define SPAN	  64 /* tokens, a multiple of 8 */
+#define MAX_HEADS 4 /* query heads taken together */
 
 /* The rows of one KV head in a span of tokens. */
 struct span {
@@ -27,10 +27,11 @@ struct running {
 	float sum;
 };
 
-static void find_rows(struct span *span, const struct tandem_attention *a, size_t kv_head,
-		      size_t begin)
+static void find_rows(struct span *span, const struct tandem_attention *a,
+		      size_t kv_head, size_t begin)
 {
-	size_t row_bytes = tandem_type_row_bytes(a->kv_type, a->n_kv_heads * a->head_dim);
+	size_t row_bytes =
+		tandem_type_row_bytes(a->kv_type, a->n_kv_heads * a->head_dim);
 	size_t offset = tandem_type_row_bytes(a->kv_type, kv_head * a->head_dim);
 	size_t block = begin / a->block_tokens;
 	size_t slot = begin % a->block_tokens;
@@ -85,7 +86,8 @@ avx2_inline void score(float (*scores)[SPAN], const struct tandem_attention *a,
 			part1 = avx2_load_type_part(k1, type, whole, dim - whole);
 #pragma GCC unroll 4
 			for (size_t h = 0; h < heads; h++) {
-				q_part = avx2_load_part(q + h * dim + whole, dim - whole);
+				q_part = avx2_load_part(q + h * dim + whole,
+							dim - whole);
 				sum0[h] = _mm256_fmadd_ps(q_part, part0, sum0[h]);
 				sum1[h] = _mm256_fmadd_ps(q_part, part1, sum1[h]);
 			}
@@ -116,7 +118,8 @@ static float weigh(float *scores, size_t tokens, struct running *running)
 		max = _mm256_max_ps(_mm256_loadu_ps(scores + t), max);
 	max = _mm256_set1_ps(avx2_max(max));
 	for (size_t t = 0; t < tokens; t += 8) {
-		__m256 weight = avx2_exp(_mm256_sub_ps(_mm256_loadu_ps(scores + t), max));
+		__m256 weight =
+			avx2_exp(_mm256_sub_ps(_mm256_loadu_ps(scores + t), max));
 
 		_mm256_storeu_ps(scores + t, weight);
 		sum = _mm256_add_ps(sum, weight);
@@ -131,8 +134,9 @@ static float weigh(float *scores, size_t tokens, struct running *running)
  * out = out * shrink + weights V for elements [i, i + 8 * vectors) of @heads
  * heads, or, with @part, for the last @part elements of a short vector.
  */
-avx2_inline void gather(float *out, const struct tandem_attention *a, const struct span *span,
-			float (*weights)[SPAN], const float *shrink, size_t i, size_t part,
+avx2_inline void gather(float *out, const struct tandem_attention *a,
+			const struct span *span, float (*weights)[SPAN],
+			const float *shrink, size_t i, size_t part,
 			size_t heads, size_t vectors, enum tandem_type type)
 {
 	size_t dim = a->head_dim;
@@ -146,7 +150,8 @@ avx2_inline void gather(float *out, const struct tandem_attention *a, const stru
 		for (size_t c = 0; c < vectors; c++) {
 			const float *p = out + h * dim + i + c * 8;
 
-			sum[h][c] = part ? avx2_load_part(p, part) : _mm256_loadu_ps(p);
+			sum[h][c] = part ? avx2_load_part(p, part) :
+					   _mm256_loadu_ps(p);
 			sum[h][c] = _mm256_mul_ps(sum[h][c], factor);
 		}
 	}
@@ -154,13 +159,16 @@ avx2_inline void gather(float *out, const struct tandem_attention *a, const stru
 #pragma GCC unroll 4
 		for (size_t c = 0; c < vectors; c++) {
 			if (part)
-				value = avx2_load_type_part(span->v[t], type, i, part);
+				value = avx2_load_type_part(span->v[t], type, i,
+							    part);
 			else
-				value = avx2_load_type(span->v[t], type, i + c * 8);
+				value = avx2_load_type(span->v[t], type,
+						       i + c * 8);
 #pragma GCC unroll 4
 			for (size_t h = 0; h < heads; h++)
-				sum[h][c] = _mm256_fmadd_ps(_mm256_broadcast_ss(&weights[h][t]),
-							    value, sum[h][c]);
+				sum[h][c] = _mm256_fmadd_ps(
+					_mm256_broadcast_ss(&weights[h][t]),
+					value, sum[h][c]);
 		}
 	}
 #pragma GCC unroll 4
@@ -177,8 +185,8 @@ avx2_inline void gather(float *out, const struct tandem_attention *a, const stru
 	}
 }
 
-avx2_inline void attend(const struct tandem_attention *a, size_t head, size_t heads,
-			enum tandem_type type)
+avx2_inline void attend(const struct tandem_attention *a, size_t head,
+			size_t heads, enum tandem_type type)
 {
 	size_t dim = a->head_dim;
 	size_t kv_head = head / (a->n_heads / a->n_kv_heads);
@@ -203,11 +211,14 @@ avx2_inline void attend(const struct tandem_attention *a, size_t head, size_t he
 			shrink[h] = weigh(scores[h], span.tokens, &running[h]);
 
 		for (i = 0; i + vectors * 8 <= dim; i += vectors * 8)
-			gather(out, a, &span, scores, shrink, i, 0, heads, vectors, type);
+			gather(out, a, &span, scores, shrink, i, 0, heads,
+			       vectors, type);
 		for (; i + 8 <= dim; i += 8)
-			gather(out, a, &span, scores, shrink, i, 0, heads, 1, type);
+			gather(out, a, &span, scores, shrink, i, 0, heads, 1,
+			       type);
 		if (i < dim)
-			gather(out, a, &span, scores, shrink, i, dim - i, heads, 1, type);
+			gather(out, a, &span, scores, shrink, i, dim - i, heads,
+			       1, type);
 	}
 
 	for (size_t h = 0; h < heads; h++)
@@ -215,14 +226,15 @@ avx2_inline void attend(const struct tandem_attention *a, size_t head, size_t he
 			out[h * dim + i] /= running[h].sum;
 }
 
-avx2_inline void attend_range(const struct tandem_attention *a, size_t head, size_t head_end,
-			      enum tandem_type type)
+avx2_inline void attend_range(const struct tandem_attention *a, size_t head,
+			      size_t head_end, enum tandem_type type)
 {
 	size_t group = a->n_heads / a->n_kv_heads;
 
 	while (head < head_end) {
 		size_t group_end = head - head % group + group;
-		size_t heads = (group_end < head_end ? group_end : head_end) - head;
+		size_t heads =
+			(group_end < head_end ? group_end : head_end) - head;
 
 		if (heads >= 4) {
 			attend(a, head, 4, type);

@@ -22,7 +22,8 @@ static void attend_head(const struct tandem_attention *a, size_t head)
 	size_t kv_dim = a->n_kv_heads * a->head_dim;
 	size_t kv_head = head / (a->n_heads / a->n_kv_heads);
 	size_t row_bytes = tandem_type_row_bytes(a->kv_type, kv_dim);
-	size_t head_offset = tandem_type_row_bytes(a->kv_type, kv_head * a->head_dim);
+	size_t head_offset =
+		tandem_type_row_bytes(a->kv_type, kv_head * a->head_dim);
 	const float *q = a->q + head * a->head_dim;
 	float *out = a->out + head * a->head_dim;
 	float max = -INFINITY;
@@ -59,8 +60,8 @@ static void attend_head(const struct tandem_attention *a, size_t head)
 		out[i] /= sum;
 }
 
-void tandem_scalar_attention(const struct tandem_attention *a, size_t head_begin,
-			     size_t head_end)
+void tandem_scalar_attention(const struct tandem_attention *a,
+			     size_t head_begin, size_t head_end)
 {
 	for (size_t head = head_begin; head < head_end; head++)
 		attend_head(a, head);

@@ -37,13 +37,14 @@ avx2_inline __m256 avx2_load_type(const void *row, enum tandem_type type, size_t
 	const float *single = row;
 
 	if (type == TANDEM_TYPE_F16)
-		return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(half + i)));
+		return _mm256_cvtph_ps(
+			_mm_loadu_si128((const __m128i *)(half + i)));
 	return _mm256_loadu_ps(single + i);
 }
 
 /* Elements i to i + n - 1 of a row, n less than 8, the other lanes zero. */
-avx2_inline __m256 avx2_load_type_part(const void *row, enum tandem_type type, size_t i,
-				       size_t n)
+avx2_inline __m256 avx2_load_type_part(const void *row, enum tandem_type type,
+				       size_t i, size_t n)
 {
 	uint16_t half[8] = { 0 };
 
@@ -58,7 +59,8 @@ avx2_inline __m128 avx2_sum4(__m256 a, __m256 b, __m256 c, __m256 d)
 {
 	__m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
 
-	return _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
+	return _mm_add_ps(_mm256_castps256_ps128(sums),
+			  _mm256_extractf128_ps(sums, 1));
 }
 
 avx2_inline float avx2_sum(__m256 a)
@@ -68,7 +70,8 @@ avx2_inline float avx2_sum(__m256 a)
 
 avx2_inline float avx2_max(__m256 a)
 {
-	__m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+	__m128 m = _mm_max_ps(_mm256_castps256_ps128(a),
+			      _mm256_extractf128_ps(a, 1));
 
 	m = _mm_max_ps(m, _mm_movehl_ps(m, m));
 	return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));

@@ -10,7 +10,8 @@ avx2_inline __m256 rotate(__m256 x, __m256 table)
 	__m256 sin = _mm256_movehdup_ps(table);
 	__m256 swapped = _mm256_permute_ps(x, 0xb1);
 
-	return _mm256_addsub_ps(_mm256_mul_ps(x, cos), _mm256_mul_ps(swapped, sin));
+	return _mm256_addsub_ps(_mm256_mul_ps(x, cos),
+				_mm256_mul_ps(swapped, sin));
 }
 
 void tandem_avx2_rope(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
@@ -20,12 +21,14 @@ void tandem_avx2_rope(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
 		size_t i;
 
 		for (i = 0; i + 8 <= n_rot; i += 8)
-			_mm256_storeu_ps(x + i, rotate(_mm256_loadu_ps(x + i),
-						       _mm256_loadu_ps(table + i)));
+			_mm256_storeu_ps(x + i,
+					 rotate(_mm256_loadu_ps(x + i),
+						_mm256_loadu_ps(table + i)));
 		if (i < n_rot)
-			avx2_store_part(x + i, n_rot - i,
-					rotate(avx2_load_part(x + i, n_rot - i),
-					       avx2_load_part(table + i, n_rot - i)));
+			avx2_store_part(
+				x + i, n_rot - i,
+				rotate(avx2_load_part(x + i, n_rot - i),
+				       avx2_load_part(table + i, n_rot - i)));
 	}
 }
 
@@ -33,7 +36,8 @@ avx2_inline __m256 silu_mul(__m256 gate, __m256 up)
 {
 	__m256 e = avx2_exp(_mm256_xor_ps(gate, _mm256_set1_ps(-0.0f)));
 
-	return _mm256_mul_ps(_mm256_div_ps(gate, _mm256_add_ps(_mm256_set1_ps(1), e)), up);
+	return _mm256_mul_ps(
+		_mm256_div_ps(gate, _mm256_add_ps(_mm256_set1_ps(1), e)), up);
 }
 
 void tandem_avx2_silu_mul(float *out, const float *gate, const float *up, size_t n)
@@ -62,7 +66,8 @@ void tandem_avx2_add(float *out, const float *a, const float *b, size_t n)
 					      avx2_load_part(b + i, n - i)));
 }
 
-void tandem_avx2_to_f32(float *out, const void *src, enum tandem_type type, size_t n)
+void tandem_avx2_to_f32(float *out, const void *src, enum tandem_type type,
+			size_t n)
 {
 	size_t i;
 
@@ -74,10 +79,12 @@ void tandem_avx2_to_f32(float *out, const void *src, enum tandem_type type, size
 	for (i = 0; i + 8 <= n; i += 8)
 		_mm256_storeu_ps(out + i, avx2_load_type(src, type, i));
 	if (i < n)
-		avx2_store_part(out + i, n - i, avx2_load_type_part(src, type, i, n - i));
+		avx2_store_part(out + i, n - i,
+				avx2_load_type_part(src, type, i, n - i));
 }
 
-void tandem_avx2_from_f32(void *out, const float *src, enum tandem_type type, size_t n)
+void tandem_avx2_from_f32(void *out, const float *src, enum tandem_type type,
+			  size_t n)
 {
 	uint16_t *half = out;
 	size_t i;

@@ -18,7 +18,8 @@ void tandem_scalar_rope(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
 	}
 }
 
-void tandem_scalar_silu_mul(float *out, const float *gate, const float *up, size_t n)
+void tandem_scalar_silu_mul(float *out, const float *gate, const float *up,
+			    size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		out[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
@@ -30,7 +31,8 @@ void tandem_scalar_add(float *out, const float *a, const float *b, size_t n)
 		out[i] = a[i] + b[i];
 }
 
-void tandem_scalar_to_f32(float *out, const void *src, enum tandem_type type, size_t n)
+void tandem_scalar_to_f32(float *out, const void *src, enum tandem_type type,
+			  size_t n)
 {
 	const uint16_t *half = src;
 
@@ -43,7 +45,8 @@ void tandem_scalar_to_f32(float *out, const void *src, enum tandem_type type, si
 		out[i] = tandem_f16_to_f32(half[i]);
 }
 
-void tandem_scalar_from_f32(void *out, const float *src, enum tandem_type type, size_t n)
+void tandem_scalar_from_f32(void *out, const float *src, enum tandem_type type,
+			    size_t n)
 {
 	uint16_t *half = out;
 

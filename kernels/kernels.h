@@ -98,7 +98,8 @@ struct tandem_kernels {
 	 * threads can share a product; w has at least @n_end rows. An element
 	 * has the same bits whatever @m, its row and the column range are.
 	 */
-	void (*matmul)(const struct tandem_matmul *a, size_t n_begin, size_t n_end);
+	void (*matmul)(const struct tandem_matmul *a, size_t n_begin,
+		       size_t n_end);
 
 	/**
 	 * @attention: out = softmax(scale * q Kᵀ) V
@@ -107,7 +108,8 @@ struct tandem_kernels {
 	 * share a token. The bits of a head depend neither on that range nor on
 	 * block_tokens. Takes no scratch memory whatever the sizes.
 	 */
-	void (*attention)(const struct tandem_attention *a, size_t head_begin, size_t head_end);
+	void (*attention)(const struct tandem_attention *a, size_t head_begin,
+			  size_t head_end);
 
 	/**
 	 * @rms_norm: out[i] = x[i] / sqrt(mean of x² + eps) * weight[i]
@@ -115,7 +117,8 @@ struct tandem_kernels {
 	 * @out may alias @x. The mean is taken in double precision, so squares
 	 * do not overflow.
 	 */
-	void (*rms_norm)(float *out, const float *x, const float *weight, size_t n, float eps);
+	void (*rms_norm)(float *out, const float *x, const float *weight,
+			 size_t n, float eps);
 
 	/**
 	 * @rope: rotate the heads of one token by its position, in place
@@ -127,14 +130,16 @@ struct tandem_kernels {
 	 * are the convention of the GGUF "llama" architecture. All instruction
 	 * sets give the same bits.
 	 */
-	void (*rope)(float *x, size_t n_heads, size_t head_dim, size_t n_rot, const float *table);
+	void (*rope)(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
+		     const float *table);
 
 	/**
 	 * @silu_mul: out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
 	 *
 	 * @out may alias @gate or @up. A gate of minus infinity gives NaN.
 	 */
-	void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
+	void (*silu_mul)(float *out, const float *gate, const float *up,
+			 size_t n);
 
 	/** @add: out[i] = a[i] + b[i]; @out may alias @a or @b */
 	void (*add)(float *out, const float *a, const float *b, size_t n);
@@ -156,14 +161,16 @@ struct tandem_kernels {
 	size_t (*argmax)(const float *x, size_t n);
 
 	/** @to_f32: widen @n elements of @type at @src to F32, exactly */
-	void (*to_f32)(float *out, const void *src, enum tandem_type type, size_t n);
+	void (*to_f32)(float *out, const void *src, enum tandem_type type,
+		       size_t n);
 
 	/**
 	 * @from_f32: narrow @n F32 elements to @type, to nearest, ties to even
 	 *
 	 * To F32 it copies bit for bit.
 	 */
-	void (*from_f32)(void *out, const float *src, enum tandem_type type, size_t n);
+	void (*from_f32)(void *out, const float *src, enum tandem_type type,
+			 size_t n);
 };
 
 /**
@@ -185,12 +192,14 @@ const struct tandem_kernels *tandem_kernels_select(const char *isa);
  * @row: which row (the token); the caller has checked that the table has it
  * @n: elements of a row
  */
-static inline void tandem_kernel_embed(const struct tandem_kernels *kernels, float *out,
-				       const void *table, enum tandem_type type,
-				       size_t row, size_t n)
+static inline void tandem_kernel_embed(const struct tandem_kernels *kernels,
+				       float *out, const void *table,
+				       enum tandem_type type, size_t row,
+				       size_t n)
 {
-	kernels->to_f32(out, (const char *)table + row * tandem_type_row_bytes(type, n),
-			type, n);
+	kernels->to_f32(
+		out, (const char *)table + row * tandem_type_row_bytes(type, n),
+		type, n);
 }
 
 /**
@@ -206,8 +215,8 @@ static inline void tandem_kernel_embed(const struct tandem_kernels *kernels, flo
  * (Su et al., "RoFormer", 2021, section 3.2.2), computed in double precision.
  * One table serves all layers and heads of a token.
  */
-void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot, float freq_base,
-			      const float *freq_factors);
+void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot,
+			      float freq_base, const float *freq_factors);
 
 /**
  * tandem_kernel_kv_block_bytes() - size of a KV block
@@ -220,7 +229,8 @@ void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot, float
  *
  * Return: bytes, or 0 if @type is unknown or the size overflows.
  */
-size_t tandem_kernel_kv_block_bytes(enum tandem_type type, size_t kv_dim, size_t block_tokens);
+size_t tandem_kernel_kv_block_bytes(enum tandem_type type, size_t kv_dim,
+				    size_t block_tokens);
 
 /**
  * tandem_kernel_store_kv() - put one token's K and V into a block
@@ -234,7 +244,8 @@ size_t tandem_kernel_kv_block_bytes(enum tandem_type type, size_t kv_dim, size_t
  * @v: @kv_dim F32 elements
  */
 void tandem_kernel_store_kv(const struct tandem_kernels *kernels, void *block,
-			    enum tandem_type type, size_t kv_dim, size_t block_tokens,
-			    size_t slot, const float *k, const float *v);
+			    enum tandem_type type, size_t kv_dim,
+			    size_t block_tokens, size_t slot, const float *k,
+			    const float *v);
 
 #endif

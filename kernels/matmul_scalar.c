@@ -20,7 +20,8 @@ static float dot_f16(const float *x, const uint16_t *w, size_t k)
 	return sum;
 }
 
-void tandem_scalar_matmul(const struct tandem_matmul *a, size_t n_begin, size_t n_end)
+void tandem_scalar_matmul(const struct tandem_matmul *a, size_t n_begin,
+			  size_t n_end)
 {
 	/* Columns outside: a row of W is read from memory once. */
 	for (size_t j = n_begin; j < n_end; j++) {
@@ -29,9 +30,11 @@ void tandem_scalar_matmul(const struct tandem_matmul *a, size_t n_begin, size_t 
 			float *y = a->y + i * a->ldy + j;
 
 			if (a->w_type == TANDEM_TYPE_F16)
-				*y = dot_f16(x, (const uint16_t *)a->w + j * a->k, a->k);
+				*y = dot_f16(x, (const uint16_t *)a->w + j * a->k,
+					     a->k);
 			else
-				*y = dot_f32(x, (const float *)a->w + j * a->k, a->k);
+				*y = dot_f32(x, (const float *)a->w + j * a->k,
+					     a->k);
 		}
 	}
 }

@@ -3,11 +3,11 @@
 #include "avx2.h"
 #include "avx2_vector.h"
 
+/* Eight lanes summed in double precision. */
 struct sum8 {
 	__m256d lo, hi;
 };
 
-/* The two products or values of eight lanes, summed in double precision. */
 avx2_inline __m256d low_half(__m256 v)
 {
 	return _mm256_cvtps_pd(_mm256_castps256_ps128(v));
@@ -33,12 +33,14 @@ avx2_inline void sum8_add_square(struct sum8 *s, __m256 v)
 avx2_inline double sum8_total(const struct sum8 *s)
 {
 	__m256d v = _mm256_add_pd(s->lo, s->hi);
-	__m128d w = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+	__m128d w = _mm_add_pd(_mm256_castpd256_pd128(v),
+			       _mm256_extractf128_pd(v, 1));
 
 	return _mm_cvtsd_f64(_mm_add_sd(w, _mm_unpackhi_pd(w, w)));
 }
 
-void tandem_avx2_rms_norm(float *out, const float *x, const float *weight, size_t n, float eps)
+void tandem_avx2_rms_norm(float *out, const float *x, const float *weight,
+			  size_t n, float eps)
 {
 	struct sum8 sum = { _mm256_setzero_pd(), _mm256_setzero_pd() };
 	__m256 scale, part;
@@ -48,12 +50,14 @@ void tandem_avx2_rms_norm(float *out, const float *x, const float *weight, size_
 		sum8_add_square(&sum, _mm256_loadu_ps(x + i));
 	if (i < n)
 		sum8_add_square(&sum, avx2_load_part(x + i, n - i));
-	scale = _mm256_set1_ps((float)(1 / sqrt(sum8_total(&sum) / (double)n + eps)));
+	scale = _mm256_set1_ps(
+		(float)(1 / sqrt(sum8_total(&sum) / (double)n + eps)));
 
 	for (i = 0; i + 8 <= n; i += 8)
-		_mm256_storeu_ps(out + i,
-				 _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), scale),
-					       _mm256_loadu_ps(weight + i)));
+		_mm256_storeu_ps(
+			out + i,
+			_mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), scale),
+				      _mm256_loadu_ps(weight + i)));
 	if (i < n) {
 		part = _mm256_mul_ps(avx2_load_part(x + i, n - i), scale);
 		part = _mm256_mul_ps(part, avx2_load_part(weight + i, n - i));
@@ -98,10 +102,12 @@ void tandem_avx2_softmax(float *out, const float *x, size_t n)
 
 	total = _mm256_set1_ps((float)sum8_total(&sum));
 	for (i = 0; i + 8 <= n; i += 8)
-		_mm256_storeu_ps(out + i, _mm256_div_ps(_mm256_loadu_ps(out + i), total));
+		_mm256_storeu_ps(out + i,
+				 _mm256_div_ps(_mm256_loadu_ps(out + i), total));
 	if (i < n)
-		avx2_store_part(out + i, n - i,
-				_mm256_div_ps(avx2_load_part(out + i, n - i), total));
+		avx2_store_part(
+			out + i, n - i,
+			_mm256_div_ps(avx2_load_part(out + i, n - i), total));
 }
 
 size_t tandem_avx2_argmax(const float *x, size_t n)
@@ -111,7 +117,8 @@ size_t tandem_avx2_argmax(const float *x, size_t n)
 	size_t i;
 
 	for (i = 0; i + 8 <= n; i += 8) {
-		__m256 equal = _mm256_cmp_ps(_mm256_loadu_ps(x + i), wanted, _CMP_EQ_OQ);
+		__m256 equal = _mm256_cmp_ps(_mm256_loadu_ps(x + i), wanted,
+					     _CMP_EQ_OQ);
 		unsigned int lanes = (unsigned int)_mm256_movemask_ps(equal);
 
 		if (lanes)

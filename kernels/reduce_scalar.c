@@ -4,8 +4,8 @@
 
 #include "scalar.h"
 
-void tandem_scalar_rms_norm(float *out, const float *x, const float *weight, size_t n,
-			    float eps)
+void tandem_scalar_rms_norm(float *out, const float *x, const float *weight,
+			    size_t n, float eps)
 {
 	double sum = 0;
 	float scale;

@@ -4,11 +4,12 @@
 
 #include "kernels.h"
 
-void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot, float freq_base,
-			      const float *freq_factors)
+void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot,
+			      float freq_base, const float *freq_factors)
 {
 	for (size_t i = 0; i < n_rot; i += 2) {
-		double angle = (double)position * pow(freq_base, -(double)i / (double)n_rot);
+		double angle = (double)position *
+			       pow(freq_base, -(double)i / (double)n_rot);
 
 		if (freq_factors)
 			angle /= freq_factors[i / 2];

@@ -36,8 +36,8 @@ static const struct tandem_kernels avx2_kernels = {
 static bool cpu_has_avx2(void)
 {
 	__builtin_cpu_init();
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-	       __builtin_cpu_supports("f16c");
+	return __builtin_cpu_supports("avx2") &&
+	       __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
 
 const struct tandem_kernels *tandem_kernels_select(const char *isa)

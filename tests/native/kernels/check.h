@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What all kernel tests share: instruction sets, random numbers, error bounds. */
+#ifndef TEST_KERNELS_CHECK_H
+#define TEST_KERNELS_CHECK_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernels/kernels.h"
+
+/* A test that runs once for each instruction set; its state is the name of one. */
+#define TEST_EACH_ISA(function)                                            \
+	{ #function " (scalar)", function, NULL, NULL, (void *)"scalar" }, \
+	{                                                                  \
+#function " (avx2)", function, NULL, NULL, (void *)"avx2"  \
+	}
+
+/* The kernels that a test is for; skips it if this CPU lacks them. */
+const struct tandem_kernels *kernels_or_skip(void **state);
+
+/* Unit roundoff of binary32: half the distance of 1 and the next number. */
+#define U 0x1p-24
+
+/*
+ * Bound of the relative error of n roundings in a row, γ_n of Higham, "Accuracy
+ * and Stability of Numerical Algorithms", section 3.1.
+ */
+static inline double error_of(double n)
+{
+	return n * U / (1 - n * U);
+}
+
+/*
+ * Bound, in units of U, of the relative error of an exponential: libm states
+ * one unit in the last place (2 U) for expf(); avx2_exp() has 0.2 U from its
+ * series, 0.7 U from the argument's reduction, 1.6 U from the last steps of
+ * its polynomial. Rounded up.
+ */
+#define EXP_ERROR 4
+
+/* Reproducible random numbers (SplitMix64). */
+uint64_t random_u64(uint64_t *seed);
+
+/* Evenly from [-1, 1), on a grid of 2^-23. */
+float random_float(uint64_t *seed);
+
+/* A random index less than @n. */
+size_t random_below(uint64_t *seed, size_t n);
+
+/* Fill an array of @n elements of @type with random_float(), narrowed. */
+void random_fill(void *data, enum tandem_type type, size_t n, uint64_t *seed);
+
+/* Element i of an array, as it is. */
+double element(const void *data, enum tandem_type type, size_t i);
+
+/* Fails unless @value is within @bound of @expected; a NaN never is. */
+void check_close(double value, double expected, double bound,
+		 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Fails if the floats differ in any bit. */
+void check_same(const float *a, const float *b, size_t n, const char *format,
+		...) __attribute__((format(printf, 4, 5)));
+
+/* Whether a float still has the bits guarded_alloc() filled it with. */
+bool unwritten(float f);
+
+#endif
