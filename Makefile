@@ -181,13 +181,13 @@ check-deps: deps
 
 # Tests find the programs of their own build in $TANDEM_BUILD.
 native-results:
-	@$(MAKE) --no-print-directory SAN=asan programs native-programs
+	@$(MAKE) --no-print-directory -j2 SAN=asan programs native-programs
 	@TANDEM_BUILD=$(CURDIR)/build/asan $(suite) --results $(results)/native \
 		$(addprefix build/asan/,$(native-tests)) $(native-scripts)
 
 # A guest that fails as a whole leaves no results, and that fails the total.
 guest-results:
-	@$(MAKE) --no-print-directory programs guest-programs modules
+	@$(MAKE) --no-print-directory -j2 programs guest-programs modules
 	@mkdir -p $(results)/guest
 	@$(vm) --timeout 1800 --results $(results)/guest \
 		$(suite) $(addprefix $(out)/,$(guest-tests)) $(guest-scripts); \
@@ -205,7 +205,7 @@ demo: deps
 	@test -r $(call quote,$(MODEL)) || { \
 		echo 'demo: cannot read the model' $(call quote,$(MODEL)) >&2; \
 		exit 1; }
-	@$(MAKE) --no-print-directory programs modules
+	@$(MAKE) --no-print-directory -j2 programs modules
 	@$(vm) --timeout 240 tools/demo $(call quote,$(MODEL)) \
 		$(call quote,$(PROMPT)) $(call quote,$(TOKENS))
 
