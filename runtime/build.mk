@@ -32,4 +32,13 @@ runtime-src += \
 
 # The KV pool and transfers.
 runtime-src += \
-	runtime/kv_pool.c
+	runtime/connection.c \
+	runtime/kv_pool.c \
+	runtime/xfer_description.c \
+	runtime/xfer_expect.c \
+	runtime/xfer_local.c \
+	runtime/xfer_runs.c \
+	runtime/xfer_verbs.c \
+	runtime/xfer_verbs_memory.c \
+	runtime/xfer_verbs_pair.c \
+	runtime/xfer_verbs_port.c

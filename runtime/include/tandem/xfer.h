@@ -149,7 +149,8 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
  * @timeout_ms: from now; 0 for the connection's
  * @op: ends with 0 when they are all there; -ETIMEDOUT, -ECANCELED,
  *	-ECONNRESET, -ENODEV, and -EPROTO when more came than were expected.
- *	Unless it is 0, nothing of the destination may be used.
+ *	Unless it is 0, nothing of the destination may be used, the connection
+ *	takes no more of anything, and nothing of it lands later.
  *
  * Blocks are counted as they come, in any order; those that came before this
  * call count too. The other side tells how many each write brought, so it does
@@ -186,7 +187,8 @@ void tandem_connection_get_stats(const struct tandem_connection *connection,
  *
  * What is pending ends with -ECANCELED, from within this call. Blocks until no
  * write of either direction can land any more; the pool's memory can be freed
- * after that.
+ * after that. May carry out other events of the loop meanwhile, so it is not
+ * to be called from within @done callbacks.
  */
 void tandem_connection_close(struct tandem_connection *connection);
 

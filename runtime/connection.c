@@ -1,0 +1,647 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Connections: what all transports have in common.
+ *
+ * A push is cut into writes here and the transport is handed as many as it has
+ * slots for. Anything that goes wrong makes the whole connection fail: the
+ * transport is stopped in both directions, and only when it has come to rest
+ * are the operations ended. So memory is safe to reuse once its operation has
+ * ended, however it did.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "kv.h"
+#include "xfer.h"
+
+#define TIMEOUT_MS_DEFAULT	30000u
+/* Silence after which the other side is probed, while something is awaited. */
+#define PROBE_NS		1000000000ull
+#define NSEC_PER_MSEC		1000000ull
+
+static const char *const transport_names[] = {
+	[TANDEM_TRANSPORT_LOCAL] = "local",
+	[TANDEM_TRANSPORT_VERBS] = "verbs",
+	[TANDEM_TRANSPORT_TCP] = "tcp",
+};
+
+#define TRANSPORT_COUNT	(sizeof(transport_names) / sizeof(transport_names[0]))
+
+const char *tandem_transport_name(enum tandem_transport transport)
+{
+	return (unsigned int)transport < TRANSPORT_COUNT ? transport_names[transport] : NULL;
+}
+
+int tandem_transport_parse(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < TRANSPORT_COUNT; i++)
+		if (!strcmp(name, transport_names[i]))
+			return i;
+	return -EINVAL;
+}
+
+/*
+ * Deadlines: one timer, for the earliest of them. What ends in time leaves it
+ * running; it then finds nothing to do.
+ */
+
+static void connection_timer_expired(void *user);
+
+/* Have the timer expire at @when or before. Return: 0 or -ENOMEM. */
+static int connection_wake_at(struct tandem_connection *connection, uint64_t when)
+{
+	uint64_t now = loop_now_ns();
+	struct loop_timer *timer;
+	uint64_t wait_ms = 0;
+	int ret;
+
+	if (connection->timer && connection->timer_ns <= when)
+		return 0;
+	if (when > now)
+		wait_ms = (when - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
+	ret = loop_timer_start(connection->loop, wait_ms, connection_timer_expired, connection,
+			       &timer);
+	if (ret < 0)
+		return ret;
+	loop_timer_stop(connection->timer);
+	connection->timer = timer;
+	connection->timer_ns = when;
+	return 0;
+}
+
+static uint64_t deadline_after(unsigned int timeout_ms)
+{
+	return loop_now_ns() + timeout_ms * NSEC_PER_MSEC;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/**
+ * struct deadlines - a look at all deadlines
+ * @now: when
+ * @next: the earliest that has not passed
+ * @passed: one has
+ */
+struct deadlines {
+	uint64_t now;
+	uint64_t next;
+	bool passed;
+};
+
+/* Returns what the operation with this deadline should end with, if it must. */
+static int deadline_check(struct deadlines *deadlines, uint64_t deadline_ns, int result)
+{
+	if (deadline_ns > deadlines->now) {
+		deadlines->next = min_u64(deadlines->next, deadline_ns);
+		return result;
+	}
+	deadlines->passed = true;
+	return result ? result : -ETIMEDOUT;
+}
+
+static void expect_check_deadline(struct xfer_expect *expect, void *user)
+{
+	expect->result = deadline_check(user, expect->deadline_ns, expect->result);
+}
+
+/* Ask after a silent other side. Return: when to ask again, UINT64_MAX for never. */
+static uint64_t connection_probe(struct tandem_connection *connection, uint64_t now)
+{
+	int ret;
+
+	if (!connection->ops->probe || !connection->expects.waiting)
+		return UINT64_MAX;
+	if (connection->heard_ns + PROBE_NS > now)
+		return connection->heard_ns + PROBE_NS;
+	ret = connection->ops->probe(connection);
+	if (ret < 0)
+		connection_fail(connection, ret);
+	return now + PROBE_NS;
+}
+
+static void connection_timer_expired(void *user)
+{
+	struct tandem_connection *connection = user;
+	struct deadlines deadlines = { .now = loop_now_ns(), .next = UINT64_MAX };
+	struct xfer_push *push;
+	uint64_t next;
+	int ret;
+
+	connection->timer = NULL;
+	if (connection->state != CONNECTION_CONNECTED)
+		return;
+	TAILQ_FOREACH(push, &connection->pushes, entry)
+		push->result = deadline_check(&deadlines, push->deadline_ns, push->result);
+	xfer_expect_each(&connection->expects, expect_check_deadline, &deadlines);
+	if (deadlines.passed) {
+		connection_fail(connection, -ECONNRESET);
+		return;
+	}
+	next = min_u64(deadlines.next, connection_probe(connection, deadlines.now));
+	if (connection->state != CONNECTION_CONNECTED || next == UINT64_MAX)
+		return;
+	ret = connection_wake_at(connection, next);
+	if (ret < 0)
+		connection_fail(connection, ret);
+}
+
+/*
+ * The end of operations
+ */
+
+static void push_free(struct tandem_connection *connection, struct xfer_push *push)
+{
+	TAILQ_REMOVE(&connection->pushes, push, entry);
+	free(push);
+	if (!TAILQ_EMPTY(&connection->pushes))
+		return;
+	connection->stats.wire_ns += loop_now_ns() - connection->wire_since_ns;
+	connection->wire_since_ns = 0;
+}
+
+static void push_end(struct tandem_connection *connection, struct xfer_push *push, int result)
+{
+	struct tandem_operation *op = push->op;
+
+	push_free(connection, push);
+	operation_post(connection->loop, op, result);
+}
+
+static void expect_end(struct tandem_connection *connection, struct xfer_expect *expect,
+		       int result)
+{
+	struct tandem_operation *op = expect->op;
+
+	xfer_expect_remove(&connection->expects, expect);
+	operation_post(connection->loop, op, result);
+}
+
+void connection_fail(struct tandem_connection *connection, int code)
+{
+	switch (connection->state) {
+	case CONNECTION_OPEN:
+		connection->failure = code;
+		connection->state = CONNECTION_FAILED;
+		break;
+	case CONNECTION_CONNECTED:
+		connection->failure = code;
+		connection->state = CONNECTION_FAILING;
+		connection->ops->abort(connection);
+		break;
+	default:
+		break;
+	}
+}
+
+void connection_quiesced(struct tandem_connection *connection)
+{
+	struct xfer_expect *expect;
+	struct xfer_push *push;
+
+	if (connection->state != CONNECTION_FAILING)
+		return;
+	connection->state = CONNECTION_FAILED;
+	connection->next_push = NULL;
+	loop_timer_stop(connection->timer);
+	connection->timer = NULL;
+	while ((push = TAILQ_FIRST(&connection->pushes)))
+		push_end(connection, push, push->result ? push->result : connection->failure);
+	while ((expect = xfer_expect_first(&connection->expects, true)))
+		expect_end(connection, expect,
+			   expect->result ? expect->result : connection->failure);
+}
+
+static void connection_device_lost(struct device_watch *watch)
+{
+	struct tandem_connection *connection;
+
+	connection = (void *)((char *)watch - offsetof(struct tandem_connection, watch));
+	connection_fail(connection, -ENODEV);
+}
+
+/*
+ * Opening
+ */
+
+static const struct xfer_transport_ops *transport_ops(enum tandem_transport transport)
+{
+	switch (transport) {
+	case TANDEM_TRANSPORT_LOCAL:
+		return &xfer_local_ops;
+	case TANDEM_TRANSPORT_VERBS:
+		return &xfer_verbs_ops;
+	default:
+		return NULL;
+	}
+}
+
+static int options_check(const struct tandem_connection_options *options,
+			 struct tandem_error *error)
+{
+	if (options->transport == TANDEM_TRANSPORT_TCP)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"transport tcp is not built yet; use verbs or local");
+	if (!transport_ops(options->transport))
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"there is no transport number %d; use verbs or local",
+					(int)options->transport);
+	return 0;
+}
+
+int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool,
+			   const struct tandem_connection_options *options,
+			   struct tandem_connection **connection, struct tandem_error *error)
+{
+	struct tandem_device *device = tandem_memory_device(tandem_kv_pool_memory(pool));
+	struct tandem_connection *new;
+	int ret;
+
+	ret = options_check(options, error);
+	if (ret < 0)
+		return ret;
+	if (device->loop != loop)
+		return tandem_error_set(error, -EINVAL,
+					"%s: its connections have to be on the loop that it was opened on",
+					device->name);
+	if (device->lost)
+		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		return tandem_error_set(error, -ENOMEM, "connection: out of memory");
+
+	new->loop = loop;
+	new->pool = pool;
+	new->layout = *tandem_kv_pool_layout(pool);
+	new->ops = transport_ops(options->transport);
+	new->transport_number = options->transport;
+	new->timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS_DEFAULT;
+	TAILQ_INIT(&new->pushes);
+	xfer_expect_init(&new->expects);
+	ret = new->ops->open(new, options, error);
+	if (ret < 0) {
+		free(new);
+		return ret;
+	}
+	new->watch.lost = connection_device_lost;
+	device_watch_add(device, &new->watch);
+	*connection = new;
+	return 0;
+}
+
+int tandem_connection_describe(struct tandem_connection *connection, void *buffer, size_t size)
+{
+	struct xfer_description description = {
+		.transport = connection->transport_number,
+		.layout = connection->layout,
+	};
+
+	description.part_size = connection->ops->describe(connection, description.part);
+	return xfer_description_encode(&description, buffer, size);
+}
+
+/* All but the number of blocks has to agree. */
+static int layout_mismatch(const struct tandem_kv_layout *ours,
+			   const struct tandem_kv_layout *theirs, struct tandem_error *error)
+{
+	static const char format[] =
+		"the KV pools do not match: %s is %" PRIu32 " here and %" PRIu32
+		" on the other side; give both the same model and KV options";
+
+	if (ours->type != theirs->type)
+		return tandem_error_set(error, -EINVAL, format, "the element type", ours->type,
+					theirs->type);
+	if (ours->layers != theirs->layers)
+		return tandem_error_set(error, -EINVAL, format, "the number of layers",
+					ours->layers, theirs->layers);
+	if (ours->kv_width != theirs->kv_width)
+		return tandem_error_set(error, -EINVAL, format, "the KV width", ours->kv_width,
+					theirs->kv_width);
+	if (ours->block_tokens != theirs->block_tokens)
+		return tandem_error_set(error, -EINVAL, format, "the tokens in a block",
+					ours->block_tokens, theirs->block_tokens);
+	return 0;
+}
+
+int tandem_connection_connect(struct tandem_connection *connection, const void *description,
+			      size_t size, struct tandem_error *error)
+{
+	struct xfer_description remote;
+	const char *theirs;
+	int ret;
+
+	if (connection->state == CONNECTION_FAILED)
+		return tandem_error_set(error, connection->failure,
+					"the connection has failed (%s); close it and open another",
+					strerror(-connection->failure));
+	if (connection->state != CONNECTION_OPEN)
+		return tandem_error_set(error, -EALREADY, "the connection is connected already");
+	ret = xfer_description_decode(description, size, &remote, error);
+	if (ret < 0)
+		return ret;
+	if (remote.transport != connection->transport_number) {
+		theirs = tandem_transport_name(remote.transport);
+		return tandem_error_set(error, -EINVAL,
+					"the transports differ: %s here and %s on the other side; use the same",
+					tandem_transport_name(connection->transport_number),
+					theirs ? theirs : "an unknown one");
+	}
+	ret = layout_mismatch(&connection->layout, &remote.layout, error);
+	if (ret < 0)
+		return ret;
+	ret = connection->ops->connect(connection, &remote, error);
+	if (ret < 0)
+		return ret;
+	connection->remote_layout = remote.layout;
+	connection->state = CONNECTION_CONNECTED;
+	return 0;
+}
+
+/*
+ * Sending
+ */
+
+/* The push has been handed over in full; go on with what comes after it. */
+static void push_handed_over(struct tandem_connection *connection, struct xfer_push *push)
+{
+	connection->next_push = TAILQ_NEXT(push, entry);
+}
+
+/* Cut the next write off a push. */
+static void push_cut(struct tandem_connection *connection, struct xfer_push *push,
+		     struct xfer_write *write)
+{
+	uint64_t block_bytes = tandem_kv_block_bytes(&connection->layout);
+	const struct xfer_run *run = &push->runs[push->run];
+	uint64_t run_bytes = run->count * block_bytes;
+	uint64_t left = run_bytes - push->run_offset;
+	uint64_t blocks, in_block;
+
+	write->push = push;
+	write->transfer = push->transfer;
+	write->local_offset = run->local * block_bytes + push->run_offset;
+	write->remote_offset = run->remote * block_bytes + push->run_offset;
+	if (block_bytes <= connection->write_bytes) {
+		blocks = min_u64(left, connection->write_bytes) / block_bytes;
+		write->blocks = min_u64(blocks, XFER_WRITE_BLOCKS_MAX);
+		write->length = write->blocks * block_bytes;
+	} else {
+		in_block = push->run_offset % block_bytes;
+		write->length = min_u64(block_bytes - in_block, connection->write_bytes);
+		write->blocks = in_block + write->length == block_bytes;
+	}
+
+	push->run_offset += write->length;
+	if (push->run_offset == run_bytes) {
+		push->run_offset = 0;
+		push->run++;
+	}
+	write->last = push->run == push->run_count;
+}
+
+void connection_continue(struct tandem_connection *connection)
+{
+	struct xfer_push *push;
+	struct xfer_write write;
+	int ret = 0;
+
+	if (connection->state != CONNECTION_CONNECTED || !connection->next_push)
+		return;
+	while ((push = connection->next_push) && connection->writes < connection->write_slots) {
+		push_cut(connection, push, &write);
+		if (write.last)
+			push_handed_over(connection, push);
+		push->writes++;
+		connection->writes++;
+		connection->stats.writes++;
+		ret = connection->ops->write(connection, &write);
+		if (ret < 0)
+			break;
+	}
+	if (!ret)
+		ret = connection->ops->flush(connection);
+	if (ret < 0)
+		connection_fail(connection, ret);
+}
+
+void connection_write_done(struct tandem_connection *connection, struct xfer_push *push,
+			   uint64_t bytes, int result)
+{
+	connection->writes--;
+	push->writes--;
+	if (result < 0) {
+		connection_fail(connection, result);
+		return;
+	}
+	connection->stats.bytes_pushed += bytes;
+	connection->heard_ns = loop_now_ns();
+	/* One that fails ends with all others, when nothing moves any more. */
+	if (connection->state == CONNECTION_CONNECTED && !push->writes &&
+	    push->run == push->run_count)
+		push_end(connection, push, 0);
+}
+
+static int push_cancel(struct tandem_loop *loop, struct tandem_operation *op)
+{
+	struct xfer_push *push = operation_data(op);
+
+	(void)loop;
+	if (!push->result)
+		push->result = -ECANCELED;
+	connection_fail(push->connection, -ECONNRESET);
+	return 0;
+}
+
+int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,
+		      struct tandem_operation *op)
+{
+	struct xfer_push *new;
+	size_t run_count;
+	int ret;
+
+	if (connection->state != CONNECTION_CONNECTED)
+		return -ENOTCONN;
+	if (op->pending ||
+	    xfer_push_check(&connection->layout, &connection->remote_layout, push) < 0)
+		return -EINVAL;
+	run_count = xfer_runs_build(&connection->layout, &connection->remote_layout, push, NULL);
+	if (run_count > (SIZE_MAX - sizeof(*new)) / sizeof(new->runs[0]))
+		return -ENOMEM;
+	new = malloc(sizeof(*new) + run_count * sizeof(new->runs[0]));
+	if (!new)
+		return -ENOMEM;
+	memset(new, 0, sizeof(*new));
+	new->connection = connection;
+	new->op = op;
+	new->transfer = push->transfer;
+	new->deadline_ns = deadline_after(connection->timeout_ms);
+	new->run_count = run_count;
+	xfer_runs_build(&connection->layout, &connection->remote_layout, push, new->runs);
+	ret = connection_wake_at(connection, new->deadline_ns);
+	if (ret < 0)
+		goto free_push;
+	ret = operation_begin(op, push_cancel, new);
+	if (ret < 0)
+		goto free_push;
+
+	if (TAILQ_EMPTY(&connection->pushes))
+		connection->wire_since_ns = loop_now_ns();
+	TAILQ_INSERT_TAIL(&connection->pushes, new, entry);
+	if (!connection->next_push)
+		connection->next_push = new;
+	connection_continue(connection);
+	return 0;
+
+free_push:
+	free(new);
+	return ret;
+}
+
+/*
+ * Receiving
+ */
+
+/* Has @expect come to its end? It is gone then. */
+static void expect_check(struct tandem_connection *connection, struct xfer_expect *expect)
+{
+	if (expect->received < expect->expected)
+		return;
+	if (expect->received == expect->expected) {
+		expect_end(connection, expect, 0);
+		return;
+	}
+	expect->result = -EPROTO;
+	connection_fail(connection, -ECONNRESET);
+}
+
+void connection_received(struct tandem_connection *connection, uint32_t transfer,
+			 uint32_t blocks)
+{
+	struct xfer_expect *expect;
+
+	if (connection->state != CONNECTION_CONNECTED)
+		return;
+	connection->heard_ns = loop_now_ns();
+	if (!blocks || transfer >= XFER_TRANSFERS) {
+		connection_fail(connection, -EPROTO);
+		return;
+	}
+	connection->stats.blocks_received += blocks;
+	expect = xfer_expect_find(&connection->expects, transfer);
+	if (!expect) {
+		if (connection->expects.early >= XFER_EARLY_MAX) {
+			connection_fail(connection, -EPROTO);
+			return;
+		}
+		expect = xfer_expect_add(&connection->expects, transfer);
+		if (!expect) {
+			connection_fail(connection, -ENOMEM);
+			return;
+		}
+		expect->connection = connection;
+	}
+	/* 2^48 writes of 2^16 blocks do not come in anybody's time. */
+	expect->received += blocks;
+	if (expect->op)
+		expect_check(connection, expect);
+}
+
+static int expect_cancel(struct tandem_loop *loop, struct tandem_operation *op)
+{
+	struct xfer_expect *expect = operation_data(op);
+
+	(void)loop;
+	if (!expect->result)
+		expect->result = -ECANCELED;
+	connection_fail(expect->connection, -ECONNRESET);
+	return 0;
+}
+
+int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer, uint64_t blocks,
+			unsigned int timeout_ms, struct tandem_operation *op)
+{
+	struct xfer_expect *expect;
+	uint64_t deadline_ns;
+	int ret;
+
+	if (connection->state != CONNECTION_CONNECTED)
+		return -ENOTCONN;
+	if (transfer >= XFER_TRANSFERS || !blocks || op->pending)
+		return -EINVAL;
+	expect = xfer_expect_find(&connection->expects, transfer);
+	if (expect && expect->op)
+		return -EBUSY;
+
+	deadline_ns = deadline_after(timeout_ms ? timeout_ms : connection->timeout_ms);
+	connection->heard_ns = loop_now_ns();
+	ret = connection_wake_at(connection, connection->ops->probe ?
+				 min_u64(deadline_ns, connection->heard_ns + PROBE_NS) :
+				 deadline_ns);
+	if (ret < 0)
+		return ret;
+	if (!expect)
+		expect = xfer_expect_add(&connection->expects, transfer);
+	if (!expect)
+		return -ENOMEM;
+	operation_begin(op, expect_cancel, expect);
+	expect->connection = connection;
+	expect->expected = blocks;
+	expect->deadline_ns = deadline_ns;
+	xfer_expect_await(&connection->expects, expect, op);
+	expect_check(connection, expect);
+	return 0;
+}
+
+void tandem_connection_get_stats(const struct tandem_connection *connection,
+				 struct tandem_connection_stats *stats)
+{
+	*stats = connection->stats;
+	if (connection->wire_since_ns)
+		stats->wire_ns += loop_now_ns() - connection->wire_since_ns;
+}
+
+/*
+ * Closing
+ */
+
+static void connection_cancel_all(struct tandem_connection *connection)
+{
+	struct tandem_operation *op;
+	struct xfer_expect *expect;
+	struct xfer_push *push;
+
+	/* Callbacks come last of all, as they may do whatever they like. */
+	while ((push = TAILQ_FIRST(&connection->pushes))) {
+		op = push->op;
+		push_free(connection, push);
+		operation_complete(op, -ECANCELED);
+	}
+	while ((expect = xfer_expect_first(&connection->expects, true))) {
+		op = expect->op;
+		xfer_expect_remove(&connection->expects, expect);
+		operation_complete(op, -ECANCELED);
+	}
+	while ((expect = xfer_expect_first(&connection->expects, false)))
+		xfer_expect_remove(&connection->expects, expect);
+}
+
+void tandem_connection_close(struct tandem_connection *connection)
+{
+	if (!connection)
+		return;
+	connection->state = CONNECTION_CLOSING;
+	connection->next_push = NULL;
+	device_watch_remove(&connection->watch);
+	loop_timer_stop(connection->timer);
+	connection->timer = NULL;
+	connection->ops->close(connection);
+	connection_cancel_all(connection);
+	free(connection);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The transfer engine from the inside.
+ *
+ *	xfer_description.c	what the two sides tell one another
+ *	xfer_runs.c		putting neighbouring blocks together
+ *	xfer_expect.c		counting what arrives
+ *	connection.c		what all transports have in common
+ *	xfer_local.c, xfer_verbs*.c	the transports
+ *
+ * connection.c cuts a push into writes and hands the transport as many as it
+ * has slots for; the transport says when each has been carried out. Nothing in
+ * here calls an application's callback but tandem_connection_close(): results
+ * are posted to the loop, so no function has to fear that its connection is
+ * gone when a call returns.
+ */
+#ifndef TANDEM_RUNTIME_XFER_H
+#define TANDEM_RUNTIME_XFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <tandem/xfer.h>
+
+#include "device.h"
+#include "loop.h"
+
+/*
+ * xfer_runs.c
+ */
+
+/**
+ * struct xfer_run - blocks that are neighbours on both sides
+ * @local: the first one's number in the local pool, counted through all
+ *	layers: layer * blocks + block
+ * @remote: likewise in the other side's pool
+ * @count: how many
+ */
+struct xfer_run {
+	uint64_t local;
+	uint64_t remote;
+	uint64_t count;
+};
+
+/**
+ * xfer_push_check() - is every layer and block of a push in range?
+ * @local: this side's layout
+ * @remote: the other side's
+ * @push: from the application
+ *
+ * Return: 0 or -EINVAL.
+ */
+int xfer_push_check(const struct tandem_kv_layout *local, const struct tandem_kv_layout *remote,
+		    const struct tandem_push *push);
+
+/**
+ * xfer_runs_build() - put the blocks of a push together
+ * @local: this side's layout
+ * @remote: the other side's
+ * @push: checked
+ * @runs: where to put the runs, in the order of the push; NULL to count them
+ *
+ * Blocks of one layer and the next join too, where they are neighbours.
+ *
+ * Return: number of runs.
+ */
+size_t xfer_runs_build(const struct tandem_kv_layout *local,
+		       const struct tandem_kv_layout *remote, const struct tandem_push *push,
+		       struct xfer_run *runs);
+
+/*
+ * xfer_description.c
+ */
+
+/* The longest part of a description that belongs to the transport, bytes. */
+#define XFER_TRANSPORT_PART_MAX	256
+
+/**
+ * struct xfer_description - one side, as the other has to know it
+ * @transport: &enum tandem_transport
+ * @layout: of its pool
+ * @part: what the transport has to say
+ * @part_size: bytes of @part
+ */
+struct xfer_description {
+	uint32_t transport;
+	struct tandem_kv_layout layout;
+	uint8_t part[XFER_TRANSPORT_PART_MAX];
+	uint32_t part_size;
+};
+
+/* Little-endian numbers at any address. */
+void xfer_put16(uint8_t *at, uint16_t value);
+void xfer_put32(uint8_t *at, uint32_t value);
+void xfer_put64(uint8_t *at, uint64_t value);
+uint16_t xfer_get16(const uint8_t *at);
+uint32_t xfer_get32(const uint8_t *at);
+uint64_t xfer_get64(const uint8_t *at);
+
+/**
+ * xfer_description_encode() - make bytes of a description
+ * @description: what to say
+ * @buffer: filled in
+ * @size: of @buffer
+ *
+ * Return: bytes written, or -ENOSPC.
+ */
+int xfer_description_encode(const struct xfer_description *description, void *buffer,
+			    size_t size);
+
+/**
+ * xfer_description_decode() - read a description
+ * @buffer: bytes from the other side, not trusted
+ * @size: their number
+ * @description: filled in; @part is for the transport to check
+ * @error: filled in on failure
+ *
+ * Return: 0 or -EPROTO.
+ */
+int xfer_description_decode(const void *buffer, size_t size,
+			    struct xfer_description *description, struct tandem_error *error);
+
+/*
+ * xfer_expect.c
+ */
+
+#define XFER_TRANSFERS		65536u
+#define XFER_EXPECT_BUCKETS	64u
+/* Transfers that may have begun to arrive before anybody expects them. */
+#define XFER_EARLY_MAX		4096u
+
+/**
+ * struct xfer_expect - what has come of one transfer
+ * @entry: in its bucket
+ * @connection: of it
+ * @op: the application's; NULL as long as nobody waits
+ * @transfer: its name
+ * @received: blocks so far
+ * @expected: blocks in all, once @op is there
+ * @deadline_ns: of @op, CLOCK_MONOTONIC
+ * @result: to end @op with when the connection fails; 0 for the connection's
+ */
+struct xfer_expect {
+	LIST_ENTRY(xfer_expect) entry;
+	struct tandem_connection *connection;
+	struct tandem_operation *op;
+	uint32_t transfer;
+	uint64_t received;
+	uint64_t expected;
+	uint64_t deadline_ns;
+	int result;
+};
+
+/**
+ * struct xfer_expect_table - the transfers that a side knows of
+ * @buckets: by the lowest bits of the name
+ * @early: entries that nobody waits for
+ * @waiting: entries that somebody waits for
+ */
+struct xfer_expect_table {
+	LIST_HEAD(, xfer_expect) buckets[XFER_EXPECT_BUCKETS];
+	unsigned int early;
+	unsigned int waiting;
+};
+
+void xfer_expect_init(struct xfer_expect_table *table);
+/* NULL if there is none. */
+struct xfer_expect *xfer_expect_find(struct xfer_expect_table *table, uint32_t transfer);
+/* A new entry, which counts as early; NULL without memory. */
+struct xfer_expect *xfer_expect_add(struct xfer_expect_table *table, uint32_t transfer);
+/* Somebody waits for it from now on. */
+void xfer_expect_await(struct xfer_expect_table *table, struct xfer_expect *expect,
+		       struct tandem_operation *op);
+void xfer_expect_remove(struct xfer_expect_table *table, struct xfer_expect *expect);
+/* An entry that somebody waits for (any one), or else that nobody does. */
+struct xfer_expect *xfer_expect_first(struct xfer_expect_table *table, bool waiting);
+/* Call for each entry that somebody waits for; may not remove any. */
+void xfer_expect_each(struct xfer_expect_table *table,
+		      void (*call)(struct xfer_expect *expect, void *user), void *user);
+
+/*
+ * connection.c and the transports
+ */
+
+/* The immediate says in 16 bits how many blocks a write brought. */
+#define XFER_WRITE_BLOCKS_MAX	65535u
+
+/**
+ * struct xfer_push - a push under way
+ * @entry: in &tandem_connection.pushes, oldest first
+ * @connection: of it
+ * @op: the application's
+ * @transfer: name of the transfer
+ * @deadline_ns: CLOCK_MONOTONIC
+ * @result: to end @op with when the connection fails; 0 for the connection's
+ * @writes: handed to the transport and not done
+ * @run: index of the run to go on with; @run_count when all is handed over
+ * @run_offset: bytes of it that have been handed over
+ * @run_count: entries of @runs
+ * @runs: what to send
+ */
+struct xfer_push {
+	TAILQ_ENTRY(xfer_push) entry;
+	struct tandem_connection *connection;
+	struct tandem_operation *op;
+	uint32_t transfer;
+	uint64_t deadline_ns;
+	int result;
+	unsigned int writes;
+	size_t run;
+	uint64_t run_offset;
+	size_t run_count;
+	struct xfer_run runs[];
+};
+
+/**
+ * struct xfer_write - a range for the transport to write
+ * @push: to tell the end of
+ * @local_offset: bytes from the local pool's start
+ * @remote_offset: bytes from the other side's
+ * @length: bytes, at most &tandem_connection.write_bytes
+ * @transfer: for the receiver to count
+ * @blocks: that are complete with this write. 0 for a part of a block larger
+ *	than @write_bytes; only a transport that keeps the order of writes may
+ *	ask for less than a block
+ * @last: nothing of the push comes after it
+ */
+struct xfer_write {
+	struct xfer_push *push;
+	uint64_t local_offset;
+	uint64_t remote_offset;
+	uint64_t length;
+	uint32_t transfer;
+	uint32_t blocks;
+	bool last;
+};
+
+/**
+ * struct xfer_transport_ops - a transport
+ * @open: register the pool and so on; sets &tandem_connection.transport.
+ *	Cleans up by itself if it fails
+ * @describe: write what the other side's @connect has to know, at most
+ *	%XFER_TRANSPORT_PART_MAX bytes. Return: bytes
+ * @connect: take that in, not trusting it; sets @write_bytes and
+ *	@write_slots. May be tried again after a failure
+ * @write: take a write; there is a slot free. It may be kept back until
+ *	@flush. Ends with connection_write_done(), not from within. Return: 0 or
+ *	a negative errno, upon which the connection fails
+ * @flush: put what was kept back on its way. Return: as @write
+ * @probe: see whether the other side is still there; if not, the connection
+ *	fails. NULL where that is known without
+ * @abort: stop both directions. Calls connection_quiesced() when no write of
+ *	either can land any more, at once or later
+ * @close: the same, waiting for it, and free everything. What has not ended
+ *	never will
+ */
+struct xfer_transport_ops {
+	int (*open)(struct tandem_connection *connection,
+		    const struct tandem_connection_options *options, struct tandem_error *error);
+	size_t (*describe)(struct tandem_connection *connection, uint8_t *part);
+	int (*connect)(struct tandem_connection *connection,
+		       const struct xfer_description *remote, struct tandem_error *error);
+	int (*write)(struct tandem_connection *connection, const struct xfer_write *write);
+	int (*flush)(struct tandem_connection *connection);
+	int (*probe)(struct tandem_connection *connection);
+	void (*abort)(struct tandem_connection *connection);
+	void (*close)(struct tandem_connection *connection);
+};
+
+extern const struct xfer_transport_ops xfer_local_ops;
+extern const struct xfer_transport_ops xfer_verbs_ops;
+
+enum connection_state {
+	CONNECTION_OPEN,	/* waits for tandem_connection_connect() */
+	CONNECTION_CONNECTED,
+	CONNECTION_FAILING,	/* until the transport has come to rest */
+	CONNECTION_FAILED,
+	CONNECTION_CLOSING,
+};
+
+/**
+ * struct tandem_connection - one side of a connection
+ * @loop: where everything of it happens
+ * @pool: the local pool
+ * @layout: of it
+ * @remote_layout: of the other side's, once connected
+ * @ops: the transport
+ * @transport_number: &enum tandem_transport
+ * @transport: the transport's own
+ * @state: see there
+ * @failure: why it failed: what operations end with that have no reason of
+ *	their own
+ * @timeout_ms: default for operations
+ * @write_bytes: longest write that the transport takes
+ * @write_slots: writes that it takes at once
+ * @writes: writes that it has
+ * @pushes: under way, oldest first
+ * @next_push: the oldest that is not handed over in full, or NULL
+ * @expects: what arrives
+ * @timer: for the next deadline or probe, or NULL
+ * @timer_ns: when that is
+ * @heard_ns: when the other side was last heard of
+ * @watch: of the pool's device
+ * @wire_since_ns: since when pushes have been under way; 0 if none is
+ * @stats: see there
+ *
+ * Belongs to the loop's thread; no lock.
+ */
+struct tandem_connection {
+	struct tandem_loop *loop;
+	struct tandem_kv_pool *pool;
+	struct tandem_kv_layout layout;
+	struct tandem_kv_layout remote_layout;
+	const struct xfer_transport_ops *ops;
+	enum tandem_transport transport_number;
+	void *transport;
+	enum connection_state state;
+	int failure;
+	unsigned int timeout_ms;
+	uint64_t write_bytes;
+	unsigned int write_slots;
+	unsigned int writes;
+	TAILQ_HEAD(, xfer_push) pushes;
+	struct xfer_push *next_push;
+	struct xfer_expect_table expects;
+	struct loop_timer *timer;
+	uint64_t timer_ns;
+	uint64_t heard_ns;
+	struct device_watch watch;
+	uint64_t wire_since_ns;
+	struct tandem_connection_stats stats;
+};
+
+/**
+ * connection_write_done() - a write has been carried out
+ * @connection: of it
+ * @push: of it; may be gone on return
+ * @bytes: its length
+ * @result: 0, or why it failed, upon which the connection fails
+ *
+ * Call connection_continue() when there are no more of these for now.
+ */
+void connection_write_done(struct tandem_connection *connection, struct xfer_push *push,
+			   uint64_t bytes, int result);
+
+/* Hand over what there are slots for now. */
+void connection_continue(struct tandem_connection *connection);
+
+/**
+ * connection_received() - blocks have arrived
+ * @connection: of the receiver
+ * @transfer: that they are of
+ * @blocks: how many; both as the other side says
+ */
+void connection_received(struct tandem_connection *connection, uint32_t transfer,
+			 uint32_t blocks);
+
+/**
+ * connection_fail() - the connection is of no use any more
+ * @connection: may have failed before: nothing happens then
+ * @code: what operations end with, a negative errno
+ */
+void connection_fail(struct tandem_connection *connection, int code);
+
+/* The transport that was aborted has come to rest. */
+void connection_quiesced(struct tandem_connection *connection);
+
+#endif /* TANDEM_RUNTIME_XFER_H */

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The local transport: both sides are in this process, and the sending device
+ * writes into the receiving device's memory by itself. It sees that memory
+ * through tandem_memory_share(), for accel devices a dma-buf.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "xfer.h"
+
+/* Copies that a connection has on its queue at once. */
+#define LOCAL_SLOTS	64u
+/*
+ * The longest copy. A device carries out a command whole, and this is how long
+ * the next one, or a cancellation, has to wait.
+ */
+#define LOCAL_WRITE_BYTES	(16ull << 20)
+
+enum {
+	AT_PID = 0,
+	AT_RESERVED = 4,
+	AT_COOKIE = 8,
+	AT_ID = 16,
+	PART_BYTES = 24,
+};
+
+struct local;
+
+/**
+ * struct local_copy - a write
+ * @op: the copy
+ * @local: its connection; NULL when the slot is free
+ * @push: that it belongs to
+ * @bytes: length
+ * @transfer: for the receiver
+ * @blocks: for the receiver
+ */
+struct local_copy {
+	struct tandem_operation op;
+	struct local *local;
+	struct xfer_push *push;
+	uint64_t bytes;
+	uint32_t transfer;
+	uint32_t blocks;
+};
+
+/**
+ * struct local - the transport's part of a connection
+ * @entry: in the registry
+ * @id: under which the other side finds it; unguessable
+ * @connection: of it; NULL once closed
+ * @queue: of the sending device
+ * @peer: the other side, once connected and as long as it is there
+ * @sender: the side that has connected to this one, likewise
+ * @view: the other side's memory as the sending device sees it, also where
+ *	that is the same device: taking it away is what stops writes for sure
+ * @copies: slots
+ * @copying: slots in use
+ *
+ * @entry and @id are under the registry's lock, the rest belongs to the loop's
+ * thread. Both sides are on one loop.
+ */
+struct local {
+	LIST_ENTRY(local) entry;
+	uint64_t id;
+	struct tandem_connection *connection;
+	struct tandem_queue *queue;
+	struct local *peer;
+	struct local *sender;
+	struct tandem_memory *view;
+	struct local_copy copies[LOCAL_SLOTS];
+	unsigned int copying;
+};
+
+/*
+ * All local sides of this process, whichever thread they belong to. A
+ * description is looked up here, never followed as a pointer.
+ */
+static struct {
+	pthread_mutex_t lock;
+	LIST_HEAD(, local) sides;
+	uint64_t cookie;
+} registry = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.sides = LIST_HEAD_INITIALIZER(registry.sides),
+};
+
+static int random_number(uint64_t *number)
+{
+	do {
+		if (getrandom(number, sizeof(*number), 0) != sizeof(*number))
+			return errno ? -errno : -EIO;
+	} while (!*number);
+	return 0;
+}
+
+static int registry_add(struct local *local)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&registry.lock);
+	if (!registry.cookie)
+		ret = random_number(&registry.cookie);
+	if (!ret)
+		ret = random_number(&local->id);
+	if (!ret)
+		LIST_INSERT_HEAD(&registry.sides, local, entry);
+	pthread_mutex_unlock(&registry.lock);
+	return ret;
+}
+
+static void registry_remove(struct local *local)
+{
+	pthread_mutex_lock(&registry.lock);
+	LIST_REMOVE(local, entry);
+	pthread_mutex_unlock(&registry.lock);
+}
+
+/*
+ * The side with this @id, if it is on @loop: only then is it sure to stay while
+ * the caller, who is on the loop's thread, uses it. Return: 0, -EHOSTUNREACH,
+ * -EXDEV for one of another loop.
+ */
+static int registry_find(uint64_t id, struct tandem_loop *loop, struct local **found)
+{
+	struct local *local;
+	int ret = -EHOSTUNREACH;
+
+	pthread_mutex_lock(&registry.lock);
+	LIST_FOREACH(local, &registry.sides, entry) {
+		if (local->id != id)
+			continue;
+		ret = local->connection->loop == loop ? 0 : -EXDEV;
+		*found = local;
+		break;
+	}
+	pthread_mutex_unlock(&registry.lock);
+	return ret;
+}
+
+static struct tandem_device *local_device(const struct tandem_connection *connection)
+{
+	return tandem_memory_device(tandem_kv_pool_memory(connection->pool));
+}
+
+static int local_open(struct tandem_connection *connection,
+		      const struct tandem_connection_options *options,
+		      struct tandem_error *error)
+{
+	struct local *local;
+	int ret;
+
+	(void)options;
+	local = calloc(1, sizeof(*local));
+	if (!local)
+		return tandem_error_set(error, -ENOMEM, "local: out of memory");
+	local->connection = connection;
+	ret = tandem_queue_open(local_device(connection), TANDEM_QUEUE_TYPE_COPY, &local->queue,
+				error);
+	if (ret < 0)
+		goto free_local;
+	ret = registry_add(local);
+	if (ret < 0) {
+		tandem_error_set(error, ret, "local: no random numbers: %s", strerror(-ret));
+		goto close_queue;
+	}
+	connection->transport = local;
+	return 0;
+
+close_queue:
+	tandem_queue_close(local->queue);
+free_local:
+	free(local);
+	return ret;
+}
+
+static size_t local_describe(struct tandem_connection *connection, uint8_t *part)
+{
+	struct local *local = connection->transport;
+
+	xfer_put32(part + AT_PID, getpid());
+	xfer_put32(part + AT_RESERVED, 0);
+	xfer_put64(part + AT_COOKIE, registry.cookie);
+	xfer_put64(part + AT_ID, local->id);
+	return PART_BYTES;
+}
+
+static int local_find_peer(struct tandem_connection *connection,
+			   const struct xfer_description *remote, struct local **peer,
+			   struct tandem_error *error)
+{
+	uint32_t pid = xfer_get32(remote->part + AT_PID);
+	int ret;
+
+	if (remote->part_size != PART_BYTES || xfer_get32(remote->part + AT_RESERVED))
+		return tandem_error_set(error, -EPROTO,
+					"local: the other side's description is malformed");
+	/* The cookie tells apart processes of one id, in time and in containers. */
+	if (pid != (uint32_t)getpid() ||
+	    xfer_get64(remote->part + AT_COOKIE) != registry.cookie)
+		return tandem_error_set(error, -EHOSTUNREACH,
+					"local: the other side is in process %u, this is %d; between processes use verbs",
+					pid, getpid());
+	ret = registry_find(xfer_get64(remote->part + AT_ID), connection->loop, peer);
+	if (ret == -EXDEV)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"local: both sides have to be on one loop; open them so, or use verbs");
+	if (ret < 0)
+		return tandem_error_set(error, ret,
+					"local: the other side has been closed, or never was");
+	if (*peer == connection->transport)
+		return tandem_error_set(error, -EINVAL,
+					"local: this description is the connection's own; give it the other side's");
+	if ((*peer)->sender)
+		return tandem_error_set(error, -EALREADY,
+					"local: the other side has been connected to already");
+	return 0;
+}
+
+static int local_connect(struct tandem_connection *connection,
+			 const struct xfer_description *remote, struct tandem_error *error)
+{
+	struct local *local = connection->transport;
+	struct local *peer = NULL;
+	int ret;
+
+	ret = local_find_peer(connection, remote, &peer, error);
+	if (ret < 0)
+		return ret;
+	if (local->sender && local->sender != peer)
+		return tandem_error_set(error, -EINVAL,
+					"local: another side has connected to this one");
+	/* A description can be old, and damage can be meant. */
+	if (memcmp(&peer->connection->layout, &remote->layout, sizeof(remote->layout)))
+		return tandem_error_set(error, -EPROTO,
+					"local: the description says other things of the pool than are true");
+	ret = tandem_memory_share(tandem_kv_pool_memory(peer->connection->pool),
+				  local_device(connection), &local->view, error);
+	if (ret < 0)
+		return ret;
+	local->peer = peer;
+	peer->sender = local;
+	connection->write_bytes = LOCAL_WRITE_BYTES;
+	connection->write_slots = LOCAL_SLOTS;
+	return 0;
+}
+
+/* Has everything stopped that could write into this side's memory or from it? */
+static void local_check_quiesced(struct local *local)
+{
+	if (local->copying || (local->sender && local->sender->copying))
+		return;
+	if (local->connection && local->connection->state == CONNECTION_FAILING)
+		connection_quiesced(local->connection);
+}
+
+static void local_free(struct local *local)
+{
+	tandem_queue_close(local->queue);
+	free(local);
+}
+
+static void local_copy_done(struct tandem_operation *op)
+{
+	struct local_copy *copy = op->user;
+	struct local *local = copy->local;
+	struct tandem_connection *connection = local->connection;
+	struct local *peer = local->peer;
+
+	copy->local = NULL;
+	local->copying--;
+	if (!connection) {
+		/* Closed from within a callback; see local_close(). */
+		if (!local->copying)
+			local_free(local);
+		return;
+	}
+	if (connection->state == CONNECTION_CLOSING)
+		return;
+	/* In this order: counting may make both sides fail, and end the push. */
+	connection_write_done(connection, copy->push, copy->bytes, op->result);
+	if (!op->result && peer)
+		connection_received(peer->connection, copy->transfer, copy->blocks);
+	local_check_quiesced(local);
+	if (peer)
+		local_check_quiesced(peer);
+	connection_continue(connection);
+}
+
+static int local_write(struct tandem_connection *connection, const struct xfer_write *write)
+{
+	struct local *local = connection->transport;
+	struct local_copy *copy = local->copies;
+	int ret;
+
+	if (!local->peer)
+		return -ECONNRESET;
+	if (local->peer->connection->state != CONNECTION_CONNECTED)
+		return -ENOTCONN;
+	while (copy->local)
+		copy++;
+	memset(&copy->op, 0, sizeof(copy->op));
+	copy->op.done = local_copy_done;
+	copy->op.user = copy;
+	copy->push = write->push;
+	copy->bytes = write->length;
+	copy->transfer = write->transfer;
+	copy->blocks = write->blocks;
+	ret = tandem_copy(local->queue, local->view, write->remote_offset,
+			  tandem_kv_pool_memory(connection->pool), write->local_offset,
+			  write->length, &copy->op);
+	if (ret < 0)
+		return ret;
+	copy->local = local;
+	local->copying++;
+	return 0;
+}
+
+static int local_flush(struct tandem_connection *connection)
+{
+	(void)connection;
+	return 0;
+}
+
+static void local_cancel_copies(struct local *local)
+{
+	unsigned int i;
+
+	/* One that cannot be cancelled for want of memory ends by itself. */
+	for (i = 0; i < LOCAL_SLOTS; i++)
+		if (local->copies[i].local)
+			tandem_cancel(local->connection->loop, &local->copies[i].op);
+}
+
+static void local_abort(struct tandem_connection *connection)
+{
+	struct local *local = connection->transport;
+
+	local_cancel_copies(local);
+	if (local->peer)
+		connection_fail(local->peer->connection, -ECONNRESET);
+	if (local->sender)
+		connection_fail(local->sender->connection, -ECONNRESET);
+	local_check_quiesced(local);
+}
+
+/* Take away what lets a side write, waiting for what it is writing. */
+static void local_revoke(struct local *local)
+{
+	if (local->peer)
+		local->peer->sender = NULL;
+	local->peer = NULL;
+	tandem_memory_free(local->view);
+	local->view = NULL;
+}
+
+/* Wait for the copies to report their end. */
+static void local_drain(struct local *local)
+{
+	int ret = 0;
+
+	while (local->copying && (ret >= 0 || ret == -EINTR))
+		ret = tandem_loop_run(local->connection->loop, -1);
+}
+
+static void local_close(struct tandem_connection *connection)
+{
+	struct local *local = connection->transport;
+	struct local *sender = local->sender;
+	struct local *peer = local->peer;
+
+	registry_remove(local);
+	local_cancel_copies(local);
+	if (sender) {
+		connection_fail(sender->connection, -ECONNRESET);
+		local_revoke(sender);
+	}
+	local_revoke(local);
+	if (peer) {
+		connection_fail(peer->connection, -ECONNRESET);
+		local_check_quiesced(peer);
+	}
+	local_drain(local);
+	/*
+	 * Where the loop could not be run, as within a callback: nothing is
+	 * written any more since the view is gone, but the copies have yet to
+	 * report that.
+	 */
+	local->connection = NULL;
+	if (!local->copying)
+		local_free(local);
+}
+
+const struct xfer_transport_ops xfer_local_ops = {
+	.open = local_open,
+	.describe = local_describe,
+	.connect = local_connect,
+	.write = local_write,
+	.flush = local_flush,
+	.abort = local_abort,
+	.close = local_close,
+};

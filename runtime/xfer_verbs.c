@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The verbs transport: writes with an immediate that tells the receiver which
+ * transfer they are of and how many blocks they brought.
+ *
+ * The NIC reads and writes device memory by itself; no byte of a block is
+ * touched here. To come to rest the queue pair is destroyed, which returns
+ * when the NIC has let go of it: nothing of either direction lands after that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "error.h"
+#include "xfer_verbs.h"
+
+/* A completion every so many writes, apart from the last ones of a push. */
+#define SIGNAL_INTERVAL		(VERBS_SLOTS / 4)
+#define REPOST_BATCH		(VERBS_RECEIVES / 4)
+#define COMPLETIONS		32
+/* Completions dealt with before the loop's other events have their turn. */
+#define COMPLETIONS_MAX		1024
+
+/* Work request ids: the number of a write, or one of these. */
+#define WORK_RECEIVE		(1ull << 63)
+#define WORK_PROBE		(1ull << 62)
+
+#define TRANSFER_SHIFT		16
+#define BLOCKS_MASK		0xffffu
+
+/**
+ * struct verbs_write - a write that the NIC has
+ * @push: that it belongs to
+ * @bytes: length
+ */
+struct verbs_write {
+	struct xfer_push *push;
+	uint64_t bytes;
+};
+
+/**
+ * struct verbs - the transport's part of a connection
+ * @connection: of it
+ * @port: the way out
+ * @domain: protection domain
+ * @region: the pool
+ * @channel: completion events
+ * @queue: completions of both directions
+ * @pair: the queue pair; NULL once the connection has failed
+ * @channel_poll: the loop's watch of @channel
+ * @async_poll: the loop's watch of the device's asynchronous events
+ * @drain_task: goes on where a long drain left off
+ * @local: what the other side is told
+ * @remote: what it told
+ * @slots: writes that are posted or in @batch, a ring
+ * @first: number of the oldest of them, counted from the first write
+ * @next: number of the next write
+ * @batch: requests that are not posted yet, for the writes before @next
+ * @ranges: what they read
+ * @batch_count: entries of both
+ * @unsignalled: writes since the last that will have a completion
+ * @receives: receives to post again
+ * @probing: a probe is under way
+ */
+struct verbs {
+	struct tandem_connection *connection;
+	struct verbs_port port;
+	struct ibv_pd *domain;
+	struct ibv_mr *region;
+	struct ibv_comp_channel *channel;
+	struct ibv_cq *queue;
+	struct ibv_qp *pair;
+	struct loop_poll *channel_poll;
+	struct loop_poll *async_poll;
+	struct loop_task drain_task;
+	struct verbs_endpoint local;
+	struct verbs_endpoint remote;
+	struct verbs_write slots[VERBS_SLOTS];
+	uint64_t first;
+	uint64_t next;
+	struct ibv_send_wr batch[VERBS_SLOTS];
+	struct ibv_sge ranges[VERBS_SLOTS];
+	unsigned int batch_count;
+	unsigned int unsignalled;
+	unsigned int receives;
+	bool probing;
+};
+
+/*
+ * Receiving
+ */
+
+static int verbs_post_receives(struct verbs *verbs)
+{
+	struct ibv_recv_wr requests[REPOST_BATCH];
+	struct ibv_recv_wr *bad;
+	unsigned int count, i;
+	int ret;
+
+	memset(requests, 0, sizeof(requests));
+	while (verbs->receives) {
+		count = verbs->receives < REPOST_BATCH ? verbs->receives : REPOST_BATCH;
+		for (i = 0; i < count; i++) {
+			requests[i].wr_id = WORK_RECEIVE;
+			requests[i].next = i + 1 < count ? &requests[i + 1] : NULL;
+		}
+		ret = ibv_post_recv(verbs->pair, requests, &bad);
+		if (ret)
+			return -ret;
+		verbs->receives -= count;
+	}
+	return 0;
+}
+
+static void verbs_received(struct verbs *verbs, const struct ibv_wc *completion)
+{
+	struct tandem_connection *connection = verbs->connection;
+	uint32_t immediate;
+
+	verbs->receives++;
+	if (completion->status != IBV_WC_SUCCESS) {
+		connection_fail(connection, completion->status == IBV_WC_WR_FLUSH_ERR ?
+				-ECONNRESET : -EIO);
+		return;
+	}
+	if (completion->opcode != IBV_WC_RECV_RDMA_WITH_IMM ||
+	    !(completion->wc_flags & IBV_WC_WITH_IMM)) {
+		connection_fail(connection, -EPROTO);
+		return;
+	}
+	immediate = be32toh(completion->imm_data);
+	connection_received(connection, immediate >> TRANSFER_SHIFT, immediate & BLOCKS_MASK);
+}
+
+/*
+ * Completions
+ */
+
+static int verbs_status_to_errno(enum ibv_wc_status status)
+{
+	switch (status) {
+	case IBV_WC_SUCCESS:
+		return 0;
+	/* The other side does not answer, or refuses what it once offered. */
+	case IBV_WC_RETRY_EXC_ERR:
+	case IBV_WC_RNR_RETRY_EXC_ERR:
+	case IBV_WC_REM_ACCESS_ERR:
+	case IBV_WC_REM_INV_REQ_ERR:
+	case IBV_WC_REM_OP_ERR:
+	case IBV_WC_REM_ABORT_ERR:
+	case IBV_WC_WR_FLUSH_ERR:
+		return -ECONNRESET;
+	default:
+		return -EIO;
+	}
+}
+
+/* A completion stands for all writes up to its own. */
+static void verbs_sent(struct verbs *verbs, uint64_t number)
+{
+	struct verbs_write *write;
+
+	while (verbs->pair && verbs->first != verbs->next && verbs->first <= number) {
+		write = &verbs->slots[verbs->first++ % VERBS_SLOTS];
+		connection_write_done(verbs->connection, write->push, write->bytes, 0);
+	}
+}
+
+static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completion)
+{
+	if (completion->wr_id & WORK_RECEIVE) {
+		verbs_received(verbs, completion);
+		return;
+	}
+	if (completion->status != IBV_WC_SUCCESS) {
+		connection_fail(verbs->connection, verbs_status_to_errno(completion->status));
+		return;
+	}
+	if (completion->wr_id & WORK_PROBE) {
+		verbs->probing = false;
+		verbs->connection->heard_ns = loop_now_ns();
+		return;
+	}
+	verbs_sent(verbs, completion->wr_id);
+}
+
+/* Carry out what has completed, until there is no more or the connection fails. */
+static void verbs_drain(struct verbs *verbs)
+{
+	struct tandem_connection *connection = verbs->connection;
+	struct ibv_wc completions[COMPLETIONS];
+	unsigned int total = 0;
+	int count, i;
+
+	do {
+		count = ibv_poll_cq(verbs->queue, COMPLETIONS, completions);
+		if (count < 0) {
+			connection_fail(connection, -EIO);
+			return;
+		}
+		for (i = 0; i < count && verbs->pair; i++)
+			verbs_completion(verbs, &completions[i]);
+		if (verbs->pair && verbs->receives >= REPOST_BATCH &&
+		    verbs_post_receives(verbs) < 0)
+			connection_fail(connection, -EIO);
+		connection_continue(connection);
+		total += count;
+	} while (verbs->pair && count && total < COMPLETIONS_MAX);
+	if (verbs->pair && count)
+		loop_task_post(connection->loop, &verbs->drain_task);
+}
+
+static void verbs_drain_more(struct loop_task *task)
+{
+	struct verbs *verbs = (void *)((char *)task - offsetof(struct verbs, drain_task));
+
+	if (verbs->pair)
+		verbs_drain(verbs);
+}
+
+/* Armed before it is drained, so that what comes after the drain is told of. */
+static void verbs_channel_ready(void *user, int events)
+{
+	struct verbs *verbs = user;
+	struct ibv_cq *queue;
+	unsigned int count = 0;
+	void *context;
+
+	while (!ibv_get_cq_event(verbs->channel, &queue, &context))
+		count++;
+	if (count)
+		ibv_ack_cq_events(verbs->queue, count);
+	if (!verbs->pair)
+		return;
+	if (events < 0 || ibv_req_notify_cq(verbs->queue, 0)) {
+		connection_fail(verbs->connection, -EIO);
+		return;
+	}
+	verbs_drain(verbs);
+}
+
+static void verbs_async_ready(void *user, int events)
+{
+	struct ibv_async_event event;
+	struct verbs *verbs = user;
+	bool failed = events < 0;
+
+	while (!ibv_get_async_event(verbs->port.context, &event)) {
+		switch (event.event_type) {
+		case IBV_EVENT_CQ_ERR:
+		case IBV_EVENT_QP_FATAL:
+		case IBV_EVENT_QP_REQ_ERR:
+		case IBV_EVENT_QP_ACCESS_ERR:
+		case IBV_EVENT_DEVICE_FATAL:
+			failed = true;
+			break;
+		default:
+			/* A port that is down may come back: the deadline decides. */
+			break;
+		}
+		ibv_ack_async_event(&event);
+	}
+	if (failed)
+		connection_fail(verbs->connection, -EIO);
+}
+
+/*
+ * Sending
+ */
+
+static int verbs_write(struct tandem_connection *connection, const struct xfer_write *write)
+{
+	struct verbs *verbs = connection->transport;
+	struct ibv_send_wr *request = &verbs->batch[verbs->batch_count];
+	struct ibv_sge *range = &verbs->ranges[verbs->batch_count];
+	struct verbs_write *slot = &verbs->slots[verbs->next % VERBS_SLOTS];
+
+	slot->push = write->push;
+	slot->bytes = write->length;
+	range->addr = verbs->local.address + write->local_offset;
+	range->length = write->length;
+	range->lkey = verbs->region->lkey;
+	memset(request, 0, sizeof(*request));
+	request->wr_id = verbs->next++;
+	request->sg_list = range;
+	request->num_sge = 1;
+	request->opcode = IBV_WR_RDMA_WRITE;
+	request->wr.rdma.remote_addr = verbs->remote.address + write->remote_offset;
+	request->wr.rdma.rkey = verbs->remote.rkey;
+	/*
+	 * A part of a block goes without an immediate: the pair keeps order, so
+	 * that of the block's last part tells of them all.
+	 */
+	if (write->blocks) {
+		request->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+		request->imm_data = htobe32(write->transfer << TRANSFER_SHIFT | write->blocks);
+	}
+	if (write->last || ++verbs->unsignalled == SIGNAL_INTERVAL) {
+		request->send_flags = IBV_SEND_SIGNALED;
+		verbs->unsignalled = 0;
+	}
+	if (verbs->batch_count)
+		verbs->batch[verbs->batch_count - 1].next = request;
+	verbs->batch_count++;
+	return 0;
+}
+
+static int verbs_flush(struct tandem_connection *connection)
+{
+	struct verbs *verbs = connection->transport;
+	struct ibv_send_wr *bad;
+
+	if (!verbs->batch_count)
+		return 0;
+	/* Nothing may follow whose completion would stand for this one. */
+	verbs->batch[verbs->batch_count - 1].send_flags = IBV_SEND_SIGNALED;
+	verbs->unsignalled = 0;
+	verbs->batch_count = 0;
+	return -ibv_post_send(verbs->pair, verbs->batch, &bad);
+}
+
+/* A write of nothing: the other side's NIC has to acknowledge it. */
+static int verbs_probe(struct tandem_connection *connection)
+{
+	struct verbs *verbs = connection->transport;
+	struct ibv_send_wr request = {
+		.wr_id = WORK_PROBE,
+		.opcode = IBV_WR_RDMA_WRITE,
+		.send_flags = IBV_SEND_SIGNALED,
+		.wr.rdma = {
+			.remote_addr = verbs->remote.address,
+			.rkey = verbs->remote.rkey,
+		},
+	};
+	struct ibv_send_wr *bad;
+	int ret;
+
+	if (verbs->probing)
+		return 0;
+	ret = ibv_post_send(verbs->pair, &request, &bad);
+	verbs->probing = !ret;
+	return -ret;
+}
+
+/*
+ * Opening and closing
+ */
+
+static int set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int verbs_watch(struct verbs *verbs)
+{
+	struct tandem_loop *loop = verbs->connection->loop;
+	int ret;
+
+	ret = set_nonblocking(verbs->channel->fd);
+	if (!ret)
+		ret = set_nonblocking(verbs->port.context->async_fd);
+	if (!ret)
+		ret = -ibv_req_notify_cq(verbs->queue, 0);
+	if (!ret)
+		ret = loop_poll_start(loop, verbs->channel->fd, POLLIN, verbs_channel_ready,
+				      verbs, &verbs->channel_poll);
+	if (!ret)
+		ret = loop_poll_start(loop, verbs->port.context->async_fd, POLLIN,
+				      verbs_async_ready, verbs, &verbs->async_poll);
+	return ret;
+}
+
+/* Everything but the port and the region. Return: 0 or -errno. */
+static int verbs_create_pair(struct verbs *verbs)
+{
+	struct ibv_device_attr *limits = &verbs->port.limits;
+	int ret;
+
+	/* A write each slot and a probe. */
+	if (limits->max_qp_wr < (int)VERBS_RECEIVES ||
+	    limits->max_cqe < (int)(VERBS_SLOTS + 1 + VERBS_RECEIVES))
+		return -EOPNOTSUPP;
+	errno = 0;
+	verbs->channel = ibv_create_comp_channel(verbs->port.context);
+	if (!verbs->channel)
+		goto failed;
+	verbs->queue = ibv_create_cq(verbs->port.context, VERBS_SLOTS + 1 + VERBS_RECEIVES, NULL,
+				     verbs->channel, 0);
+	if (!verbs->queue)
+		goto failed;
+	verbs->pair = verbs_pair_create(verbs->domain, verbs->queue, VERBS_SLOTS + 1,
+					VERBS_RECEIVES);
+	if (!verbs->pair)
+		goto failed;
+	ret = verbs_pair_init(verbs->pair, &verbs->port);
+	if (ret < 0)
+		return ret;
+	verbs->receives = VERBS_RECEIVES;
+	ret = verbs_post_receives(verbs);
+	if (ret < 0)
+		return ret;
+	return verbs_watch(verbs);
+
+failed:
+	return errno ? -errno : -ENOMEM;
+}
+
+static void verbs_destroy_pair(struct verbs *verbs)
+{
+	if (verbs->pair)
+		ibv_destroy_qp(verbs->pair);
+	verbs->pair = NULL;
+}
+
+/* Works on what has been made so far, too. */
+static void verbs_free(struct verbs *verbs)
+{
+	loop_task_cancel(verbs->connection->loop, &verbs->drain_task);
+	loop_poll_stop(verbs->async_poll);
+	loop_poll_stop(verbs->channel_poll);
+	verbs_destroy_pair(verbs);
+	if (verbs->queue)
+		ibv_destroy_cq(verbs->queue);
+	if (verbs->channel)
+		ibv_destroy_comp_channel(verbs->channel);
+	if (verbs->region)
+		ibv_dereg_mr(verbs->region);
+	if (verbs->domain)
+		ibv_dealloc_pd(verbs->domain);
+	verbs_port_close(&verbs->port);
+	free(verbs);
+}
+
+static int verbs_describe_self(struct verbs *verbs)
+{
+	struct verbs_endpoint *local = &verbs->local;
+	uint32_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -EIO;
+	local->address = 0;
+	local->length = verbs->region->length;
+	local->rkey = verbs->region->rkey;
+	local->pair = verbs->pair->qp_num;
+	local->psn = number & 0xffffff;
+	local->lid = verbs->port.attributes.lid;
+	local->mtu = verbs->port.attributes.active_mtu;
+	local->link_layer = verbs->port.attributes.link_layer;
+	local->gid = verbs->port.gid;
+	return 0;
+}
+
+static int verbs_open(struct tandem_connection *connection,
+		      const struct tandem_connection_options *options,
+		      struct tandem_error *error)
+{
+	struct verbs *verbs;
+	int ret;
+
+	verbs = calloc(1, sizeof(*verbs));
+	if (!verbs)
+		return tandem_error_set(error, -ENOMEM, "verbs: out of memory");
+	verbs->connection = connection;
+	verbs->drain_task.run = verbs_drain_more;
+	ret = verbs_port_open(options, &verbs->port, error);
+	if (ret < 0) {
+		free(verbs);
+		return ret;
+	}
+	verbs->domain = ibv_alloc_pd(verbs->port.context);
+	if (!verbs->domain) {
+		ret = tandem_error_set(error, -ENOMEM, "verbs: %s has no protection domain left",
+				       verbs->port.name);
+		goto free_verbs;
+	}
+	ret = verbs_memory_register(verbs->domain, &verbs->port,
+				    tandem_kv_pool_memory(connection->pool), &verbs->region,
+				    error);
+	if (ret < 0)
+		goto free_verbs;
+	ret = verbs_create_pair(verbs);
+	if (!ret)
+		ret = verbs_describe_self(verbs);
+	if (ret < 0) {
+		tandem_error_set(error, ret, "verbs: %s: cannot make a queue pair: %s",
+				 verbs->port.name, strerror(-ret));
+		goto free_verbs;
+	}
+	connection->transport = verbs;
+	return 0;
+
+free_verbs:
+	verbs_free(verbs);
+	return ret;
+}
+
+static size_t verbs_describe(struct tandem_connection *connection, uint8_t *part)
+{
+	struct verbs *verbs = connection->transport;
+
+	return verbs_endpoint_encode(&verbs->local, part);
+}
+
+/* A pair that could not be connected is made ready for another attempt. */
+static void verbs_rewind(struct verbs *verbs)
+{
+	int ret = verbs_pair_init(verbs->pair, &verbs->port);
+
+	verbs->receives = VERBS_RECEIVES;
+	if (!ret)
+		ret = verbs_post_receives(verbs);
+	if (ret < 0)
+		connection_fail(verbs->connection, -EIO);
+}
+
+static uint64_t pool_bytes(const struct tandem_kv_layout *layout)
+{
+	return tandem_kv_block_bytes(layout) * layout->blocks * layout->layers;
+}
+
+static int verbs_connect(struct tandem_connection *connection,
+			 const struct xfer_description *description, struct tandem_error *error)
+{
+	struct verbs *verbs = connection->transport;
+	struct verbs_endpoint *remote = &verbs->remote;
+	int ret;
+
+	if (verbs_endpoint_decode(description->part, description->part_size, remote) < 0 ||
+	    remote->length < pool_bytes(&description->layout))
+		return tandem_error_set(error, -EPROTO,
+					"verbs: the other side's description is malformed");
+	if (remote->link_layer != verbs->local.link_layer)
+		return tandem_error_set(error, -EHOSTUNREACH,
+					"verbs: %s is %s, the other side's port is not; choose ports of one network",
+					verbs->port.name,
+					verbs->local.link_layer == IBV_LINK_LAYER_ETHERNET ?
+					"Ethernet" : "InfiniBand");
+	ret = verbs_pair_connect(verbs->pair, &verbs->port, &verbs->local, remote);
+	if (ret < 0) {
+		verbs_rewind(verbs);
+		return tandem_error_set(error, -EHOSTUNREACH,
+					"verbs: %s port %u cannot reach the other side: %s; see that both GIDs are of one network",
+					verbs->port.name, verbs->port.number, strerror(-ret));
+	}
+	connection->write_bytes = VERBS_WRITE_BYTES;
+	if (connection->write_bytes > verbs->port.attributes.max_msg_sz)
+		connection->write_bytes = verbs->port.attributes.max_msg_sz;
+	connection->write_slots = VERBS_SLOTS;
+	return 0;
+}
+
+static void verbs_abort(struct tandem_connection *connection)
+{
+	verbs_destroy_pair(connection->transport);
+	connection_quiesced(connection);
+}
+
+static void verbs_close(struct tandem_connection *connection)
+{
+	verbs_free(connection->transport);
+}
+
+const struct xfer_transport_ops xfer_verbs_ops = {
+	.open = verbs_open,
+	.describe = verbs_describe,
+	.connect = verbs_connect,
+	.write = verbs_write,
+	.flush = verbs_flush,
+	.probe = verbs_probe,
+	.abort = verbs_abort,
+	.close = verbs_close,
+};

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Registering device memory with a NIC.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "xfer_verbs.h"
+
+/* The other side may write, nothing else. */
+#define REGION_ACCESS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)
+
+/* NULL where NIC or device cannot do it this way. */
+static struct ibv_mr *register_dmabuf(struct ibv_pd *domain, struct tandem_memory *memory)
+{
+	int dmabuf = tandem_memory_export(memory);
+	struct ibv_mr *region;
+
+	if (dmabuf < 0)
+		return NULL;
+	region = ibv_reg_dmabuf_mr(domain, 0, tandem_memory_size(memory), 0, dmabuf,
+				   REGION_ACCESS);
+	close(dmabuf);
+	return region;
+}
+
+static int register_error(const struct verbs_port *port, struct tandem_memory *memory, int code,
+			  struct tandem_error *error)
+{
+	uint64_t size = tandem_memory_size(memory);
+	struct rlimit limit;
+
+	if ((code == -ENOMEM || code == -EAGAIN) && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
+	    limit.rlim_cur != RLIM_INFINITY)
+		return tandem_error_set(error, -ENOMEM,
+					"verbs: %s cannot register %" PRIu64
+					" bytes: the limit on locked memory (RLIMIT_MEMLOCK) is %" PRIu64
+					"; raise it (`ulimit -l unlimited`, or LimitMEMLOCK= of the service)",
+					port->name, size, (uint64_t)limit.rlim_cur);
+	return tandem_error_set(error, code,
+				"verbs: %s cannot register %" PRIu64 " bytes of device memory: %s",
+				port->name, size, strerror(-code));
+}
+
+int verbs_memory_register(struct ibv_pd *domain, const struct verbs_port *port,
+			  struct tandem_memory *memory, struct ibv_mr **region,
+			  struct tandem_error *error)
+{
+	void *pointer;
+	int ret;
+
+	*region = register_dmabuf(domain, memory);
+	if (*region)
+		return 0;
+	ret = tandem_memory_map(memory, &pointer);
+	if (ret < 0)
+		return tandem_error_set(error, ret, "verbs: cannot map device memory: %s",
+					strerror(-ret));
+	*region = ibv_reg_mr_iova(domain, pointer, tandem_memory_size(memory), 0, REGION_ACCESS);
+	if (!*region)
+		return register_error(port, memory, errno ? -errno : -EIO, error);
+	return 0;
+}
