@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+/* Small random models and their reference. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/types.h"
+#include "tiny_model.h"
+
+#define EPSILON		1e-5f
+#define ROPE_BASE	10000.0f
+
+uint32_t tiny_random(uint32_t *state)
+{
+	/* xorshift32 (Marsaglia 2003) */
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+static float uniform(uint32_t *state)
+{
+	return (float)(tiny_random(state) >> 8) / (1 << 23) - 1;
+}
+
+static uint32_t bits(float value)
+{
+	uint32_t word;
+
+	memcpy(&word, &value, sizeof(word));
+	return word;
+}
+
+/* Lay a tensor out, and fill it when there is memory to fill. */
+static void add_tensor(struct tiny_model *model, struct tandem_program_tensor *tensor,
+		       uint64_t rows, uint64_t columns, uint32_t *state)
+{
+	bool norm = !rows;
+	uint64_t elements = (norm ? 1 : rows) * columns;
+	char *to;
+
+	tensor->type = norm ? TANDEM_PROGRAM_F32 : model->shape.type;
+	tensor->present = 1;
+	tensor->offset = (model->weights_bytes + 31) / 32 * 32;
+	model->weights_bytes = tensor->offset + elements * tandem_type_size(tensor->type);
+	if (!model->weights)
+		return;
+	to = model->weights + tensor->offset;
+	for (uint64_t i = 0; i < elements; i++) {
+		float value = uniform(state);
+
+		value = norm ? 1 + value / 4 : value * sqrtf(3.0f / (float)columns);
+		if (tensor->type == TANDEM_PROGRAM_F32)
+			((float *)to)[i] = value;
+		else
+			((uint16_t *)to)[i] = tandem_f32_to_f16(value);
+	}
+}
+
+static void add_tensors(struct tiny_model *model, uint32_t seed)
+{
+	const struct tiny_shape *s = &model->shape;
+	struct tandem_program_model *d = model->description;
+	uint64_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+
+	model->weights_bytes = 0;
+	add_tensor(model, &d->token_embedding, s->vocabulary, s->dim, &seed);
+	add_tensor(model, &d->output_norm, 0, s->dim, &seed);
+	if (!s->tied)
+		add_tensor(model, &d->output, s->vocabulary, s->dim, &seed);
+	for (uint32_t i = 0; i < s->layers; i++) {
+		struct tandem_program_layer *layer = &d->layer[i];
+
+		add_tensor(model, &layer->attention_norm, 0, s->dim, &seed);
+		add_tensor(model, &layer->query, q, s->dim, &seed);
+		add_tensor(model, &layer->key, kv, s->dim, &seed);
+		add_tensor(model, &layer->value, kv, s->dim, &seed);
+		add_tensor(model, &layer->attention_output, s->dim, q, &seed);
+		add_tensor(model, &layer->ffn_norm, 0, s->dim, &seed);
+		add_tensor(model, &layer->gate, s->ffn_dim, s->dim, &seed);
+		add_tensor(model, &layer->up, s->ffn_dim, s->dim, &seed);
+		add_tensor(model, &layer->down, s->dim, s->ffn_dim, &seed);
+	}
+}
+
+void tiny_model_create(struct tiny_model *model, const struct tiny_shape *shape, uint32_t seed)
+{
+	struct tandem_program_model *d;
+
+	memset(model, 0, sizeof(*model));
+	model->shape = *shape;
+	model->description_bytes = sizeof(*d) + shape->layers * sizeof(d->layer[0]);
+	d = model->description = calloc(1, model->description_bytes);
+	d->magic = TANDEM_PROGRAM_MODEL_MAGIC;
+	d->architecture = TANDEM_PROGRAM_LLAMA;
+	d->layers = shape->layers;
+	d->dim = shape->dim;
+	d->ffn_dim = shape->ffn_dim;
+	d->heads = shape->heads;
+	d->kv_heads = shape->kv_heads;
+	d->head_dim = shape->head_dim;
+	d->rope_dim = shape->rope_dim;
+	d->vocabulary = shape->vocabulary;
+	d->context = shape->context;
+	d->rms_epsilon = bits(EPSILON);
+	d->rope_frequency_base = bits(ROPE_BASE);
+	d->rope_frequency_scale = bits(shape->rope_scale);
+	add_tensors(model, seed);
+	model->weights = calloc(1, model->weights_bytes);
+	add_tensors(model, seed);
+}
+
+void tiny_model_free(struct tiny_model *model)
+{
+	free(model->weights);
+	free(model->description);
+}
+
+static double element(const struct tiny_model *model,
+		      const struct tandem_program_tensor *tensor, size_t index)
+{
+	const char *from = model->weights + tensor->offset;
+
+	if (tensor->type == TANDEM_PROGRAM_F32)
+		return ((const float *)from)[index];
+	return tandem_f16_to_f32(((const uint16_t *)from)[index]);
+}
+
+static void multiply(const struct tiny_model *model,
+		     const struct tandem_program_tensor *w, size_t rows, size_t columns,
+		     const double *x, double *y)
+{
+	for (size_t i = 0; i < rows; i++) {
+		y[i] = 0;
+		for (size_t j = 0; j < columns; j++)
+			y[i] += element(model, w, i * columns + j) * x[j];
+	}
+}
+
+static void normalise(const struct tiny_model *model,
+		      const struct tandem_program_tensor *w, const double *x, double *y)
+{
+	size_t n = model->shape.dim;
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += x[i] * x[i];
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] / sqrt(sum / (double)n + EPSILON) * element(model, w, i);
+}
+
+/* Turn each adjacent pair by position * scale * base^(-2 i / rope_dim). */
+static void rotate(const struct tiny_shape *s, double *x, uint32_t heads, uint32_t position)
+{
+	for (uint32_t h = 0; h < heads; h++) {
+		for (uint32_t i = 0; i < s->rope_dim / 2; i++) {
+			double *pair = x + h * s->head_dim + 2 * i, a = pair[0], b = pair[1];
+			double angle = position * (double)s->rope_scale *
+				       pow(ROPE_BASE, -2.0 * i / s->rope_dim);
+
+			pair[0] = a * cos(angle) - b * sin(angle);
+			pair[1] = a * sin(angle) + b * cos(angle);
+		}
+	}
+}
+
+static double rounded(double value, uint32_t type)
+{
+	if (type == TANDEM_PROGRAM_F32)
+		return value;
+	return tandem_f16_to_f32(tandem_f32_to_f16((float)value));
+}
+
+static void attend(const struct tiny_shape *s, const double *q, const double *k,
+		   const double *v, uint32_t tokens, double *out)
+{
+	size_t kv_dim = s->kv_heads * s->head_dim;
+	double *weight = calloc(tokens, sizeof(*weight));
+
+	for (uint32_t h = 0; h < s->heads; h++) {
+		size_t kv_at = h / (s->heads / s->kv_heads) * s->head_dim;
+		double most = -INFINITY, sum = 0;
+
+		for (uint32_t t = 0; t < tokens; t++) {
+			for (uint32_t i = 0; i < s->head_dim; i++)
+				weight[t] += q[h * s->head_dim + i] *
+					     k[t * kv_dim + kv_at + i];
+			weight[t] /= sqrt(s->head_dim);
+			most = fmax(most, weight[t]);
+		}
+		for (uint32_t t = 0; t < tokens; t++)
+			sum += weight[t] = exp(weight[t] - most);
+		for (uint32_t i = 0; i < s->head_dim; i++) {
+			out[h * s->head_dim + i] = 0;
+			for (uint32_t t = 0; t < tokens; t++)
+				out[h * s->head_dim + i] +=
+					weight[t] / sum * v[t * kv_dim + kv_at + i];
+		}
+		memset(weight, 0, tokens * sizeof(*weight));
+	}
+	free(weight);
+}
+
+void tiny_model_reference(const struct tiny_model *model, const uint32_t *tokens,
+			  uint32_t count, uint32_t kv_type, double *logits)
+{
+	const struct tiny_shape *s = &model->shape;
+	const struct tandem_program_model *d = model->description;
+	size_t q_dim = s->heads * s->head_dim, kv_dim = s->kv_heads * s->head_dim;
+	double *x = calloc(s->dim, sizeof(*x)), *h = calloc(s->dim, sizeof(*h));
+	double *q = calloc(q_dim, sizeof(*q)), *a = calloc(q_dim, sizeof(*a));
+	double *g = calloc(s->ffn_dim, sizeof(*g)), *u = calloc(s->ffn_dim, sizeof(*u));
+	double *k = calloc((size_t)s->layers * count * kv_dim, sizeof(*k));
+	double *v = calloc((size_t)s->layers * count * kv_dim, sizeof(*v));
+
+	for (uint32_t t = 0; t < count; t++) {
+		for (uint32_t i = 0; i < s->dim; i++)
+			x[i] = element(model, &d->token_embedding,
+				       (size_t)tokens[t] * s->dim + i);
+		for (uint32_t l = 0; l < s->layers; l++) {
+			const struct tandem_program_layer *layer = &d->layer[l];
+			double *kl = k + (size_t)l * count * kv_dim;
+			double *vl = v + (size_t)l * count * kv_dim;
+
+			normalise(model, &layer->attention_norm, x, h);
+			multiply(model, &layer->query, q_dim, s->dim, h, q);
+			multiply(model, &layer->key, kv_dim, s->dim, h, kl + t * kv_dim);
+			multiply(model, &layer->value, kv_dim, s->dim, h, vl + t * kv_dim);
+			rotate(s, q, s->heads, t);
+			rotate(s, kl + t * kv_dim, s->kv_heads, t);
+			for (size_t i = 0; i < kv_dim; i++) {
+				kl[t * kv_dim + i] = rounded(kl[t * kv_dim + i], kv_type);
+				vl[t * kv_dim + i] = rounded(vl[t * kv_dim + i], kv_type);
+			}
+			attend(s, q, kl, vl, t + 1, a);
+			multiply(model, &layer->attention_output, s->dim, q_dim, a, h);
+			for (uint32_t i = 0; i < s->dim; i++)
+				x[i] += h[i];
+			normalise(model, &layer->ffn_norm, x, h);
+			multiply(model, &layer->gate, s->ffn_dim, s->dim, h, g);
+			multiply(model, &layer->up, s->ffn_dim, s->dim, h, u);
+			for (uint32_t i = 0; i < s->ffn_dim; i++)
+				g[i] = g[i] / (1 + exp(-g[i])) * u[i];
+			multiply(model, &layer->down, s->dim, s->ffn_dim, g, h);
+			for (uint32_t i = 0; i < s->dim; i++)
+				x[i] += h[i];
+		}
+		normalise(model, &d->output_norm, x, h);
+		multiply(model, s->tied ? &d->token_embedding : &d->output, s->vocabulary,
+			 s->dim, h, logits + (size_t)t * s->vocabulary);
+	}
+	free(x);
+	free(h);
+	free(q);
+	free(a);
+	free(g);
+	free(u);
+	free(k);
+	free(v);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Small random models, and what they ought to say: a transformer written a
+ * second time, in double precision, from its definition.
+ */
+#ifndef TEST_FIRMWARE_TINY_MODEL_H
+#define TEST_FIRMWARE_TINY_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem_program.h>
+
+struct tiny_shape {
+	uint32_t layers, dim, ffn_dim, heads, kv_heads, head_dim, rope_dim;
+	uint32_t vocabulary, context;
+	float rope_scale;
+	/* &enum tandem_program_type of matrices. */
+	uint32_t type;
+	/* The embedding serves as output matrix. */
+	bool tied;
+};
+
+struct tiny_model {
+	struct tiny_shape shape;
+	struct tandem_program_model *description;
+	size_t description_bytes;
+	char *weights;
+	size_t weights_bytes;
+};
+
+/* A model whose weights follow from @seed. */
+void tiny_model_create(struct tiny_model *model, const struct tiny_shape *shape,
+		       uint32_t seed);
+void tiny_model_free(struct tiny_model *model);
+
+/*
+ * The logits after each of @count tokens, [count][vocabulary]; K and V are
+ * rounded to @kv_type as a KV cache does.
+ */
+void tiny_model_reference(const struct tiny_model *model, const uint32_t *tokens,
+			  uint32_t count, uint32_t kv_type, double *logits);
+
+/* A repeatable random number. */
+uint32_t tiny_random(uint32_t *state);
+
+#endif /* TEST_FIRMWARE_TINY_MODEL_H */
