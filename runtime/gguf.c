@@ -13,7 +13,7 @@
 #include "gguf_file.h"
 
 int tandem_gguf_read_at(const struct tandem_gguf *file, void *buffer, size_t size,
-		      uint64_t offset, struct tandem_error *error)
+			uint64_t offset, struct tandem_error *error)
 {
 	unsigned char *at = buffer;
 

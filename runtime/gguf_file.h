@@ -11,9 +11,14 @@
 
 #include "gguf.h"
 
-/* Names from files are shown up to so many bytes. */
+/* Names from files are shown in messages up to so many bytes. */
 #define SHOWN_BYTES	64
-#define SHOWN(length)	((int)((length) < SHOWN_BYTES ? (length) : SHOWN_BYTES))
+
+/* How many bytes of a name to show, as printf() wants it for "%.*s". */
+static inline int tandem_gguf_shown(size_t length)
+{
+	return (int)(length < SHOWN_BYTES ? length : SHOWN_BYTES);
+}
 
 /**
  * struct tandem_gguf_key - a metadata key

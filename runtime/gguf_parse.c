@@ -278,9 +278,10 @@ static int take_key(struct reader *reader, uint32_t index, struct tandem_gguf_ke
 	key->name_length = length;
 	if (memchr(file->header + key->name_offset, 0, key->name_length))
 		return tandem_error_set(reader->error, -EBADMSG,
-					"%s: the name of key %u holds a NUL byte", file->name, index);
+					"%s: the name of key %u holds a NUL byte", file->name,
+					index);
 
-	snprintf(reader->context, sizeof(reader->context), "key '%.*s'", SHOWN(length),
+	snprintf(reader->context, sizeof(reader->context), "key '%.*s'", tandem_gguf_shown(length),
 		 file->header + key->name_offset);
 	ret = take_u32(reader, &key->type);
 	if (ret)
@@ -331,7 +332,7 @@ static int take_keys(struct reader *reader, uint64_t count)
 		if (compare_keys(key - 1, key, file) == 0)
 			return tandem_error_set(reader->error, -EBADMSG,
 						"%s: key '%.*s' is there twice", file->name,
-						SHOWN(key->name_length),
+						tandem_gguf_shown(key->name_length),
 						file->header + key->name_offset);
 	}
 	return 0;

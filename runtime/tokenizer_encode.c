@@ -148,9 +148,10 @@ static int split_characters(struct encoder *encoder)
 		symbol->offset = offset;
 		symbol->length = bytes;
 		symbol->previous = encoder->symbol_count ? encoder->symbol_count - 1 : NO_SYMBOL;
-		symbol->next = encoder->symbol_count + 1 < count ? encoder->symbol_count + 1 :
-								   NO_SYMBOL;
-		symbol->id = tandem_tokenizer_find(encoder->tokenizer, encoder->text + offset, bytes);
+		symbol->next = offset + bytes < encoder->length ? encoder->symbol_count + 1 :
+								  NO_SYMBOL;
+		symbol->id = tandem_tokenizer_find(encoder->tokenizer, encoder->text + offset,
+						   bytes);
 		encoder->symbol_count++;
 	}
 	return 0;
