@@ -41,7 +41,7 @@ struct tandem_admin_command {
  * @running: no command is taken otherwise
  */
 struct tandem_admin {
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	struct tandem_ring ring;
 	struct list_head waiting;
 	bool running;

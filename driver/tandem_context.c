@@ -42,6 +42,7 @@ static void set_entry(struct tandem_hw_region *entry, u64 address, u64 length,
 {
 	WRITE_ONCE(entry->address, cpu_to_le64(address));
 	WRITE_ONCE(entry->length, cpu_to_le64(length));
+	/* The device reads the flags first. */
 	smp_wmb();
 	WRITE_ONCE(entry->flags, cpu_to_le32(flags | TANDEM_HW_REGION_VALID));
 }
@@ -50,6 +51,7 @@ static void set_entry(struct tandem_hw_region *entry, u64 address, u64 length,
 static void clear_entry(struct tandem_hw_region *entry)
 {
 	WRITE_ONCE(entry->flags, 0);
+	/* The device reads the flags first, and again at the end. */
 	smp_wmb();
 	WRITE_ONCE(entry->address, 0);
 	WRITE_ONCE(entry->length, 0);
@@ -166,6 +168,7 @@ static void publish_context(struct tandem_context *context)
 
 	WRITE_ONCE(entry->regions, cpu_to_le64(context->table.bus_address));
 	WRITE_ONCE(entry->region_count, cpu_to_le32(TABLE_ENTRIES));
+	/* The device reads the flags first. */
 	smp_wmb();
 	WRITE_ONCE(entry->flags, cpu_to_le32(TANDEM_HW_CONTEXT_VALID));
 }
@@ -188,7 +191,7 @@ int tandem_ioctl_context_create(struct drm_device *drm, void *data,
 		goto exit;
 	}
 	publish_context(context);
-	ret = xa_alloc(&file->contexts, &args->context, context, xa_limit_31b,
+	ret = xa_alloc(&file->contexts, &args->context, context, TANDEM_ID_LIMIT,
 		       GFP_KERNEL);
 	if (ret) {
 		WRITE_ONCE(device_entry(context)->flags, 0);

@@ -57,7 +57,7 @@ struct tandem_context {
 	u32 index;
 	atomic_t queues;
 	struct tandem_shared table;
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	DECLARE_BITMAP(taken, TANDEM_REGIONS_MAX);
 	u32 next;
 	struct tandem_region *regions[TANDEM_REGIONS_MAX];

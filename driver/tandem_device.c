@@ -262,7 +262,8 @@ static int check_identity(struct tandem_device *tdev,
 	copy = min(copy, queues - compute);
 	identity->compute_queues = compute;
 	identity->copy_queues = copy;
-	identity->queue_entries = min(entries, (u32)TANDEM_ENGINE_ENTRIES_MAX);
+	identity->queue_entries = min_t(u32, entries,
+					TANDEM_ENGINE_ENTRIES_MAX);
 
 	if (identity->role > TANDEM_HW_ROLE_DECODE ||
 	    le64_to_cpu(hw->memory_size) != tdev->memory_size ||

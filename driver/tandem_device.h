@@ -100,11 +100,11 @@ struct tandem_device {
 	wait_queue_head_t dead_wait;
 	struct tandem_shared context_table;
 	struct ida context_ids;
-	struct mutex memory_lock;
+	struct mutex memory_lock; /* see above */
 	struct drm_mm memory;
 	atomic64_t memory_used;
 	atomic_t objects;
-	struct mutex unplug_lock;
+	struct mutex unplug_lock; /* see above */
 	bool registered;
 	struct work_struct fail_work;
 	struct delayed_work watch_work;

@@ -31,7 +31,7 @@ struct tandem_queue;
  */
 struct tandem_engine {
 	struct tandem_device *tdev;
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	struct tandem_ring ring;
 	u32 index;
 	u32 kind;

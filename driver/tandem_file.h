@@ -12,6 +12,9 @@
 
 struct tandem_device;
 
+/* 0 names nothing. */
+#define TANDEM_ID_LIMIT	XA_LIMIT(1, INT_MAX)
+
 /**
  * struct tandem_file - what a file owns beside GEM handles
  * @ref: held by the file while it is open, and by each context
@@ -24,7 +27,7 @@ struct tandem_device;
 struct tandem_file {
 	struct kref ref;
 	struct tandem_device *tdev;
-	struct mutex lock;
+	struct mutex lock; /* see above */
 	struct xarray contexts;
 	struct xarray queues;
 	atomic64_t engine_ns[2];

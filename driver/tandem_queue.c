@@ -13,6 +13,7 @@
 static struct tandem_engine *choose_engine(struct tandem_device *tdev, u32 kind)
 {
 	u32 first = 0, count = tdev->identity.compute_queues;
+	u32 turn;
 
 	/* Compute engines come first in the table; they can copy, too. */
 	if (kind == TANDEM_QUEUE_COPY && tdev->identity.copy_queues) {
@@ -21,8 +22,8 @@ static struct tandem_engine *choose_engine(struct tandem_device *tdev, u32 kind)
 	}
 	if (!count)
 		return NULL;
-	return &tdev->engines[first + (u32)atomic_inc_return(
-					&tdev->next_engine[kind]) % count];
+	turn = atomic_inc_return(&tdev->next_engine[kind]);
+	return &tdev->engines[first + turn % count];
 }
 
 static struct tandem_queue *queue_alloc(struct tandem_context *context,
@@ -140,7 +141,7 @@ int tandem_ioctl_queue_create(struct drm_device *drm, void *data,
 		ret = -ENOMEM;
 		goto err_count;
 	}
-	ret = xa_alloc(&file->queues, &args->queue, queue, xa_limit_31b,
+	ret = xa_alloc(&file->queues, &args->queue, queue, TANDEM_ID_LIMIT,
 		       GFP_KERNEL);
 	if (ret)
 		goto err_queue;

@@ -97,6 +97,7 @@ static bool read_completion(const struct tandem_ring *ring,
 	u16 phase = !(ring->cq_head & ring->entries);
 
 	entry = &entries[slot_of(ring, ring->cq_head)];
+	/* Pairs with the device's release, which comes last. */
 	if (le16_to_cpu(smp_load_acquire(&entry->phase)) != phase)
 		return false;
 	completion->command_id = le16_to_cpu(READ_ONCE(entry->command_id));

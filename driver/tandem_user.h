@@ -6,12 +6,13 @@
 #define _TANDEM_USER_H
 
 #include <linux/scatterlist.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 struct tandem_device;
 
 /* The most user memory that one command can name, in bytes. */
-#define TANDEM_USER_BYTES_MAX	(1ul << 30)
+#define TANDEM_USER_BYTES_MAX	SZ_1G
 
 /**
  * struct tandem_user_memory - pinned pages, and where the device sees them

@@ -23,13 +23,14 @@
  * @plugged: set once by PLUG, after which the doorbells are constant
  */
 struct tandem_emu_file {
-	struct mutex lock;
+	struct mutex lock; /* see above */
 	struct tandem_emu_slot *slot;
 	bool plugged;
 };
 
 static struct tandem_emu_slot *file_slot(struct tandem_emu_file *efile)
 {
+	/* Pairs with ioctl_create(). */
 	return smp_load_acquire(&efile->slot);
 }
 
@@ -83,6 +84,7 @@ static int ioctl_create(struct file *filp, void __user *argp)
 		tandem_emu_slot_remove(slot, false);
 		return -EFAULT;
 	}
+	/* Pairs with file_slot(). */
 	smp_store_release(&efile->slot, slot);
 	return 0;
 }
@@ -129,6 +131,7 @@ static int ioctl_plug(struct tandem_emu_file *efile)
 	ret = tandem_emu_slot_plug(efile->slot);
 	if (ret)
 		return ret;
+	/* Pairs with ioctl_interrupt(). */
 	smp_store_release(&efile->plugged, true);
 	return 0;
 }
@@ -137,6 +140,7 @@ static int ioctl_interrupt(struct tandem_emu_file *efile, unsigned long vector)
 {
 	struct tandem_emu_slot *slot;
 
+	/* Pairs with ioctl_plug(); the slot was set before that. */
 	if (!smp_load_acquire(&efile->plugged))
 		return -ENODEV;
 	slot = efile->slot;

@@ -6,6 +6,7 @@
 #ifndef _TANDEM_EMU_SLOT_H
 #define _TANDEM_EMU_SLOT_H
 
+#include <linux/bits.h>
 #include <linux/dma-mapping.h>
 #include <linux/types.h>
 
@@ -17,7 +18,7 @@ struct eventfd_ctx;
 struct tandem_emu_create;
 
 /* Bytes of each of the two DMA windows. */
-#define TANDEM_EMU_DMA_BYTES		(1ull << 38)
+#define TANDEM_EMU_DMA_BYTES		BIT_ULL(38)
 
 /*
  * All slots' files share one inode. Each has a range of its page offsets for

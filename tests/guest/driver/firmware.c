@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,6 +24,16 @@ static void node_path(char *path, size_t size, int number)
 static void pause_a_step(void)
 {
 	usleep(20000);
+}
+
+/* A node is there a moment before it can be opened. */
+static bool can_be_opened(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 pid_t firmware_spawn(void)
@@ -58,7 +67,7 @@ void firmware_start(struct firmware *firmware)
 	for (step = 0; step < WAIT_STEPS; step++) {
 		for (i = 0; i < ACCEL_MAX; i++) {
 			node_path(path, sizeof(path), i);
-			if (before[i] || access(path, F_OK))
+			if (before[i] || !can_be_opened(path))
 				continue;
 			memcpy(firmware->node, path, sizeof(path));
 			return;
