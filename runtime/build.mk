@@ -42,3 +42,10 @@ runtime-src += \
 	runtime/xfer_verbs_memory.c \
 	runtime/xfer_verbs_pair.c \
 	runtime/xfer_verbs_port.c
+
+# Models and generation.
+runtime-src += \
+	runtime/generate.c \
+	runtime/instance.c \
+	runtime/model.c \
+	runtime/sampler.c

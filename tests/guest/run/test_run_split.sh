@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# `tandem run` over the real driver: the reference text over each transport,
+# the size of what was moved, and the link's own counters.
+#
+# Runs in the guest, with accel0 (prefill), accel1 (decode) and rxe0 up.
+set -u
+. "$(dirname "$0")/../../tap.sh"
+
+shared=${TANDEM_SHARED:-../shared}
+model=$shared/data/models/stories260K.gguf
+counters=/sys/class/infiniband/rxe0/ports/1/hw_counters
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# From ../shared/data/README.md, by two independent engines.
+reference=", there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high."
+
+field() {	# field NAME: of the last report
+	json_field "$work/stats" "$1"
+}
+
+if [ ! -r "$model" ]; then
+	tap_skip_all "$model is not here"
+fi
+if [ ! -e /dev/accel/accel1 ]; then
+	tap_skip_all "there are no accel0 and accel1"
+fi
+
+run() {	# run OPTION...
+	tandem run --model "$model" --prompt "Once upon a time" --tokens 60 --json \
+		--stats "$work/stats" --kv-type f32 "$@" >"$work/text" 2>"$work/errors"
+}
+
+run --mode agg --decode accel1
+tap_same $? 0 "aggregated run"
+tap_same "$(head -c ${#reference} "$work/text")" "$reference" "aggregated: the reference text"
+cp "$work/text" "$work/aggregated"
+tap_same "$(field kv_bytes)" 0 "aggregated: no KV moved"
+
+for transport in local verbs; do
+	before=$(cat $counters/sent_pkts 2>/dev/null || echo 0)
+	run --prefill accel0 --decode accel1 --transport $transport --verify
+	tap_same $? 0 "$transport: split run gives the tokens of an aggregated one"
+	cat "$work/errors" | sed 's/^/# /'
+	after=$(cat $counters/sent_pkts 2>/dev/null || echo 0)
+	cmp -s "$work/text" "$work/aggregated"
+	tap_ok $? "$transport: the text of the aggregated run"
+	# 5 layers, K and V, 32 wide, one block of 16 tokens, 4 bytes an element
+	tap_same "$(field kv_bytes)" $((5 * 2 * 32 * 16 * 4)) "$transport: KV bytes"
+	tap_same "$(field kv_cpu_copied_bytes)" 0 "$transport: none copied by the CPU"
+	tap_same "$(field kv_transport)" $transport "$transport: named in the report"
+	tap_same "$(field prefill_device)" accel0 "$transport: prefill device"
+	tap_same "$(field decode_device)" accel1 "$transport: decode device"
+	[ $transport = verbs ] || continue
+	mtu=$(ibv_devinfo -d rxe0 2>/dev/null | awk '/active_mtu/ { print $2 }')
+	[ $(((after - before) * mtu)) -ge "$(field kv_bytes)" ]
+	tap_ok $? "verbs: the link sent $((after - before)) packets of at most $mtu bytes"
+done
+
+tap_end

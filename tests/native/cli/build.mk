@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+# The tandem command, on devices in the process.
+
+native-scripts += tests/native/cli/test_cli.sh

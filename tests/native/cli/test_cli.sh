@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The tandem command on devices in the process: what it prints where, and that
+# bad input ends with one clear line and status 1.
+set -u
+. "$(dirname "$0")/../../tap.sh"
+
+top=$(cd "$(dirname "$0")/../../.." && pwd)
+model=${TANDEM_TEST_MODEL:-$top/tools/demo-model/tandem-demo.gguf}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+[ -r "$model" ] || tap_skip_all "$model is not here"
+
+run() {	# run OPTION...: standard output and error into files
+	tandem run --prompt "And God said" --tokens 8 "$@" >"$work/text" 2>"$work/errors"
+}
+
+refused() {	# refused DESCRIPTION WORD OPTION...
+	local what=$1 word=$2 status
+	shift 2
+	run "$@"
+	status=$?
+	tap_same $status 1 "$what: status 1"
+	tap_same "$(wc -l <"$work/errors")" 1 "$what: one line"
+	grep -qF -- "$word" "$work/errors"
+	tap_ok $? "$what: $(head -c 300 "$work/errors" | tr '\n' ' ')"
+	tap_same "$(wc -c <"$work/text")" 0 "$what: no text"
+}
+
+run --model "$model" --json --stats "$work/stats" --verify
+tap_same $? 0 "a split run"
+tap_same "$(wc -c <"$work/errors")" 0 "nothing on standard error with --stats"
+tap_same "$(json_field "$work/stats" text)" "$(cat "$work/text")" "text as in the report"
+tap_same "$(json_field "$work/stats" aggregated_same)" True "tokens of an aggregated run"
+tap_same "$(json_field "$work/stats" mode)" disagg "mode"
+tap_same "$(json_field "$work/stats" generated_tokens)" 8 "number of tokens"
+tap_same "$(json_field "$work/stats" kv_transport)" local "transport"
+tap_same "$(json_field "$work/stats" kv_cpu_copied_bytes)" 0 "no KV copied by the CPU"
+for name in prompt_tokens ttft_ms tpot_ms kv_bytes; do
+	python3 -c 'import json, sys; sys.exit(not json.load(open(sys.argv[1]))[sys.argv[2]] > 0)' \
+		"$work/stats" $name
+	tap_ok $? "$name is there"
+done
+cp "$work/text" "$work/split"
+
+run --model "$model" --mode agg --json
+tap_same $? 0 "an aggregated run"
+tap_same "$(cat "$work/text")" "$(cat "$work/split")" "the same text"
+tap_same "$(json_field "$work/errors" mode)" agg "the report is on standard error"
+
+run --model "$model" --temp 0.8 --seed 5
+cp "$work/text" "$work/first"
+run --model "$model" --temp 0.8 --seed 5
+tap_same "$(cat "$work/text")" "$(cat "$work/first")" "the same seed gives the same text"
+
+NO_COLOR=1 run --model "$model"
+! grep -q $'\033' "$work/errors" "$work/text"
+tap_ok $? "no escape sequences in pipes"
+
+refused "no such model" "$work/none.gguf" --model "$work/none.gguf"
+head -c 100000 "$model" >"$work/short.gguf"
+refused "a model cut short" "$work/short.gguf" --model "$work/short.gguf"
+head -c 20 "$model" >"$work/header.gguf"
+refused "a header cut short" "$work/header.gguf" --model "$work/header.gguf"
+echo "not a model, but long enough to look like something" >"$work/text.gguf"
+refused "no model at all" "$work/text.gguf" --model "$work/text.gguf"
+# The architecture is the first string value that says so.
+python3 - "$model" "$work/other.gguf" <<'END'
+import sys
+data = open(sys.argv[1], "rb").read()
+key = b"general.architecture"
+at = data.index(b"llama", data.index(key) + len(key))
+open(sys.argv[2], "wb").write(data[:at] + b"mamba" + data[at + 5:])
+END
+refused "another architecture" "mamba" --model "$work/other.gguf"
+refused "a prompt too long" "context" --model "$model" \
+	--prompt "$(for _ in $(seq 3000); do printf 'And God said '; done)"
+refused "no such device" "accel99" --model "$model" --decode accel99
+refused "no such profile" "tpu9" --model "$model" --decode inproc:tpu9
+refused "tcp, which is not built" "not built yet" --model "$model" --transport tcp
+if [ -n "$(ls /sys/class/infiniband 2>/dev/null)" ]; then
+	tap_skip "verbs without an RDMA device" "there is one"
+else
+	refused "verbs without an RDMA device" "rxe" --model "$model" --transport verbs
+fi
+refused "a device too small" "inproc" --model "$model" --decode inproc:wse3,mem=1M
+
+tandem nonsense >"$work/text" 2>"$work/errors"
+tap_same $? 1 "an unknown command"
+tandem --help >"$work/text" 2>"$work/errors"
+tap_same $? 0 "--help"
+tandem run --tokens 0 --model "$model" --prompt x >"$work/text" 2>"$work/errors"
+tap_same $? 1 "no tokens at all are refused"
+tandem run --temp nan --model "$model" --prompt x >"$work/text" 2>"$work/errors"
+tap_same $? 1 "a temperature that is no number is refused"
+tandem list --json >"$work/list"
+python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$work/list"
+tap_ok $? "the list is JSON"
+tap_end
