@@ -65,7 +65,7 @@ objects	 = $(patsubst %.c,$(out)/obj/%.o,$(1))
 program-src = $(or $($(1)-src),$(1).c)
 
 core-src  := $(kernels-src) $(firmware-src) $(runtime-src)
-test-programs := $(native-tests) $(guest-tests)
+test-programs := $(sort $(native-tests) $(guest-tests))
 all-src	  := $(sort $(core-src) $(firmware-main-src) $(tools-src) \
 	$(foreach test,$(test-programs),$(call program-src,$(test))))
 
