@@ -19,15 +19,52 @@ avx2_inline __m256i avx2_mask(size_t n)
 	return _mm256_loadu_si256((const __m256i *)(lanes + 8 - n));
 }
 
-/* The first n of eight floats, the others zero; reads no more than n. */
-avx2_inline __m256 avx2_load_part(const float *p, size_t n)
+/*
+ * Short vectors are put together from pieces instead of masked: VMASKMOVPS of
+ * QEMU 7.2, under which Debian 12's guests run, reads the lanes that are masked
+ * off too, and faults where a buffer ends with the memory.
+ */
+
+/* The first n of four floats, n less than 4, the others zero. */
+avx2_inline __m128 avx2_load_piece(const float *p, size_t n)
 {
-	return _mm256_maskload_ps(p, avx2_mask(n));
+	__m128 v = _mm_setzero_ps();
+
+	if (n & 2)
+		v = _mm_loadl_pi(v, (const __m64 *)p);
+	if (n == 3)
+		v = _mm_movelh_ps(v, _mm_load_ss(p + 2));
+	else if (n == 1)
+		v = _mm_load_ss(p);
+	return v;
 }
 
+/* The first n of eight floats, n less than 8, the others zero. */
+avx2_inline __m256 avx2_load_part(const float *p, size_t n)
+{
+	if (n & 4)
+		return _mm256_set_m128(avx2_load_piece(p + 4, n & 3),
+				       _mm_loadu_ps(p));
+	return _mm256_set_m128(_mm_setzero_ps(), avx2_load_piece(p, n));
+}
+
+/* Store the first n of eight floats, n less than 8. */
 avx2_inline void avx2_store_part(float *p, size_t n, __m256 v)
 {
-	_mm256_maskstore_ps(p, avx2_mask(n), v);
+	__m128 piece = _mm256_castps256_ps128(v);
+
+	if (n & 4) {
+		_mm_storeu_ps(p, piece);
+		piece = _mm256_extractf128_ps(v, 1);
+		p += 4;
+	}
+	if (n & 2) {
+		_mm_storel_pi((__m64 *)p, piece);
+		piece = _mm_movehl_ps(piece, piece);
+		p += 2;
+	}
+	if (n & 1)
+		_mm_store_ss(p, piece);
 }
 
 /* Elements i to i + 7 of a row of a given type. */
