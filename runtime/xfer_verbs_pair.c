@@ -13,12 +13,13 @@
 #define RNR_TIMER	12
 #define RNR_RETRY_EVER	7
 /*
- * The other side has 4.096 us * 2^16 = 0.27 s to acknowledge, eight times: it
+ * The other side has 4.096 us * 2^16 = 0.27 s to acknowledge, seven times: it
  * counts as lost after about 2 s, or up to four times that, since a NIC may
- * wait so much longer (InfiniBand Architecture Specification, 9.7.6.1.3).
+ * wait so much longer (InfiniBand Architecture Specification, 9.7.6.1.3). Not
+ * more retries, since soft-RoCE takes 7 for "for ever", as with RNR.
  */
 #define ACK_TIMEOUT	16
-#define ACK_RETRIES	7
+#define ACK_RETRIES	6
 
 enum {
 	AT_ADDRESS = 0,
