@@ -83,8 +83,8 @@ struct loop_poll;
  * @loop: the loop
  * @fd: not closed before loop_poll_stop()
  * @events: POLLIN and so on; POLLERR and POLLHUP are always watched for
- * @ready: called with what happened, or a negative errno after which nothing
- *	comes any more; may call loop_poll_stop(). One call may stand for
+ * @ready: called with what happened, or a negative errno; nothing need come
+ *	after that or after POLLHUP; may call loop_poll_stop(). One call may stand for
  *	several changes, and what is left unread is not told again: read until
  *	there is nothing more
  * @user: passed on

@@ -7,6 +7,7 @@
  * allocated here, outlives its owner, and is freed by that last completion.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "loop.h"
@@ -66,13 +67,12 @@ static void loop_poll_fire(struct loop_event *event, int result, uint64_t extra)
 	(void)extra;
 	if (!more)
 		poll->armed = false;
-	/* The kernel ends a multishot poll when it is short of something. */
-	if (!more && poll->ready && (result >= 0 || result == -ECANCELED)) {
-		if (loop_poll_arm(poll) < 0)
-			result = -ENOMEM;
-		else if (result == -ECANCELED)
-			return;
-	}
+	/*
+	 * The kernel ends a multishot poll when it is short of something. A
+	 * hang-up lasts: watching on would tell of it again and again.
+	 */
+	if (!more && poll->ready && result >= 0 && !(result & POLLHUP) && loop_poll_arm(poll) < 0)
+		result = -ENOMEM;
 	if (!poll->armed && !poll->ready) {
 		loop_poll_free(poll);
 		return;
@@ -150,27 +150,14 @@ static void loop_timer_free(struct loop_timer *timer)
 	free(timer);
 }
 
-static int loop_timer_arm(struct loop_timer *timer)
-{
-	struct io_uring_sqe *sqe = loop_sqe(timer->loop);
-
-	if (!sqe)
-		return -ENOMEM;
-	io_uring_prep_timeout(sqe, &timer->when, 0, IORING_TIMEOUT_ABS);
-	io_uring_sqe_set_data(sqe, &timer->event);
-	return 0;
-}
-
 static void loop_timer_fire(struct loop_event *event, int result, uint64_t extra)
 {
 	struct loop_timer *timer = (struct loop_timer *)event;
 	void (*expired)(void *user) = timer->expired;
 	void *user = timer->user;
 
+	(void)result;
 	(void)extra;
-	/* Requests end with the thread that submitted them: begin anew. */
-	if (expired && result == -ECANCELED && !loop_timer_arm(timer))
-		return;
 	loop_timer_free(timer);
 	if (expired)
 		expired(user);
@@ -179,6 +166,7 @@ static void loop_timer_fire(struct loop_event *event, int result, uint64_t extra
 int loop_timer_start(struct tandem_loop *loop, uint64_t milliseconds,
 		     void (*expired)(void *user), void *user, struct loop_timer **timer)
 {
+	struct io_uring_sqe *sqe;
 	struct loop_timer *new;
 	uint64_t when;
 
@@ -187,6 +175,11 @@ int loop_timer_start(struct tandem_loop *loop, uint64_t milliseconds,
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
+	sqe = loop_sqe(loop);
+	if (!sqe) {
+		free(new);
+		return -ENOMEM;
+	}
 	when = loop_now_ns() + milliseconds * NSEC_PER_MSEC;
 	new->event.fire = loop_timer_fire;
 	new->loop = loop;
@@ -194,11 +187,9 @@ int loop_timer_start(struct tandem_loop *loop, uint64_t milliseconds,
 	new->when.tv_nsec = when % NSEC_PER_SEC;
 	new->expired = expired;
 	new->user = user;
-	if (loop_timer_arm(new) < 0) {
-		free(new);
-		return -ENOMEM;
-	}
 	LIST_INSERT_HEAD(&loop->timers, new, entry);
+	io_uring_prep_timeout(sqe, &new->when, 0, IORING_TIMEOUT_ABS);
+	io_uring_sqe_set_data(sqe, &new->event);
 	*timer = new;
 	return 0;
 }

@@ -4,6 +4,7 @@
 
 guest-tests += \
 	tests/guest/runtime/test_device \
+	tests/guest/runtime/test_device_lost \
 	tests/guest/runtime/test_loop
 
 tests/guest/runtime/test_device-src := \

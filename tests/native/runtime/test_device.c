@@ -510,6 +510,57 @@ static void test_cancel(void **state)
 	tandem_memory_free(source);
 }
 
+/* Few enough that the device has them all: cancelling is up to it. */
+static void test_cancel_in_flight(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint64_t size = 8 << 20;
+	struct tandem_memory *memory = alloc_memory(fixture->device, size);
+	struct tandem_operation ops[100] = { 0 };
+	unsigned int cancelled = 0;
+	size_t i;
+
+	for (i = 0; i < COUNT(ops); i++)
+		assert_int_equal(tandem_fill(fixture->copy, memory, 0, size, i, &ops[i]), 0);
+	tandem_loop_run(fixture->loop, 0);
+	for (i = COUNT(ops); i-- > 0;)
+		if (ops[i].pending)
+			assert_int_equal(tandem_cancel(fixture->loop, &ops[i]), 0);
+	for (i = 0; i < COUNT(ops); i++) {
+		wait_for(fixture, &ops[i]);
+		assert_true(ops[i].result == 0 || ops[i].result == -ECANCELED);
+		cancelled += ops[i].result == -ECANCELED;
+	}
+	assert_true(cancelled > 0);
+	tandem_memory_free(memory);
+}
+
+/* Of the many that a ring does not hold, each needs the one before it. */
+static void test_long_queue_keeps_order(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint32_t count = 2000;
+	struct tandem_operation *ops = calloc(count, sizeof(*ops));
+	struct tandem_memory *memory = alloc_memory(fixture->device, (count + 1) * 8);
+	uint64_t *words;
+	void *pointer;
+	uint32_t i;
+
+	assert_int_equal(tandem_memory_map(memory, &pointer), 0);
+	words = pointer;
+	words[0] = 0x0123456789abcdef;
+	for (i = 0; i < count; i++)
+		assert_int_equal(tandem_copy(fixture->copy, memory, (i + 1) * 8, memory, i * 8, 8,
+					     &ops[i]), 0);
+	assert_int_equal(wait_for(fixture, &ops[count - 1]), 0);
+	for (i = 0; i < count; i++)
+		assert_int_equal(ops[i].pending, 0);
+	for (i = 0; i <= count; i++)
+		assert_int_equal(words[i], 0x0123456789abcdef);
+	tandem_memory_free(memory);
+	free(ops);
+}
+
 static void count_done(struct tandem_operation *op)
 {
 	++*(unsigned int *)op->user;
@@ -836,7 +887,9 @@ int main(void)
 		cmocka_unit_test(test_upload_in_pieces),
 		cmocka_unit_test(test_out_of_bounds),
 		cmocka_unit_test(test_wrong_arguments),
+		cmocka_unit_test(test_long_queue_keeps_order),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_cancel_in_flight),
 		cmocka_unit_test(test_thousands_in_flight),
 		cmocka_unit_test(test_callback_starts_next),
 		cmocka_unit_test(test_callback_closes_queue),

@@ -352,6 +352,25 @@ static void test_share_between_threads(void **state)
 	assert_int_equal(neighbour.failed, 0);
 }
 
+/* The region that stood for user memory is gone when the copy has ended. */
+static void test_user_memory_is_let_go(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_memory *memory = alloc_memory(fixture->device, PAGE_BYTES);
+	struct device_command command = { .opcode = DEVICE_FILL, .length = 64 };
+	struct tandem_operation op = { 0 };
+	uint8_t bytes[64] = { 0 };
+	uint32_t region;
+
+	download(fixture, bytes, memory, 0, sizeof(bytes));
+	for (region = INPROC_OBJECT_REGIONS; region < INPROC_REGIONS; region++) {
+		command.dst_region = region;
+		assert_int_equal(inproc_queue_submit(fixture->copy, &command, &op), 0);
+		assert_int_equal(wait_for(fixture, &op), -EACCES);
+	}
+	tandem_memory_free(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_mapping_is_the_memory),
 		cmocka_unit_test(test_share_between_threads),
+		cmocka_unit_test(test_user_memory_is_let_go),
 	};
 
 	return run_on_devices("inproc", tests, COUNT(tests));
