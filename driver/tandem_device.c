@@ -84,11 +84,16 @@ static void unplug_failed(struct work_struct *work)
 static const char *examine(struct tandem_device *tdev)
 {
 	u32 heartbeat = read_register(tdev, TANDEM_REG_HEARTBEAT);
+	u32 state = read_register(tdev, TANDEM_REG_STATUS);
+	bool stopped = state != TANDEM_HW_STATE_RUNNING;
 	u32 i;
 
-	if (read_register(tdev, TANDEM_REG_STATUS) !=
-	    TANDEM_HW_STATE_RUNNING)
+	if (state == TANDEM_HW_STATE_FATAL)
+		return "it reports a fatal error";
+	/* Firmware that is ended stops first: leave it the time to go. */
+	if (stopped && tdev->stopped)
 		return "it has stopped by itself";
+	tdev->stopped = stopped;
 	if (heartbeat != tdev->heartbeat) {
 		tdev->heartbeat = heartbeat;
 		tdev->heartbeat_changed = jiffies;

@@ -81,8 +81,9 @@ struct tandem_identity {
  * @registered: users can find the device
  * @fail_work: unplugs a device that has failed
  * @watch_work: looks after the heartbeat and commands that take too long
- * @heartbeat: last value seen by the watch, which alone uses this and the next
+ * @heartbeat: last value seen by the watch, which alone uses this and the rest
  * @heartbeat_changed: jiffies when it was new
+ * @stopped: the device was not running when the watch came by last
  */
 struct tandem_device {
 	struct drm_device drm;
@@ -110,6 +111,7 @@ struct tandem_device {
 	struct delayed_work watch_work;
 	u32 heartbeat;
 	unsigned long heartbeat_changed;
+	bool stopped;
 };
 
 static inline struct tandem_device *to_tandem_device(struct drm_device *drm)

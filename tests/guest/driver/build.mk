@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: MIT
-# Tests of tandem.ko and tandem_emu.ko; all share accel.c and firmware.c.
+# Tests of tandem.ko and tandem_emu.ko.
 
 driver-tests := \
 	tests/guest/driver/test_driver_abi \
 	tests/guest/driver/test_driver_memory \
 	tests/guest/driver/test_driver_commands \
+	tests/guest/driver/test_driver_emu \
 	tests/guest/driver/test_driver_removal
 
+driver-test-support := \
+	tests/guest/driver/accel.c \
+	tests/guest/driver/firmware.c \
+	tests/guest/driver/toy_device.c
+
 guest-tests += $(driver-tests)
+guest-scripts += tests/guest/driver/test_driver_reload.sh
 
 $(foreach test,$(driver-tests),$(eval $(test)-src := \
-	$(test).c tests/guest/driver/accel.c tests/guest/driver/firmware.c))
+	$(test).c $(driver-test-support)))

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: MIT
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "accel.h"
+#include "tandem_emu.h"
+#include "tandem_hw.h"
+#include "toy_device.h"
+
+#define ENTRIES		16
+
+/* One pair of rings as the device sees it. */
+struct toy_ring {
+	const struct tandem_hw_descriptor *sq;
+	struct tandem_hw_completion *cq;
+	uint32_t entries;
+	uint32_t head;
+	uint32_t posted;
+};
+
+struct toy {
+	int fd;
+	uint64_t dma_size;
+	volatile uint8_t *registers;
+	volatile uint8_t *memory;
+	uint8_t *window_ro;
+	uint8_t *window_rw;
+	struct toy_ring ring[TOY_QUEUES + 1];
+	struct toy_shared *shared;
+	enum toy_defect defect;
+};
+
+static sigjmp_buf fault_return;
+
+static void on_fault(int signal)
+{
+	(void)signal;
+	siglongjmp(fault_return, 1);
+}
+
+static void check(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "# toy device: %s: %s\n", what, strerror(errno));
+	_exit(1);
+}
+
+static volatile uint32_t *reg(struct toy *toy, uint32_t offset)
+{
+	return (volatile uint32_t *)(toy->registers + offset);
+}
+
+static uint64_t reg64(struct toy *toy, uint32_t offset)
+{
+	return *reg(toy, offset) | (uint64_t)*reg(toy, offset + 4) << 32;
+}
+
+static volatile struct tandem_hw_doorbell *doorbell(struct toy *toy, int queue)
+{
+	return (volatile struct tandem_hw_doorbell *)
+		(toy->registers + TANDEM_HW_DOORBELL_BASE) + queue;
+}
+
+static void *host(struct toy *toy, uint64_t address)
+{
+	return address < toy->dma_size ? toy->window_ro + address :
+					 toy->window_rw + address -
+					 toy->dma_size;
+}
+
+static void *map(struct toy *toy, uint64_t offset, uint64_t size, int prot)
+{
+	void *memory = mmap(NULL, size, prot, MAP_SHARED | MAP_NORESERVE,
+			    toy->fd, offset);
+
+	check(memory != MAP_FAILED, "mmap");
+	return memory;
+}
+
+static void plug_in(struct toy *toy)
+{
+	struct tandem_emu_create create = {
+		.version = TANDEM_EMU_VERSION,
+		.queues = TOY_QUEUES,
+		.memory_size = TOY_MEMORY,
+	};
+
+	toy->fd = open("/dev/tandem-emu", O_RDWR | O_CLOEXEC);
+	check(toy->fd >= 0, "/dev/tandem-emu");
+	check(!ioctl(toy->fd, TANDEM_EMU_IOC_CREATE, &create), "CREATE");
+	toy->dma_size = create.dma_size;
+	toy->registers = map(toy, TANDEM_EMU_MMAP_REGISTERS,
+			     TANDEM_HW_BAR_BYTES, PROT_READ | PROT_WRITE);
+	toy->memory = map(toy, TANDEM_EMU_MMAP_MEMORY, TOY_MEMORY,
+			  PROT_READ | PROT_WRITE);
+	toy->window_ro = map(toy, TANDEM_EMU_MMAP_DMA_RO, toy->dma_size,
+			     PROT_READ);
+	toy->window_rw = map(toy, TANDEM_EMU_MMAP_DMA_RW, toy->dma_size,
+			     PROT_READ | PROT_WRITE);
+
+	*reg(toy, TANDEM_REG_MAGIC) = TANDEM_HW_MAGIC +
+				      (toy->defect == TOY_BAD_MAGIC);
+	*reg(toy, TANDEM_REG_VERSION) =
+		TANDEM_HW_VERSION(toy->defect == TOY_BAD_VERSION ? 99 : 1, 0);
+	*reg(toy, TANDEM_REG_MEMORY_SIZE) =
+		toy->defect == TOY_BAD_MEMORY_SIZE ? 4096 : TOY_MEMORY;
+	*reg(toy, TANDEM_REG_QUEUE_MAX) = TOY_QUEUES;
+	*reg(toy, TANDEM_REG_STATUS) = TANDEM_HW_STATE_READY;
+	check(!ioctl(toy->fd, TANDEM_EMU_IOC_PLUG), "PLUG");
+	toy->shared->slot = create.slot;
+	toy->shared->plugged = true;
+}
+
+static void post(struct toy *toy, int queue, struct tandem_hw_completion entry)
+{
+	struct toy_ring *ring = &toy->ring[queue];
+	struct tandem_hw_completion *slot =
+		&ring->cq[ring->posted % ring->entries];
+	uint16_t phase = !(ring->posted & ring->entries);
+
+	/* The driver has taken what was there, or was never told of it. */
+	ring->posted++;
+	entry.phase = slot->phase;
+	*slot = entry;
+	__atomic_store_n(&slot->phase, phase, __ATOMIC_RELEASE);
+}
+
+static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
+{
+	struct tandem_hw_completion entry = {
+		.command_id = id,
+		.queue = queue,
+		.status = status,
+		.epoch = *reg(toy, TANDEM_REG_EPOCH),
+		.duration_ns = 1000,
+	};
+	struct tandem_hw_completion wrong = entry;
+
+	switch (queue ? toy->shared->manner : TOY_GOOD) {
+	case TOY_REPEAT:
+		post(toy, queue, entry);
+		break;
+	case TOY_WRONG_ID:
+		wrong.command_id = id + 1;
+		post(toy, queue, wrong);
+		wrong.command_id = id + ENTRIES;
+		post(toy, queue, wrong);
+		wrong.command_id = 0xffff;
+		post(toy, queue, wrong);
+		break;
+	case TOY_WRONG_QUEUE:
+		wrong.queue = queue + 1;
+		post(toy, queue, wrong);
+		break;
+	case TOY_STALE:
+		wrong.epoch--;
+		post(toy, queue, wrong);
+		break;
+	case TOY_NONSENSE:
+		entry.status = 0xffff;
+		entry.detail = UINT32_MAX;
+		entry.duration_ns = UINT64_MAX;
+		break;
+	default:
+		break;
+	}
+	post(toy, queue, entry);
+	check(!ioctl(toy->fd, TANDEM_EMU_IOC_INTERRUPT, queue), "INTERRUPT");
+}
+
+static void identify(struct toy *toy, uint64_t address)
+{
+	struct tandem_hw_identity *identity = host(toy, address);
+
+	/* Not terminated, and of no use for a terminal. */
+	memset(identity->profile, '\033', sizeof(identity->profile));
+	memset(identity->firmware_version, 0xff,
+	       sizeof(identity->firmware_version));
+	identity->copy_queues = 1;
+	identity->compute_queues = 1;
+	identity->queue_entries_max = ENTRIES;
+	if (toy->defect == TOY_BAD_IDENTITY)
+		identity->queue_entries_max = 17;
+	identity->memory_size = TOY_MEMORY;
+}
+
+static void admin_command(struct toy *toy,
+			  const struct tandem_hw_descriptor *d)
+{
+	struct toy_ring *ring;
+
+	if (toy->shared->manner == TOY_SILENT)
+		return;
+	switch (d->opcode) {
+	case TANDEM_HW_OP_IDENTIFY:
+		identify(toy, d->src_offset);
+		break;
+	case TANDEM_HW_OP_QUEUE_CREATE:
+		ring = &toy->ring[d->argument];
+		ring->sq = host(toy, d->src_offset);
+		ring->cq = host(toy, d->dst_offset);
+		ring->entries = d->length;
+		break;
+	case TANDEM_HW_OP_ABORT:
+		if (toy->shared->manner == TOY_HANG_UNTIL_ABORT)
+			complete(toy, d->argument, d->length,
+				 TANDEM_HW_ABORTED);
+		break;
+	default:
+		break;
+	}
+	complete(toy, 0, d->command_id, TANDEM_HW_OK);
+}
+
+static void serve(struct toy *toy, int queue)
+{
+	struct toy_ring *ring = &toy->ring[queue];
+	struct tandem_hw_descriptor d;
+	uint32_t tail;
+
+	if (!ring->entries)
+		return;
+	tail = __atomic_load_n(&doorbell(toy, queue)->sq_tail,
+			       __ATOMIC_ACQUIRE);
+	while (ring->head != tail) {
+		d = ring->sq[ring->head++ % ring->entries];
+		if (!queue)
+			admin_command(toy, &d);
+		else if (toy->shared->manner != TOY_HANG &&
+			 toy->shared->manner != TOY_HANG_UNTIL_ABORT)
+			complete(toy, queue, d.command_id, TANDEM_HW_OK);
+	}
+}
+
+static void look_at_control(struct toy *toy)
+{
+	uint32_t *status = (uint32_t *)reg(toy, TANDEM_REG_STATUS);
+	bool enable = *reg(toy, TANDEM_REG_CONTROL) & TANDEM_CONTROL_ENABLE;
+
+	if (toy->defect == TOY_NO_HANDSHAKE)
+		return;
+	if (enable && *status == TANDEM_HW_STATE_READY) {
+		toy->ring[0] = (struct toy_ring) {
+			.sq = host(toy, reg64(toy, TANDEM_REG_ADMIN_SQ)),
+			.cq = host(toy, reg64(toy, TANDEM_REG_ADMIN_CQ)),
+			.entries = *reg(toy, TANDEM_REG_ADMIN_ENTRIES),
+		};
+		*status = TANDEM_HW_STATE_RUNNING;
+	} else if (!enable && *status != TANDEM_HW_STATE_READY) {
+		memset(toy->ring, 0, sizeof(toy->ring));
+		*status = TANDEM_HW_STATE_READY;
+	} else {
+		return;
+	}
+	check(!ioctl(toy->fd, TANDEM_EMU_IOC_INTERRUPT, 0), "INTERRUPT");
+}
+
+static void probe(struct toy *toy)
+{
+	uint64_t address = toy->shared->probe;
+
+	if (!address)
+		return;
+	toy->shared->probe_faulted = true;
+	if (!sigsetjmp(fault_return, 1)) {
+		toy->shared->probe_value = toy->memory[address - 1];
+		toy->shared->probe_faulted = false;
+	}
+	toy->shared->probe = 0;
+}
+
+static void be_device(struct toy_shared *shared, enum toy_defect defect)
+{
+	static struct toy toy;
+	int queue;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	toy.shared = shared;
+	toy.defect = defect;
+	signal(SIGBUS, on_fault);
+	plug_in(&toy);
+	for (;;) {
+		if (shared->manner == TOY_FATAL)
+			*reg(&toy, TANDEM_REG_STATUS) = TANDEM_HW_STATE_FATAL;
+		if (shared->manner != TOY_STILL)
+			++*reg(&toy, TANDEM_REG_HEARTBEAT);
+		look_at_control(&toy);
+		probe(&toy);
+		/* The driver takes memory away from a device it gave up. */
+		if (sigsetjmp(fault_return, 1))
+			pause();
+		for (queue = 0; queue <= TOY_QUEUES; queue++)
+			serve(&toy, queue);
+		usleep(1000);
+	}
+}
+
+void toy_start(struct toy_device *toy, enum toy_defect defect)
+{
+	int tries;
+
+	toy->shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(toy->shared, MAP_FAILED);
+	toy->pid = fork();
+	assert_true(toy->pid >= 0);
+	if (!toy->pid)
+		be_device(toy->shared, defect);
+	for (tries = 0; !toy->shared->plugged && tries < 1000; tries++)
+		usleep(10000);
+	assert_true(toy->shared->plugged);
+}
+
+void toy_kill(struct toy_device *toy)
+{
+	if (!toy->pid)
+		return;
+	kill(toy->pid, SIGKILL);
+	waitpid(toy->pid, NULL, 0);
+	toy->pid = 0;
+}
+
+bool toy_probe(struct toy_device *toy, uint64_t address, uint8_t *value)
+{
+	int tries;
+
+	toy->shared->probe = address + 1;
+	for (tries = 0; toy->shared->probe && tries < 1000; tries++)
+		usleep(10000);
+	assert_int_equal(toy->shared->probe, 0);
+	*value = toy->shared->probe_value;
+	return !toy->shared->probe_faulted;
+}
+
+static void bus_path(const struct toy_device *toy, char *path, size_t size,
+		     const char *below)
+{
+	snprintf(path, size, "/sys/bus/tandem_emu/devices/tandem-emu%u%s",
+		 toy->shared->slot, below);
+}
+
+bool toy_on_bus(const struct toy_device *toy)
+{
+	char path[128];
+
+	bus_path(toy, path, sizeof(path), "");
+	return !access(path, F_OK);
+}
+
+bool toy_find_node(const struct toy_device *toy, char *path, size_t size,
+		   int seconds)
+{
+	char directory[128];
+	struct dirent *entry;
+	DIR *nodes;
+	int tries, fd;
+
+	bus_path(toy, directory, sizeof(directory), "/accel");
+	for (tries = 0; tries < seconds * 50; tries++) {
+		usleep(20000);
+		nodes = opendir(directory);
+		while (nodes && (entry = readdir(nodes))) {
+			snprintf(path, size, "/dev/accel/%s", entry->d_name);
+			if (strncmp(entry->d_name, "accel", 5))
+				continue;
+			fd = open(path, O_RDWR | O_CLOEXEC);
+			if (fd < 0)
+				continue;
+			close(fd);
+			closedir(nodes);
+			return true;
+		}
+		if (nodes)
+			closedir(nodes);
+	}
+	return false;
+}

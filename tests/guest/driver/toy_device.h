@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device that does as a test tells it, well or badly: the least that the
+ * driver takes for a Tandem device, in a process of its own.
+ */
+#ifndef TEST_TOY_DEVICE_H
+#define TEST_TOY_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define TOY_MEMORY	(16ull << 20)
+#define TOY_QUEUES	2
+
+/**
+ * enum toy_manner - how it treats commands
+ * @TOY_GOOD: completes each at once, without doing it
+ * @TOY_HANG: completes none, and ignores aborts
+ * @TOY_HANG_UNTIL_ABORT: completes what is aborted
+ * @TOY_REPEAT: completes each twice
+ * @TOY_WRONG_ID: first completes commands that do not exist
+ * @TOY_WRONG_QUEUE: first completes each for another queue
+ * @TOY_STALE: first completes each with another epoch
+ * @TOY_NONSENSE: completes each with an unknown status and the longest time
+ * @TOY_STILL: likewise as good, but its heart has stopped
+ * @TOY_FATAL: reports a fatal error
+ * @TOY_SILENT: does not answer admin commands
+ */
+enum toy_manner {
+	TOY_GOOD,
+	TOY_HANG,
+	TOY_HANG_UNTIL_ABORT,
+	TOY_REPEAT,
+	TOY_WRONG_ID,
+	TOY_WRONG_QUEUE,
+	TOY_STALE,
+	TOY_NONSENSE,
+	TOY_STILL,
+	TOY_FATAL,
+	TOY_SILENT,
+};
+
+/**
+ * enum toy_defect - what is wrong with it from the start
+ * @TOY_NO_DEFECT: nothing
+ * @TOY_BAD_MAGIC: the magic number
+ * @TOY_BAD_VERSION: the version
+ * @TOY_BAD_MEMORY_SIZE: memory in the registers is not that on the bus
+ * @TOY_BAD_IDENTITY: sizes of rings in its identity
+ * @TOY_NO_HANDSHAKE: it does not react to being enabled
+ */
+enum toy_defect {
+	TOY_NO_DEFECT,
+	TOY_BAD_MAGIC,
+	TOY_BAD_VERSION,
+	TOY_BAD_MEMORY_SIZE,
+	TOY_BAD_IDENTITY,
+	TOY_NO_HANDSHAKE,
+};
+
+/**
+ * struct toy_shared - between the test and the process
+ * @manner: &enum toy_manner, may be changed at any time
+ * @slot: on the bus, when it is plugged in
+ * @plugged: it is
+ * @probe: device address to read, plus 1; 0 when that has been done
+ * @probe_faulted: there was no memory
+ * @probe_value: what was there
+ */
+struct toy_shared {
+	volatile int manner;
+	volatile uint32_t slot;
+	volatile bool plugged;
+	volatile uint64_t probe;
+	volatile bool probe_faulted;
+	volatile uint8_t probe_value;
+};
+
+struct toy_device {
+	pid_t pid;
+	struct toy_shared *shared;
+};
+
+void toy_start(struct toy_device *toy, enum toy_defect defect);
+void toy_kill(struct toy_device *toy);
+/* Reads a byte of device memory as the device: false for a fault. */
+bool toy_probe(struct toy_device *toy, uint64_t address, uint8_t *value);
+/* Is the device on the bus? */
+bool toy_on_bus(const struct toy_device *toy);
+/* Path of its accel node, once it can be opened; false when none comes. */
+bool toy_find_node(const struct toy_device *toy, char *path, size_t size,
+		   int seconds);
+
+#endif /* TEST_TOY_DEVICE_H */
