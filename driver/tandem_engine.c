@@ -42,6 +42,8 @@ int tandem_engine_start(struct tandem_engine *engine, u32 kind, u32 epoch)
 
 	spin_lock(&engine->lock);
 	engine->kind = kind;
+	engine->oldest = ring->sq_head;
+	engine->oldest_since = jiffies;
 	/* A device that died meanwhile has been stopped already. */
 	engine->running = !tandem_device_is_dead(tdev);
 	spin_unlock(&engine->lock);
