@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Generation end to end; the same program serves in the guest.
 
-native-tests += tests/native/generate/test_generate
-guest-tests  += tests/native/generate/test_generate
+generate-test := tests/native/generate/test_generate
+$(generate-test)-src := $(generate-test).c tests/native/support/shared_data.c
+native-tests += $(generate-test)
+guest-tests  += $(generate-test)
