@@ -39,7 +39,7 @@ bool accel_is_tandem(int fd)
 	return is_tandem;
 }
 
-static int no_permission(const char *name, const char *path, struct tandem_error *error)
+static int no_permission(const char *path, struct tandem_error *error)
 {
 	struct group group, *found = NULL;
 	char buffer[1024];
@@ -52,22 +52,26 @@ static int no_permission(const char *name, const char *path, struct tandem_error
 					"%s: no permission to open it; become a member of group %s",
 					path, found->gr_name);
 	return tandem_error_set(error, -EACCES,
-				"%s: no permission to open it; see `ls -l %s`, or run as root", name,
+				"%s: no permission to open it; see `ls -l %s`, or run as root", path,
 				path);
 }
 
-static int open_failed(const char *name, const char *path, int code, struct tandem_error *error)
+static int open_failed(const char *path, int code, struct tandem_error *error)
 {
 	switch (code) {
 	case -ENOENT:
 	case -ENODEV:
 	case -ENXIO:
+		if (access(ACCEL_DIRECTORY, F_OK) < 0)
+			return tandem_error_set(error, -ENODEV,
+						"%s: no such device, nor any other; is tandem.ko loaded?",
+						path);
 		return tandem_error_set(error, -ENODEV,
 					"%s: no such device; `tandem list` shows what there is",
 					path);
 	case -EACCES:
 	case -EPERM:
-		return no_permission(name, path, error);
+		return no_permission(path, error);
 	default:
 		return tandem_error_set(error, code, "%s: cannot open it: %s", path,
 					strerror(-code));
@@ -223,7 +227,7 @@ int accel_device_open(struct tandem_loop *loop, const char *name, const char *op
 	snprintf(path, sizeof(path), ACCEL_DIRECTORY "/accel%s", options);
 	new->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (new->fd < 0) {
-		ret = open_failed(name, path, -errno, error);
+		ret = open_failed(path, -errno, error);
 		goto free_device;
 	}
 	ret = check_driver(new, path, error);
