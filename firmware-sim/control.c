@@ -76,6 +76,7 @@ static uint32_t check_enable(struct tandem_fw *fw)
 			   (uint64_t)contexts * sizeof(struct tandem_hw_context), false))
 		return TANDEM_HW_BUS_FAULT;
 
+	fw_doorbell_clear(fw, 0);
 	fw->epoch = epoch;
 	fw->context_table = table;
 	fw->context_count = contexts;

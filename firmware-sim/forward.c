@@ -22,9 +22,8 @@
 #define GRAIN_FLOPS	(8u << 20)
 /* Columns of a product are handed out in multiples of this. */
 #define GRAIN_COLUMNS	16
-/* A product of more work than this is cut into SHARES parts at least. */
-#define SHARE_FLOPS	(1u << 18)
-#define SHARES		8
+/* Less work than this is not worth waking another core for. */
+#define SHARE_FLOPS	(1u << 17)
 /* Products that share one input. */
 #define PRODUCTS_MAX	3
 
@@ -158,16 +157,19 @@ static void products_body(void *argument, uint64_t begin, uint64_t end)
 static int run_products(struct run *run, struct products *products)
 {
 	uint64_t flops = 2 * products->rows * products->k;
+	uint64_t shares = 2 * (uint64_t)fw_pool_cores(run->pool);
 	uint64_t grain = GRAIN_FLOPS / flops + 1;
 	uint64_t columns = 0;
 
 	products->run = run;
 	for (uint32_t i = 0; i < products->count; i++)
 		columns += products->product[i].columns;
+	/* All cores take part, where there is enough for that to pay. */
+	if (grain > columns / shares && fw_pool_cores(run->pool) > 1)
+		grain = columns / shares + 1;
+	if (grain < SHARE_FLOPS / flops)
+		grain = SHARE_FLOPS / flops;
 	grain = (grain + GRAIN_COLUMNS - 1) / GRAIN_COLUMNS * GRAIN_COLUMNS;
-	/* A share for everyone, where there is enough for that to pay. */
-	if (grain * SHARES > columns && flops * columns > SHARE_FLOPS)
-		grain = (columns / SHARES / GRAIN_COLUMNS + 1) * GRAIN_COLUMNS;
 	return fw_pool_run(run->pool, columns, grain, products_body, products);
 }
 

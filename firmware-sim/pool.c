@@ -143,6 +143,11 @@ int fw_pool_run(struct fw_pool *pool, uint64_t units, uint64_t grain,
 	return atomic_load(&pool->failure);
 }
 
+uint32_t fw_pool_cores(const struct fw_pool *pool)
+{
+	return pool->threads + 1;
+}
+
 struct fw_pool *fw_pool_create(struct fw_queue *queue, uint32_t cores)
 {
 	struct fw_pool *pool = calloc(1, sizeof(*pool));

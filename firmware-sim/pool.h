@@ -20,6 +20,9 @@ struct fw_queue;
 struct fw_pool *fw_pool_create(struct fw_queue *queue, uint32_t cores);
 void fw_pool_destroy(struct fw_pool *pool);
 
+/* Threads in all. */
+uint32_t fw_pool_cores(const struct fw_pool *pool);
+
 /**
  * fw_pool_run() - a loop over units of work
  * @pool: the cores; the caller is the engine thread

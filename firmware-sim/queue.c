@@ -199,6 +199,8 @@ uint32_t fw_queue_create(struct tandem_fw *fw, uint32_t kind, const struct fw_ri
 		if (!queue->executor)
 			goto free_queue;
 	}
+	/* A late look of the driver at an earlier queue may have left its mark. */
+	fw_doorbell_clear(fw, ring->queue);
 	if (pthread_create(&queue->thread, NULL, queue_main, queue))
 		goto free_executor;
 	fw->queues[ring->queue] = queue;

@@ -229,10 +229,13 @@ static void abort_of_what_waits(void **state)
 {
 	struct fixture *f = *state;
 	struct driver *d = &f->driver;
-	struct tandem_hw_descriptor held = fill(GATED, 10);
+	struct tandem_hw_descriptor held = fill(GATED, 10), nop = { .command_id = 21 };
 
 	driver_queue_create(d, 1, TANDEM_HW_QUEUE_COPY, 4);
 	for (int pass = 0; pass < 3; pass++) {
+		/* The slots of those that were aborted are as good as new. */
+		for (int i = 0; i < 4 + pass; i++)
+			assert_int_equal(driver_run(d, 1, &nop).status, TANDEM_HW_OK);
 		gate_close(&f->gate);
 		driver_submit(d, 1, &held);
 		gate_wait(&f->gate);
