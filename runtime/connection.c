@@ -453,9 +453,11 @@ static int push_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 	struct xfer_push *push = operation_data(op);
 
 	(void)loop;
-	if (!push->result)
+	/* Otherwise it is ending already, for another reason. */
+	if (push->connection->state == CONNECTION_CONNECTED) {
 		push->result = -ECANCELED;
-	connection_fail(push->connection, -ECONNRESET);
+		connection_fail(push->connection, -ECONNRESET);
+	}
 	return 0;
 }
 
@@ -558,9 +560,11 @@ static int expect_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 	struct xfer_expect *expect = operation_data(op);
 
 	(void)loop;
-	if (!expect->result)
+	/* Otherwise it is ending already, for another reason. */
+	if (expect->connection->state == CONNECTION_CONNECTED) {
 		expect->result = -ECANCELED;
-	connection_fail(expect->connection, -ECONNRESET);
+		connection_fail(expect->connection, -ECONNRESET);
+	}
 	return 0;
 }
 

@@ -2,7 +2,20 @@
 # Transfers between devices in the process.
 
 native-tests += \
-	tests/native/xfer/test_push
+	tests/native/xfer/test_connect \
+	tests/native/xfer/test_description \
+	tests/native/xfer/test_engine \
+	tests/native/xfer/test_push \
+	tests/native/xfer/test_runs
+
+tests/native/xfer/test_connect-src := \
+	tests/native/xfer/test_connect.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds.c
+tests/native/xfer/test_engine-src := \
+	tests/native/xfer/test_engine.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds.c
 
 tests/native/xfer/test_push-src := \
 	tests/native/xfer/test_push.c \
