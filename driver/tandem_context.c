@@ -90,6 +90,8 @@ static void release_context(struct work_struct *work)
 	tandem_shared_free(tdev, &context->table);
 	ida_free(&tdev->context_ids, context->index);
 	tandem_file_put(context->file);
+	if (context->retiring)
+		tandem_device_retire_end(tdev);
 	kvfree(context);
 	drm_dev_put(&tdev->drm);
 }
@@ -186,6 +188,8 @@ int tandem_ioctl_context_create(struct drm_device *drm, void *data,
 	if (!drm_dev_enter(drm, &cookie))
 		return -ENODEV;
 	context = context_alloc(file);
+	if (context == ERR_PTR(-ENOSPC) && tandem_device_wait_retired(file->tdev))
+		context = context_alloc(file);
 	if (IS_ERR(context)) {
 		ret = PTR_ERR(context);
 		goto exit;
@@ -238,8 +242,9 @@ static void retire(struct work_struct *work)
 	if (r->region) {
 		region_free(r->region);
 		spin_lock(&context->lock);
-		clear_bit(r->index, context->taken);
+		__clear_bit(r->index, context->taken);
 		spin_unlock(&context->lock);
+		tandem_device_retire_end(context->tdev);
 	}
 	tandem_context_put(context);
 	complete_all(&r->done);
@@ -276,6 +281,7 @@ static void retirement_init(struct retirement *r,
 static void retirement_start(struct retirement *r)
 {
 	kref_get(&r->ref);
+	tandem_device_retire_begin(r->context->tdev);
 	tandem_admin_submit(r->context->tdev, &r->command);
 }
 
@@ -299,6 +305,7 @@ static void destroy_context(struct tandem_file *file,
 			    struct retirement *r)
 {
 	retirement_init(r, context);
+	context->retiring = true;
 	tandem_queue_close_all(file, context);
 	WRITE_ONCE(device_entry(context)->flags, 0);
 	retirement_start(r);

@@ -48,6 +48,7 @@ struct tandem_region {
  * @taken: indices that are in use, or not yet let go of by the device
  * @next: where to look for a free index
  * @regions: index to region, NULL for none
+ * @retiring: it was destroyed
  * @release_work: frees it when the last reference is gone
  */
 struct tandem_context {
@@ -61,6 +62,7 @@ struct tandem_context {
 	DECLARE_BITMAP(taken, TANDEM_REGIONS_MAX);
 	u32 next;
 	struct tandem_region *regions[TANDEM_REGIONS_MAX];
+	bool retiring;
 	struct work_struct release_work;
 };
 

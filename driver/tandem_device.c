@@ -52,6 +52,7 @@ static bool mark_dead(struct tandem_device *tdev)
 	for (i = 0; i < TANDEM_ENGINES_MAX; i++)
 		tandem_engine_stop(&tdev->engines[i]);
 	tandem_admin_stop(tdev);
+	wake_up_all(&tdev->retired_wait);
 	wake_up_poll(&tdev->dead_wait, EPOLLHUP | EPOLLERR);
 	return first;
 }
@@ -63,6 +64,28 @@ void tandem_device_fail(struct tandem_device *tdev, const char *reason)
 	dev_err(tdev->dev, "%s: the device is out of service; restart its firmware\n",
 		reason);
 	schedule_work(&tdev->fail_work);
+}
+
+void tandem_device_retire_begin(struct tandem_device *tdev)
+{
+	atomic_inc(&tdev->retiring);
+}
+
+void tandem_device_retire_end(struct tandem_device *tdev)
+{
+	if (atomic_dec_and_test(&tdev->retiring))
+		wake_up_all(&tdev->retired_wait);
+}
+
+bool tandem_device_wait_retired(struct tandem_device *tdev)
+{
+	if (!atomic_read(&tdev->retiring))
+		return false;
+	wait_event_killable_timeout(tdev->retired_wait,
+				    !atomic_read(&tdev->retiring) ||
+				    tandem_device_is_dead(tdev),
+				    tandem_admin_timeout());
+	return true;
 }
 
 static void unplug(struct tandem_device *tdev)
@@ -364,6 +387,7 @@ static struct tandem_device *device_alloc(struct device *dev,
 		tandem_engine_prepare(&tdev->engines[i], tdev, i);
 	init_waitqueue_head(&tdev->state_wait);
 	init_waitqueue_head(&tdev->dead_wait);
+	init_waitqueue_head(&tdev->retired_wait);
 	ida_init(&tdev->context_ids);
 	mutex_init(&tdev->memory_lock);
 	drm_mm_init(&tdev->memory, 0, memory_size);

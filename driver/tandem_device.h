@@ -77,6 +77,9 @@ struct tandem_identity {
  * @memory: the device addresses that objects have
  * @memory_used: bytes of them
  * @objects: GEM objects that exist
+ * @retiring: regions and contexts that the device has yet to let go of, or
+ *	that are being freed
+ * @retired_wait: woken when there are none, and with @dead
  * @unplug_lock: guards @registered
  * @registered: users can find the device
  * @fail_work: unplugs a device that has failed
@@ -105,6 +108,8 @@ struct tandem_device {
 	struct drm_mm memory;
 	atomic64_t memory_used;
 	atomic_t objects;
+	atomic_t retiring;
+	wait_queue_head_t retired_wait;
 	struct mutex unplug_lock; /* see above */
 	bool registered;
 	struct work_struct fail_work;
@@ -142,6 +147,14 @@ static inline bool tandem_device_is_dead(struct tandem_device *tdev)
 unsigned long tandem_admin_timeout(void);
 unsigned long tandem_command_timeout(void);
 unsigned long tandem_heartbeat_timeout(void);
+
+/*
+ * Waits until what was retired is free; false if there is nothing to wait for.
+ * What another process held just before its end is freed a little later.
+ */
+bool tandem_device_wait_retired(struct tandem_device *tdev);
+void tandem_device_retire_begin(struct tandem_device *tdev);
+void tandem_device_retire_end(struct tandem_device *tdev);
 
 /* Of module lifetime: releases things that the device has let go of. */
 extern struct workqueue_struct *tandem_release_wq;

@@ -282,6 +282,8 @@ int tandem_ioctl_gem_create(struct drm_device *drm, void *data,
 	if (!drm_dev_enter(drm, &cookie))
 		return -ENODEV;
 	object = gem_create(tdev, PAGE_ALIGN(args->size));
+	if (object == ERR_PTR(-ENOSPC) && tandem_device_wait_retired(tdev))
+		object = gem_create(tdev, PAGE_ALIGN(args->size));
 	drm_dev_exit(cookie);
 	if (IS_ERR(object))
 		return PTR_ERR(object);

@@ -255,7 +255,7 @@ struct drm_tandem_queue_destroy {
 /*
  * In place of a region: memory of the calling process. The offset is then a
  * user address; the driver pins the pages for the time of the command. For
- * COPY, on one side only.
+ * COPY, on one side only. At most 1 GiB a command, else EINVAL.
  */
 #define TANDEM_REGION_USER		0xffffffffu
 
@@ -274,7 +274,8 @@ struct drm_tandem_queue_destroy {
  * @out_syncobj: zero
  * @in_point: zero
  * @out_point: zero
- * @cookie: anything; CANCEL finds the command by it. CANCEL: the cookie
+ * @cookie: anything; CANCEL finds the command by it. CANCEL: the cookie; ends
+ *	all commands of the queue that have it
  * @reserved: zero
  *
  * Result in cqe->res: 0, or

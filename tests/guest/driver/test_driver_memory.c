@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <infiniband/verbs.h>
@@ -93,6 +94,28 @@ static void test_device_memory_runs_out(void **state)
 				     &args), -ENOSPC);
 	accel_object_close(&accel, handle);
 	assert_int_equal(accel_param(&accel, TANDEM_PARAM_MEMORY_USED), used);
+}
+
+static void test_memory_of_a_process_that_ended_is_free(void **state)
+{
+	uint64_t size = accel_param(&accel, TANDEM_PARAM_MEMORY_SIZE) / 4 * 3;
+	struct accel other;
+	int round, status;
+	pid_t pid;
+
+	(void)state;
+	/* All but the first would not fit beside the one before. */
+	for (round = 0; round < 3; round++) {
+		pid = fork();
+		if (!pid) {
+			accel_open(&other, ACCEL0);
+			accel_region(&other, 0, accel_object(&other, size), 0,
+				     size, READ);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
 }
 
 static void test_mapping_outlives_handle_and_file(void **state)
@@ -398,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_size_is_rounded_up),
 		cmocka_unit_test(test_memory_is_zero_also_after_another_owner),
 		cmocka_unit_test(test_device_memory_runs_out),
+		cmocka_unit_test(test_memory_of_a_process_that_ended_is_free),
 		cmocka_unit_test(test_mapping_outlives_handle_and_file),
 		cmocka_unit_test(test_mapping_survives_madvise),
 		cmocka_unit_test(test_bad_mappings_are_refused),
