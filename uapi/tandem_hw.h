@@ -97,6 +97,11 @@
  *	@armed; the device stores @armed, a full barrier, then reads @sq_tail
  *	again before it sleeps. A hint: waking an awake device is harmless.
  * @reserved: zero
+ *
+ * The device zeroes the admin queue's before READY and before RUNNING, and
+ * another's before QUEUE_CREATE and after QUEUE_DELETE complete; the driver
+ * writes none before that. A @sq_tail further ahead than the ring is long, or
+ * a @cq_head ahead of what was completed, is FATAL.
  */
 struct tandem_hw_doorbell {
 	__le32 sq_tail;
