@@ -189,8 +189,9 @@ native-results:
 guest-results:
 	@$(MAKE) --no-print-directory -j2 programs guest-programs modules
 	@mkdir -p $(results)/guest
-	@$(vm) --timeout 1800 --results $(results)/guest \
-		$(suite) $(addprefix $(out)/,$(guest-tests)) $(guest-scripts); \
+	@$(vm) --timeout 2400 --results $(results)/guest \
+		$(suite) --time-limit 600 \
+		$(addprefix $(out)/,$(guest-tests)) $(guest-scripts); \
 		echo $$? >$(results)/guest/exit-status
 
 # ---- demo -------------------------------------------------------------------
