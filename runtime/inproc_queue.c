@@ -343,9 +343,6 @@ static int queue_create(struct inproc_device *device, uint32_t number,
 	/* What an earlier queue left has phases that could be taken for new. */
 	for (i = 0; i < INPROC_ENTRIES; i++)
 		cq[i] = (struct tandem_hw_completion){ 0 };
-	inproc_write(device, TANDEM_HW_DOORBELL_BASE +
-		     number * sizeof(struct tandem_hw_doorbell), 0);
-	inproc_set_cq_head(device, number, 0);
 	return inproc_admin(device, &descriptor);
 }
 
