@@ -234,8 +234,6 @@ static int enable(struct tandem_device *tdev, u32 *epoch)
 	write_register64(tdev, TANDEM_REG_CONTEXT_TABLE,
 			 tdev->context_table.bus_address);
 	write_register(tdev, TANDEM_REG_CONTEXT_COUNT, TANDEM_CONTEXTS_MAX);
-	tdev->bus->ring_sq(tdev->dev, 0, 0);
-	tdev->bus->ring_cq(tdev->dev, 0, 0);
 	write_register(tdev, TANDEM_REG_CONTROL, TANDEM_CONTROL_ENABLE);
 	tdev->bus->ring_control(tdev->dev);
 	return wait_for_state(tdev, TANDEM_HW_STATE_RUNNING);

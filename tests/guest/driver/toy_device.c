@@ -73,6 +73,12 @@ static volatile struct tandem_hw_doorbell *doorbell(struct toy *toy, int queue)
 		(toy->registers + TANDEM_HW_DOORBELL_BASE) + queue;
 }
 
+static void zero_doorbell(struct toy *toy, int queue)
+{
+	memset((void *)doorbell(toy, queue), 0,
+	       sizeof(struct tandem_hw_doorbell));
+}
+
 static void *host(struct toy *toy, uint64_t address)
 {
 	return address < toy->dma_size ? toy->window_ro + address :
@@ -212,6 +218,7 @@ static void admin_command(struct toy *toy,
 		ring->sq = host(toy, d->src_offset);
 		ring->cq = host(toy, d->dst_offset);
 		ring->entries = d->length;
+		zero_doorbell(toy, d->argument);
 		break;
 	case TANDEM_HW_OP_ABORT:
 		if (toy->shared->manner == TOY_HANG_UNTIL_ABORT)
@@ -257,9 +264,11 @@ static void look_at_control(struct toy *toy)
 			.cq = host(toy, reg64(toy, TANDEM_REG_ADMIN_CQ)),
 			.entries = *reg(toy, TANDEM_REG_ADMIN_ENTRIES),
 		};
+		zero_doorbell(toy, 0);
 		*status = TANDEM_HW_STATE_RUNNING;
 	} else if (!enable && *status != TANDEM_HW_STATE_READY) {
 		memset(toy->ring, 0, sizeof(toy->ring));
+		zero_doorbell(toy, 0);
 		*status = TANDEM_HW_STATE_READY;
 	} else {
 		return;
