@@ -59,4 +59,20 @@ for transport in local verbs; do
 	tap_ok $? "verbs: the link sent $((after - before)) packets of at most $mtu bytes"
 done
 
+# A user who may not open the node is told so.
+if command -v setpriv >/dev/null; then
+	mode=$(stat -c %a /dev/accel/accel1)
+	chmod 600 /dev/accel/accel1
+	# The model may lie where that user cannot look; standard input cannot.
+	setpriv --reuid 65534 --clear-groups "$(command -v tandem)" run --model /dev/stdin \
+		--prompt x --mode agg --decode accel1 <"$model" >"$work/text" 2>"$work/errors"
+	tap_same $? 1 "no permission: status 1"
+	tap_same "$(wc -l <"$work/errors")" 1 "no permission: one line"
+	grep -q "accel1.*ermission" "$work/errors"
+	tap_ok $? "no permission: $(head -1 "$work/errors")"
+	chmod "$mode" /dev/accel/accel1
+else
+	tap_skip "no permission" "there is no setpriv"
+fi
+
 tap_end

@@ -59,6 +59,20 @@ NO_COLOR=1 run --model "$model"
 ! grep -q $'\033' "$work/errors" "$work/text"
 tap_ok $? "no escape sequences in pipes"
 
+# A terminal sees how a long prompt is worked through; a pipe does not.
+long="$(for _ in $(seq 60); do printf 'And God said '; done)"
+run --model "$model" --prompt "$long"
+! grep -q "prefill .*%" "$work/errors"
+tap_ok $? "no progress line in a pipe"
+if command -v script >/dev/null; then
+	script -qec "tandem run --model '$model' --prompt '$long' --tokens 2" /dev/null \
+		</dev/null >"$work/terminal" 2>&1
+	grep -aq "prefill 100 %" "$work/terminal"
+	tap_ok $? "a progress line on a terminal"
+else
+	tap_skip "a progress line on a terminal" "there is no script(1)"
+fi
+
 refused "no such model" "$work/none.gguf" --model "$work/none.gguf"
 head -c 100000 "$model" >"$work/short.gguf"
 refused "a model cut short" "$work/short.gguf" --model "$work/short.gguf"
