@@ -36,7 +36,7 @@ PYTHON	:= python3
 PREFIX	:= /usr/local
 DESTDIR	:=
 
-version	= $(shell sed -n 's/^.define TANDEM_VERSION_[A-Z]*[[:space:]]*//p' \
+version	= $(shell awk '/define TANDEM_VERSION_(MAJOR|MINOR|PATCH)/ { print $$3 }' \
 	runtime/include/tandem/version.h | paste -sd.)
 
 all: programs
@@ -50,6 +50,9 @@ include $(build-files)
 pkgs	:= liburing libdrm libibverbs
 pkg-cflags := $(shell pkg-config --cflags $(pkgs) 2>/dev/null)
 pkg-libs   := $(shell pkg-config --libs $(pkgs) 2>/dev/null)
+ifeq ($(pkg-libs)$(filter deps check% demo modules lint clean help,$(MAKECMDGOALS)),)
+$(error not all of $(pkgs) are installed: run 'make deps' as root)
+endif
 
 sanitize-asan := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
