@@ -3,18 +3,21 @@
  * Generation end to end: the reference text, and split runs against aggregated
  * ones for prompts around the borders of blocks, programs and context.
  *
- * TANDEM_TEST_DEVICES names the prefill and the decode device
- * ("inproc:trn2,inproc:wse3" where it is not set), TANDEM_TEST_TRANSPORTS the
- * transports ("local").
+ * TANDEM_TEST_DEVICES names the prefill and the decode device, with a space
+ * between them, and TANDEM_TEST_TRANSPORTS the transports. Where they are not
+ * set: accel0 and accel1 over "local verbs" if these are there, as in the
+ * guest, else devices in the process over "local".
  */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <tandem/tandem.h>
@@ -59,15 +62,18 @@ static int take_token(void *user, uint32_t token)
 
 static void read_environment(void)
 {
+	const bool accel = !access("/dev/accel/accel1", F_OK);
 	const char *devices = getenv("TANDEM_TEST_DEVICES");
 	const char *transports = getenv("TANDEM_TEST_TRANSPORTS");
 
-	if (!devices || sscanf(devices, "%63[^,],%63s", world.devices[0], world.devices[1]) != 2) {
-		strcpy(world.devices[0], "inproc:trn2");
-		strcpy(world.devices[1], "inproc:wse3");
-	}
-	snprintf(world.transports, sizeof(world.transports), "%s",
-		 transports ? transports : "local");
+	if (!devices)
+		devices = accel ? "accel0 accel1" : "inproc:trn2 inproc:wse3";
+	if (!transports)
+		transports = accel ? "local verbs" : "local";
+	assert_int_equal(sscanf(devices, "%63s %63s", world.devices[0], world.devices[1]), 2);
+	snprintf(world.transports, sizeof(world.transports), "%s", transports);
+	print_message("# %s and %s over %s\n", world.devices[0], world.devices[1],
+		      world.transports);
 }
 
 static void open_instance(int i)
@@ -252,8 +258,8 @@ static void for_each_transport(void (*check)(const char *transport))
 	char *rest = NULL;
 
 	strcpy(transports, world.transports);
-	for (char *name = strtok_r(transports, ",", &rest); name;
-	     name = strtok_r(NULL, ",", &rest))
+	for (char *name = strtok_r(transports, " ", &rest); name;
+	     name = strtok_r(NULL, " ", &rest))
 		check(name);
 }
 
