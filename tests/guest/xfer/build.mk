@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
-# Transfers in the guest: the tests of tests/native/xfer over its transports.
+# Transfers in the guest: test_push of tests/native/xfer once for each way that
+# there is here, and what needs a real driver.
+
+xfer-push-tests := \
+	tests/guest/xfer/test_push_inproc_verbs \
+	tests/guest/xfer/test_push_accel_local \
+	tests/guest/xfer/test_push_accel_verbs
 
 guest-tests += \
-	tests/guest/xfer/test_push
+	$(xfer-push-tests) \
+	tests/guest/xfer/test_verbs
 
-tests/guest/xfer/test_push-src := \
-	tests/native/xfer/test_push.c \
-	tests/native/xfer/pair.c \
-	tests/guest/xfer/kinds.c
-
-guest-tests += tests/guest/xfer/test_verbs
+$(foreach test,$(xfer-push-tests),$(eval $(test)-src := \
+	tests/native/xfer/test_push.c tests/native/xfer/pair.c \
+	$(test:tests/guest/xfer/test_push_%=tests/guest/xfer/kinds_%.c)))
 
 tests/guest/xfer/test_verbs-src := \
 	tests/guest/xfer/test_verbs.c \
