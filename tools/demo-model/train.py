@@ -49,7 +49,7 @@ def parse_arguments():
     parser.add_argument("--short-context", type=int, default=256)
     parser.add_argument("--full-context-share", type=float, default=0.15,
                         help="last part of the run that uses the full context")
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--matrix-rate", type=float, default=0.02,
                         help="peak learning rate of Muon, for matrices")
     parser.add_argument("--rate", type=float, default=0.003,
