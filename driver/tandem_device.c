@@ -117,11 +117,15 @@ static const char *examine(struct tandem_device *tdev)
 	if (stopped && tdev->stopped)
 		return "it has stopped by itself";
 	tdev->stopped = stopped;
+	/*
+	 * Looks are counted, not time: when the whole machine stood still, the
+	 * device is not to blame.
+	 */
 	if (heartbeat != tdev->heartbeat) {
 		tdev->heartbeat = heartbeat;
-		tdev->heartbeat_changed = jiffies;
-	} else if (time_after(jiffies, tdev->heartbeat_changed +
-				       tandem_heartbeat_timeout())) {
+		tdev->silent_looks = 0;
+	} else if (++tdev->silent_looks * WATCH_INTERVAL >
+		   tandem_heartbeat_timeout()) {
 		return "no heartbeat";
 	}
 	if (tandem_admin_overdue(tdev))
@@ -153,7 +157,7 @@ static void watch(struct work_struct *work)
 static void start_watch(struct tandem_device *tdev)
 {
 	tdev->heartbeat = read_register(tdev, TANDEM_REG_HEARTBEAT);
-	tdev->heartbeat_changed = jiffies;
+	tdev->silent_looks = 0;
 	schedule_delayed_work(&tdev->watch_work, WATCH_INTERVAL);
 }
 

@@ -85,7 +85,7 @@ struct tandem_identity {
  * @fail_work: unplugs a device that has failed
  * @watch_work: looks after the heartbeat and commands that take too long
  * @heartbeat: last value seen by the watch, which alone uses this and the rest
- * @heartbeat_changed: jiffies when it was new
+ * @silent_looks: how often it was the same since
  * @stopped: the device was not running when the watch came by last
  */
 struct tandem_device {
@@ -115,7 +115,7 @@ struct tandem_device {
 	struct work_struct fail_work;
 	struct delayed_work watch_work;
 	u32 heartbeat;
-	unsigned long heartbeat_changed;
+	unsigned int silent_looks;
 	bool stopped;
 };
 
