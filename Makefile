@@ -138,7 +138,7 @@ guest-programs: $(addprefix $(out)/,$(guest-tests))
 # ---- modules ----------------------------------------------------------------
 
 # Debian's 6.12 headers, fetched when they are not in the cache.
-KDIR	= $(shell tests/vm/fetch-kernel)/headers
+KDIR	:=
 MODFLAGS :=
 modules-dir := build/modules
 
@@ -151,7 +151,9 @@ modules:
 			mkdir -p "$(modules-dir)/$$(dirname "$$file")" && \
 			ln -sf "$(CURDIR)/$$file" "$(modules-dir)/$$file" || exit; \
 		done
-	$(MAKE) -C "$(KDIR)" M="$(CURDIR)/$(modules-dir)" W=1 $(MODFLAGS) modules
+	@kdir='$(KDIR)'; \
+	[ -n "$$kdir" ] || kdir=$$(tests/vm/fetch-kernel)/headers || exit; \
+	$(MAKE) -C "$$kdir" M="$(CURDIR)/$(modules-dir)" W=1 $(MODFLAGS) modules
 
 # ---- dependencies -----------------------------------------------------------
 
@@ -184,6 +186,7 @@ check-deps: deps
 
 # Tests find the programs of their own build in $TANDEM_BUILD.
 native-results:
+	@$(MAKE) --no-print-directory -j2 programs
 	@$(MAKE) --no-print-directory -j2 SAN=asan programs native-programs
 	@TANDEM_BUILD=$(CURDIR)/build/asan $(suite) --results $(results)/native \
 		$(addprefix build/asan/,$(native-tests)) $(native-scripts)
