@@ -251,6 +251,85 @@ static void test_new_device_after_each(void **state)
 	}
 }
 
+/* Does a bit of everything until the device has gone: 0 if that is all. */
+static int use_until_lost(const char *node, int ready)
+{
+	struct drm_tandem_region_map map = {
+		.offset = 0,
+		.length = MIB,
+		.flags = READ | WRITE,
+	};
+	struct drm_tandem_gem_create create;
+	struct drm_gem_close gem_close;
+	uint8_t *buffer = malloc(MIB);
+	struct accel busy;
+	int ret;
+
+	accel_open(&busy, node);
+	map.context = busy.context;
+	if (write(ready, "", 1) != 1)
+		return 1;
+	for (;;) {
+		create = (struct drm_tandem_gem_create) { .size = MIB };
+		ret = accel_ioctl(&busy, DRM_IOCTL_TANDEM_GEM_CREATE, &create);
+		if (ret)
+			break;
+		map.handle = create.handle;
+		ret = accel_ioctl(&busy, DRM_IOCTL_TANDEM_REGION_MAP, &map);
+		if (ret)
+			break;
+		gem_close = (struct drm_gem_close) { .handle = create.handle };
+		ret = accel_ioctl(&busy, DRM_IOCTL_GEM_CLOSE, &gem_close);
+		if (ret)
+			break;
+		ret = accel_copy(&busy, map.region, 0, USER,
+				 address_of(buffer), MIB);
+		if (ret)
+			break;
+		ret = accel_copy(&busy, USER, address_of(buffer), map.region,
+				 0, MIB - 1);
+		if (ret)
+			break;
+		ret = accel_region_unmap(&busy, 0, map.region);
+		if (ret)
+			break;
+	}
+	accel_close(&busy);
+	free(buffer);
+	return ret == -ENODEV ? 0 : 1;
+}
+
+static void test_killed_amid_everything(void **state)
+{
+	struct firmware mine;
+	int ready[2], round, i, status;
+	pid_t users[3];
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	for (round = 0; round < 8; round++) {
+		firmware_start(&mine);
+		for (i = 0; i < 3; i++) {
+			users[i] = fork();
+			if (!users[i])
+				_exit(use_until_lost(mine.node, ready[1]));
+		}
+		for (i = 0; i < 3; i++)
+			assert_int_equal(read(ready[0], &byte, 1), 1);
+		usleep(round * 37000);
+		firmware_kill(&mine);
+		for (i = 0; i < 3; i++) {
+			assert_int_equal(waitpid(users[i], &status, 0),
+					 users[i]);
+			assert_int_equal(status, 0);
+		}
+		assert_true(firmware_wait_for_unplug(&mine));
+	}
+	close(ready[0]);
+	close(ready[1]);
+}
+
 static int count_bus_devices(void)
 {
 	DIR *directory = opendir("/sys/bus/tandem_emu/devices");
@@ -295,6 +374,7 @@ int main(void)
 		REMOVAL_TEST(test_calls_that_wait_are_woken),
 		REMOVAL_TEST(test_stopped_device_is_taken_out),
 		REMOVAL_TEST(test_new_device_after_each),
+		cmocka_unit_test(test_killed_amid_everything),
 		cmocka_unit_test(test_killed_while_starting),
 	};
 
