@@ -28,7 +28,7 @@ int tandem_admin_start(struct tandem_device *tdev, u32 epoch)
 	return 0;
 }
 
-static void finish(struct list_head *done)
+static void admin_finish(struct list_head *done)
 {
 	struct tandem_admin_command *command, *next;
 
@@ -36,8 +36,8 @@ static void finish(struct list_head *done)
 		command->done(command, command->result);
 }
 
-static void end(struct tandem_admin_command *command, int result,
-		struct list_head *done)
+static void admin_end(struct tandem_admin_command *command, int result,
+		      struct list_head *done)
 {
 	command->result = result;
 	list_add_tail(&command->link, done);
@@ -53,14 +53,14 @@ void tandem_admin_stop(struct tandem_device *tdev)
 	if (admin->running) {
 		admin->running = false;
 		while ((command = tandem_ring_forget(&admin->ring)))
-			end(command, -ENODEV, &done);
+			admin_end(command, -ENODEV, &done);
 		list_for_each_entry_safe(command, next, &admin->waiting, link) {
 			list_del(&command->link);
-			end(command, -ENODEV, &done);
+			admin_end(command, -ENODEV, &done);
 		}
 	}
 	spin_unlock(&admin->lock);
-	finish(&done);
+	admin_finish(&done);
 }
 
 void tandem_admin_fini(struct tandem_device *tdev)
@@ -69,7 +69,7 @@ void tandem_admin_fini(struct tandem_device *tdev)
 }
 
 /* Hands waiting commands to the device while there is room. */
-static void push_waiting(struct tandem_admin *admin)
+static void admin_push_waiting(struct tandem_admin *admin)
 {
 	struct tandem_admin_command *command;
 	bool pushed = false;
@@ -98,7 +98,7 @@ void tandem_admin_submit(struct tandem_device *tdev,
 	running = admin->running;
 	if (running) {
 		list_add_tail(&command->link, &admin->waiting);
-		push_waiting(admin);
+		admin_push_waiting(admin);
 	}
 	spin_unlock(&admin->lock);
 	if (!running)
@@ -157,15 +157,15 @@ void tandem_admin_interrupt(struct tandem_device *tdev)
 						     "the device refused admin command %#x: status %u\n",
 						     command->descriptor.opcode,
 						     completion.status);
-			end(command, completion.status == TANDEM_HW_OK ?
-				     0 : -EIO, &done);
+			admin_end(command, completion.status == TANDEM_HW_OK ?
+					   0 : -EIO, &done);
 		}
 		if (budget != admin->ring.entries)
 			tandem_ring_publish_taken(&admin->ring);
-		push_waiting(admin);
+		admin_push_waiting(admin);
 	}
 	spin_unlock(&admin->lock);
-	finish(&done);
+	admin_finish(&done);
 }
 
 bool tandem_admin_overdue(struct tandem_device *tdev)

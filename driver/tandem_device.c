@@ -88,7 +88,7 @@ bool tandem_device_wait_retired(struct tandem_device *tdev)
 	return true;
 }
 
-static void unplug(struct tandem_device *tdev)
+static void device_unplug(struct tandem_device *tdev)
 {
 	mutex_lock(&tdev->unplug_lock);
 	if (tdev->registered) {
@@ -98,13 +98,13 @@ static void unplug(struct tandem_device *tdev)
 	mutex_unlock(&tdev->unplug_lock);
 }
 
-static void unplug_failed(struct work_struct *work)
+static void device_unplug_failed(struct work_struct *work)
 {
-	unplug(container_of(work, struct tandem_device, fail_work));
+	device_unplug(container_of(work, struct tandem_device, fail_work));
 }
 
 /* What is wrong with the device, or NULL. */
-static const char *examine(struct tandem_device *tdev)
+static const char *device_examine(struct tandem_device *tdev)
 {
 	u32 heartbeat = read_register(tdev, TANDEM_REG_HEARTBEAT);
 	u32 state = read_register(tdev, TANDEM_REG_STATUS);
@@ -137,7 +137,7 @@ static const char *examine(struct tandem_device *tdev)
 	return NULL;
 }
 
-static void watch(struct work_struct *work)
+static void device_watch(struct work_struct *work)
 {
 	struct tandem_device *tdev = container_of(to_delayed_work(work),
 						  struct tandem_device,
@@ -146,7 +146,7 @@ static void watch(struct work_struct *work)
 
 	if (tandem_device_is_dead(tdev))
 		return;
-	fault = examine(tdev);
+	fault = device_examine(tdev);
 	/* A removal by surprise is told of by the bus. */
 	if (fault && !tdev->bus->is_gone(tdev->dev))
 		tandem_device_fail(tdev, fault);
@@ -213,7 +213,7 @@ static int check_registers(struct tandem_device *tdev)
 	return 0;
 }
 
-static int enable(struct tandem_device *tdev, u32 *epoch)
+static int device_enable(struct tandem_device *tdev, u32 *epoch)
 {
 	int ret;
 
@@ -243,7 +243,7 @@ static int enable(struct tandem_device *tdev, u32 *epoch)
 	return wait_for_state(tdev, TANDEM_HW_STATE_RUNNING);
 }
 
-static void disable(struct tandem_device *tdev)
+static void device_disable(struct tandem_device *tdev)
 {
 	if (tdev->bus->is_gone(tdev->dev))
 		return;
@@ -307,7 +307,7 @@ static int check_identity(struct tandem_device *tdev,
 	return 0;
 }
 
-static int identify(struct tandem_device *tdev)
+static int device_identify(struct tandem_device *tdev)
 {
 	struct tandem_hw_descriptor descriptor = {
 		.opcode = TANDEM_HW_OP_IDENTIFY,
@@ -394,28 +394,28 @@ static struct tandem_device *device_alloc(struct device *dev,
 	mutex_init(&tdev->memory_lock);
 	drm_mm_init(&tdev->memory, 0, memory_size);
 	mutex_init(&tdev->unplug_lock);
-	INIT_WORK(&tdev->fail_work, unplug_failed);
-	INIT_DELAYED_WORK(&tdev->watch_work, watch);
+	INIT_WORK(&tdev->fail_work, device_unplug_failed);
+	INIT_DELAYED_WORK(&tdev->watch_work, device_watch);
 
 	ret = drmm_add_action_or_reset(&tdev->drm, release_tables, NULL);
 	return ret ? ERR_PTR(ret) : tdev;
 }
 
-static void stop(struct tandem_device *tdev)
+static void device_stop(struct tandem_device *tdev)
 {
 	u32 i;
 
 	mark_dead(tdev);
 	cancel_delayed_work_sync(&tdev->watch_work);
 	cancel_work_sync(&tdev->fail_work);
-	unplug(tdev);
-	disable(tdev);
+	device_unplug(tdev);
+	device_disable(tdev);
 	for (i = 0; i < TANDEM_ENGINES_MAX; i++)
 		tandem_engine_fini(&tdev->engines[i]);
 	tandem_admin_fini(tdev);
 }
 
-static int start(struct tandem_device *tdev)
+static int device_start(struct tandem_device *tdev)
 {
 	u32 epoch;
 	int ret;
@@ -423,11 +423,11 @@ static int start(struct tandem_device *tdev)
 	ret = check_registers(tdev);
 	if (ret)
 		return ret;
-	ret = enable(tdev, &epoch);
+	ret = device_enable(tdev, &epoch);
 	if (ret)
 		return ret;
 	start_watch(tdev);
-	ret = identify(tdev);
+	ret = device_identify(tdev);
 	if (ret)
 		return ret;
 	ret = start_engines(tdev, epoch);
@@ -456,9 +456,9 @@ int tandem_device_probe(struct device *dev, const struct tandem_bus_ops *bus,
 	dev_set_drvdata(dev, tdev);
 	/* Either this sees that it is gone, or tandem_device_gone() sees it. */
 	smp_mb();
-	ret = bus->is_gone(dev) ? -ENODEV : start(tdev);
+	ret = bus->is_gone(dev) ? -ENODEV : device_start(tdev);
 	if (ret) {
-		stop(tdev);
+		device_stop(tdev);
 		if (!bus->is_gone(dev))
 			dev_err(dev, "cannot start the device: error %d\n",
 				ret);
@@ -475,7 +475,7 @@ void tandem_device_remove(struct device *dev)
 {
 	struct tandem_device *tdev = dev_get_drvdata(dev);
 
-	stop(tdev);
+	device_stop(tdev);
 	dev_info(dev, "removed\n");
 }
 

@@ -217,8 +217,8 @@ void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job)
  * The lock is held. Returns whether the caller has to abort the job, after
  * unlocking; it holds a reference for that.
  */
-static bool cancel(struct tandem_engine *engine, struct tandem_job *job,
-		   struct list_head *done)
+static bool job_cancel(struct tandem_engine *engine, struct tandem_job *job,
+		       struct list_head *done)
 {
 	job->cancelled = true;
 	if (job->state == TANDEM_JOB_WAITING)
@@ -242,7 +242,7 @@ void tandem_engine_cancel(struct tandem_engine *engine, struct tandem_job *job)
 	bool abort;
 
 	spin_lock(&engine->lock);
-	abort = cancel(engine, job, &done);
+	abort = job_cancel(engine, job, &done);
 	spin_unlock(&engine->lock);
 	if (abort)
 		abort_job(job);
@@ -271,13 +271,13 @@ unsigned int tandem_engine_cancel_cookie(struct tandem_engine *engine,
 	spin_lock(&engine->lock);
 	list_for_each_entry_safe(job, next, &queue->waiting, link) {
 		if (job->cookie == cookie) {
-			cancel(engine, job, &done);
+			job_cancel(engine, job, &done);
 			count++;
 		}
 	}
 	while ((job = find_running(queue, cookie))) {
 		count++;
-		if (!cancel(engine, job, &done))
+		if (!job_cancel(engine, job, &done))
 			continue;
 		spin_unlock(&engine->lock);
 		abort_job(job);

@@ -152,10 +152,10 @@ static void job_ended(struct tandem_job *job)
 }
 
 /* The reference to @queue goes over. */
-static int submit(struct tandem_file *file, struct tandem_queue *queue,
-		  struct io_uring_cmd *cmd,
-		  const struct tandem_uring_command *command,
-		  unsigned int issue_flags)
+static int uring_submit(struct tandem_file *file, struct tandem_queue *queue,
+			struct io_uring_cmd *cmd,
+			const struct tandem_uring_command *command,
+			unsigned int issue_flags)
 {
 	struct tandem_device *tdev = file->tdev;
 	struct tandem_job *job;
@@ -200,8 +200,8 @@ put_job:
 	return ret;
 }
 
-static int issue(struct tandem_file *file, struct io_uring_cmd *cmd,
-		 unsigned int issue_flags)
+static int uring_issue(struct tandem_file *file, struct io_uring_cmd *cmd,
+		       unsigned int issue_flags)
 {
 	struct tandem_uring_command command;
 	u32 op = cmd->cmd_op;
@@ -236,7 +236,7 @@ static int issue(struct tandem_file *file, struct io_uring_cmd *cmd,
 	 * Even when asked not to sleep: from a worker thread, the commands of a
 	 * queue would come in any order.
 	 */
-	return submit(file, queue, cmd, &command, issue_flags);
+	return uring_submit(file, queue, cmd, &command, issue_flags);
 
 put_queue:
 	tandem_queue_put(queue);
@@ -254,5 +254,5 @@ int tandem_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		tandem_engine_cancel(job->queue->engine, job);
 		return 0;
 	}
-	return issue(filp->driver_priv, cmd, issue_flags);
+	return uring_issue(filp->driver_priv, cmd, issue_flags);
 }
