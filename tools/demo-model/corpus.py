@@ -37,11 +37,11 @@ PUNCTUATION = str.maketrans({
 })
 
 
-def unpack_package(deb):
-    """Unpack a .deb into a temporary directory and return its path."""
-    target = tempfile.mkdtemp(prefix="demo-model-")
-    subprocess.run(["dpkg-deb", "-x", deb, target], check=True)
-    return target
+def read_package(deb):
+    """Return the list of (name, text) of all chapters in a .deb file."""
+    with tempfile.TemporaryDirectory(prefix="demo-model-") as target:
+        subprocess.run(["dpkg-deb", "-x", deb, target], check=True)
+        return read_chapters(target)
 
 
 def read_verses(root):

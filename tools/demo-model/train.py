@@ -277,8 +277,8 @@ def main():
         print(line, flush=True)
         print(line, file=log_file, flush=True)
 
-    root = corpus.unpack_package(arguments.deb) if arguments.deb else arguments.root
-    chapters = corpus.read_chapters(root)
+    chapters = (corpus.read_package(arguments.deb) if arguments.deb
+                else corpus.read_chapters(arguments.root))
     log(f"corpus: {len(chapters)} chapters, {sum(len(t) for _, t in chapters)} characters, "
         f"sha256 {corpus.checksum(chapters)}")
     training, held_out = corpus.split_chapters(chapters)
