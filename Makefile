@@ -94,6 +94,7 @@ programs-y += $(out)/bin/tandem
 endif
 
 programs: $(programs-y)
+	@:
 
 # The export map alone decides what the library exports.
 $(lib): $(call objects,$(core-src)) runtime/libtandem.map $(build-files)
