@@ -21,6 +21,10 @@ if ! command -v qemu-system-x86_64 >/dev/null; then
 	tap_skip_all "qemu-system-x86 is not installed"
 fi
 
+# A first download speaks on standard error.
+"${run%/run}/fetch-kernel" >out 2>&1
+tap_ok $? "there is a kernel"
+
 # shellcheck disable=SC2016
 guest --results results sh -c 'pwd; echo "a  b" >&2; rdma link | wc -l
 	cat /sys/class/net/eth1/mtu; echo kept >"$TANDEM_RESULTS/file"; exit 42'
