@@ -70,7 +70,8 @@ int tandem_user_map(struct tandem_device *tdev, struct tandem_user_memory *user)
 				     &user->bus_address);
 	if (ret)
 		dma_unmap_sgtable(tdev->dev, &user->sgt, direction(user), 0);
-	return ret;
+	/* Bus addresses ran out: too much is in flight. */
+	return ret == -ENOSPC ? -ENOMEM : ret;
 }
 
 void tandem_user_release(struct tandem_device *tdev,

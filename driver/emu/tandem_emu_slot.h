@@ -18,7 +18,7 @@ struct eventfd_ctx;
 struct tandem_emu_create;
 
 /* Bytes of each of the two DMA windows. */
-#define TANDEM_EMU_DMA_BYTES		BIT_ULL(38)
+#define TANDEM_EMU_DMA_BYTES		BIT_ULL(36)
 
 /*
  * All slots' files share one inode. Each has a range of its page offsets for

@@ -39,6 +39,8 @@ void accel_open_ring(struct accel *accel, const char *node,
 				     TANDEM_QUEUE_COMPUTE);
 	must(io_uring_queue_init_params(entries, &accel->ring, &params),
 	     "io_uring_queue_init_params");
+	/* Processes that a test forks make rings of their own. */
+	io_uring_ring_dontfork(&accel->ring);
 	accel->ring_is_up = true;
 }
 
