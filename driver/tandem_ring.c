@@ -8,7 +8,7 @@
 #include "tandem_ring.h"
 
 static_assert(sizeof(struct tandem_hw_descriptor) == 64);
-static_assert(sizeof(struct tandem_hw_completion) == 32);
+static_assert(sizeof(struct tandem_hw_completion) == 64);
 
 int tandem_ring_init(struct tandem_ring *ring, struct tandem_device *tdev,
 		     u32 queue, u32 entries, u32 epoch)

@@ -38,6 +38,11 @@ static uint32_t identify(struct tandem_fw *fw, const struct tandem_hw_descriptor
 		.profile_memory_bandwidth = fw->profile->memory_bandwidth,
 		.profile_flops = fw->profile->flops,
 		.profile_link_bandwidth = fw->profile->link_bandwidth,
+		.memory_class_count = 1,
+		.memory_class[0] = {
+			.size = fw->memory_size,
+			.bandwidth = fw->profile->memory_bandwidth,
+		},
 	};
 	void *page;
 

@@ -34,7 +34,7 @@
  * A driver takes any device of its own major version. Minor versions only add:
  * fields that used to be reserved (and zero), opcodes, status codes.
  */
-#define TANDEM_HW_VERSION_MAJOR		1
+#define TANDEM_HW_VERSION_MAJOR		2
 #define TANDEM_HW_VERSION_MINOR		0
 #define TANDEM_HW_VERSION(major, minor)	(((major) << 16) | (minor))
 
@@ -142,6 +142,9 @@ enum tandem_hw_state {
  *	destination; offset and length are multiples of 4
  * @TANDEM_HW_OP_EXEC: runs the program of @length bytes at the source
  *	(see tandem_program.h); compute queues only
+ * @TANDEM_HW_OP_COPY_LIST: copies @length segments, which are listed as
+ *	&struct tandem_hw_segment at bus address @argument; in any order. All
+ *	are checked before the first is copied
  * @TANDEM_HW_OP_IDENTIFY: admin; writes &struct tandem_hw_identity at bus
  *	address @src_offset
  * @TANDEM_HW_OP_QUEUE_CREATE: admin; makes queue @argument (1 …) with
@@ -157,22 +160,29 @@ enum tandem_hw_state {
  * @TANDEM_HW_OP_CONTEXT_SYNC: admin; completes when no command that was
  *	taken up before it still uses context @context or an older copy of its
  *	region table
+ * @TANDEM_HW_OP_LOG_READ: admin; writes what follows byte @argument of the
+ *	firmware's log, at most @length bytes, to bus address @src_offset.
+ *	&tandem_hw_completion.detail is the number of bytes. Bytes are numbered
+ *	from the start of the device; the log keeps the newest only, and one
+ *	that is asked for after it was dropped yields the oldest there is
  */
 enum tandem_hw_opcode {
 	TANDEM_HW_OP_NOP = 0,
 	TANDEM_HW_OP_COPY = 1,
 	TANDEM_HW_OP_FILL = 2,
 	TANDEM_HW_OP_EXEC = 3,
+	TANDEM_HW_OP_COPY_LIST = 4,
 	TANDEM_HW_OP_IDENTIFY = 0x80,
 	TANDEM_HW_OP_QUEUE_CREATE = 0x81,
 	TANDEM_HW_OP_QUEUE_DELETE = 0x82,
 	TANDEM_HW_OP_ABORT = 0x83,
 	TANDEM_HW_OP_CONTEXT_SYNC = 0x84,
+	TANDEM_HW_OP_LOG_READ = 0x85,
 };
 
 /**
  * enum tandem_hw_queue_kind - what the engine behind a queue can do
- * @TANDEM_HW_QUEUE_COPY: NOP, COPY, FILL
+ * @TANDEM_HW_QUEUE_COPY: NOP, COPY, FILL, COPY_LIST
  * @TANDEM_HW_QUEUE_COMPUTE: these and EXEC
  */
 enum tandem_hw_queue_kind {
@@ -211,6 +221,25 @@ struct tandem_hw_descriptor {
 	__le64 argument;
 	__le64 reserved[2];
 };
+
+/**
+ * struct tandem_hw_segment - one piece of a COPY_LIST, in host memory
+ * @dst_region: index into the region table of the descriptor's context
+ * @src_region: likewise
+ * @dst_offset: bytes from the start of the region
+ * @src_offset: bytes from the start of the region
+ * @length: bytes, not zero
+ */
+struct tandem_hw_segment {
+	__le32 dst_region;
+	__le32 src_region;
+	__le64 dst_offset;
+	__le64 src_offset;
+	__le64 length;
+};
+
+/* The most segments of one COPY_LIST. */
+#define TANDEM_HW_SEGMENTS_MAX		65536
 
 /**
  * enum tandem_hw_status - how a command ended
@@ -253,6 +282,9 @@ enum tandem_hw_status {
  * @duration_ns: time that the engine spent on the command, measured
  * @modelled_ns: time that the device's profile would have needed, estimated;
  *	zero when there is no estimate
+ * @ended_ns: the device's clock when the engine was done; counts nanoseconds
+ *	from any point of time that stays the same while it is enabled
+ * @reserved: zero
  */
 struct tandem_hw_completion {
 	__le16 command_id;
@@ -263,6 +295,8 @@ struct tandem_hw_completion {
 	__le32 detail;
 	__le64 duration_ns;
 	__le64 modelled_ns;
+	__le64 ended_ns;
+	__le64 reserved[3];
 };
 
 /**
@@ -313,6 +347,37 @@ enum tandem_hw_role {
 };
 
 /**
+ * enum tandem_hw_memory_kind - what memory is made of
+ * @TANDEM_HW_MEMORY_DRAM: DRAM on a board
+ * @TANDEM_HW_MEMORY_HBM: stacked DRAM
+ * @TANDEM_HW_MEMORY_SRAM: on the chip
+ */
+enum tandem_hw_memory_kind {
+	TANDEM_HW_MEMORY_DRAM = 0,
+	TANDEM_HW_MEMORY_HBM = 1,
+	TANDEM_HW_MEMORY_SRAM = 2,
+};
+
+/* Classes of memory that a device may have. */
+#define TANDEM_HW_MEMORY_CLASSES_MAX	4
+
+/**
+ * struct tandem_hw_memory_class - a range of device memory of one kind
+ * @start: first device address, a multiple of 4096
+ * @size: bytes, a multiple of 4096
+ * @bandwidth: bytes a second of the modelled part; 0 when not known
+ * @kind: &enum tandem_hw_memory_kind
+ * @reserved: zero
+ */
+struct tandem_hw_memory_class {
+	__le64 start;
+	__le64 size;
+	__le64 bandwidth;
+	__le32 kind;
+	__le32 reserved;
+};
+
+/**
  * struct tandem_hw_identity - what IDENTIFY writes
  * @profile: name of the device model, such as "trn2"; NUL-terminated
  * @firmware_version: NUL-terminated
@@ -325,6 +390,9 @@ enum tandem_hw_role {
  * @profile_memory_bandwidth: bytes a second of the modelled part
  * @profile_flops: peak dense bf16 operations a second of the modelled part
  * @profile_link_bandwidth: bytes a second of the modelled part's network
+ * @memory_class_count: entries of @memory_class that are used, 1 at least
+ * @pad: zero
+ * @memory_class: do not overlap, and add up to @memory_size
  * @reserved: zero
  */
 struct tandem_hw_identity {
@@ -339,7 +407,10 @@ struct tandem_hw_identity {
 	__le64 profile_memory_bandwidth;
 	__le64 profile_flops;
 	__le64 profile_link_bandwidth;
-	__u8 reserved[4096 - 120];
+	__le32 memory_class_count;
+	__le32 pad;
+	struct tandem_hw_memory_class memory_class[TANDEM_HW_MEMORY_CLASSES_MAX];
+	__u8 reserved[4096 - 256];
 };
 
 #endif /* _UAPI_TANDEM_HW_H */

@@ -10,7 +10,8 @@
  * Commands are submitted with IORING_OP_URING_CMD on a ring made with
  * IORING_SETUP_SQE128: sqe->cmd_op is one of TANDEM_URING_*, sqe->cmd holds a
  * &struct tandem_uring_command. On a ring with IORING_SETUP_CQE32,
- * cqe->big_cqe[0] is the time in nanoseconds that the device spent on it.
+ * cqe->big_cqe[0] is what the command was told to report, see &enum
+ * tandem_report. Programs without io_uring have DRM_IOCTL_TANDEM_SUBMIT.
  *
  * Rules: all members have a fixed size and are naturally aligned; padding,
  * reserved and unused members and unknown flags are zero, or the call fails
@@ -39,6 +40,9 @@ extern "C" {
 #define DRM_TANDEM_REGION_UNMAP		0x06
 #define DRM_TANDEM_QUEUE_CREATE		0x07
 #define DRM_TANDEM_QUEUE_DESTROY	0x08
+#define DRM_TANDEM_CONTEXT_QUERY	0x09
+#define DRM_TANDEM_QUEUE_QUERY		0x0a
+#define DRM_TANDEM_SUBMIT		0x0b
 
 /**
  * enum tandem_param - what GET_PARAM can be asked
@@ -59,6 +63,20 @@ extern "C" {
  * @TANDEM_PARAM_CAPABILITIES: bits TANDEM_CAPABILITY_*
  * @TANDEM_PARAM_PROFILE_NAME: bytes 8 * index … of the profile's name, first
  *	byte lowest; index 0 … 3; ends with a zero byte
+ * @TANDEM_PARAM_MEMORY_CLASSES: how many classes of memory there are
+ * @TANDEM_PARAM_MEMORY_CLASS_KIND: of class number index, as for all that
+ *	begin so: &enum tandem_memory_kind
+ * @TANDEM_PARAM_MEMORY_CLASS_SIZE: bytes
+ * @TANDEM_PARAM_MEMORY_CLASS_USED: bytes held by objects of all files
+ * @TANDEM_PARAM_MEMORY_CLASS_BANDWIDTH: bytes/s, of the modelled part; 0 when
+ *	not known
+ * @TANDEM_PARAM_FILE_MEMORY_USED: bytes of device memory held by objects that
+ *	this file made
+ * @TANDEM_PARAM_FILE_MEMORY_LIMIT: bytes that one file may hold; that of the
+ *	device when the administrator has set no other
+ * @TANDEM_PARAM_SEGMENTS_MAX: segments that one COPY_LIST can have
+ * @TANDEM_PARAM_SUBMIT_MAX: commands that one SUBMIT can have
+ * @TANDEM_PARAM_RESETS: how often the device was reset since it was plugged in
  */
 enum tandem_param {
 	TANDEM_PARAM_UAPI_VERSION = 0,
@@ -76,12 +94,46 @@ enum tandem_param {
 	TANDEM_PARAM_PROFILE_LINK_BANDWIDTH = 12,
 	TANDEM_PARAM_CAPABILITIES = 13,
 	TANDEM_PARAM_PROFILE_NAME = 14,
+	TANDEM_PARAM_MEMORY_CLASSES = 15,
+	TANDEM_PARAM_MEMORY_CLASS_KIND = 16,
+	TANDEM_PARAM_MEMORY_CLASS_SIZE = 17,
+	TANDEM_PARAM_MEMORY_CLASS_USED = 18,
+	TANDEM_PARAM_MEMORY_CLASS_BANDWIDTH = 19,
+	TANDEM_PARAM_FILE_MEMORY_USED = 20,
+	TANDEM_PARAM_FILE_MEMORY_LIMIT = 21,
+	TANDEM_PARAM_SEGMENTS_MAX = 22,
+	TANDEM_PARAM_SUBMIT_MAX = 23,
+	TANDEM_PARAM_RESETS = 24,
 };
 
 #define TANDEM_UAPI_VERSION		(1 << 16 | 0)
 
 /* Commands take in_syncobj and out_syncobj. */
 #define TANDEM_CAPABILITY_SYNCOBJ	(1ull << 0)
+/* There is COPY_LIST. */
+#define TANDEM_CAPABILITY_SEGMENTS	(1ull << 1)
+/* Commands take TANDEM_COMMAND_REPORT(). */
+#define TANDEM_CAPABILITY_REPORT	(1ull << 2)
+/* There is DRM_IOCTL_TANDEM_SUBMIT. */
+#define TANDEM_CAPABILITY_SUBMIT	(1ull << 3)
+/* Queues take priorities other than TANDEM_PRIORITY_NORMAL. */
+#define TANDEM_CAPABILITY_PRIORITY	(1ull << 4)
+/* There are CONTEXT_QUERY and QUEUE_QUERY. */
+#define TANDEM_CAPABILITY_QUERY		(1ull << 5)
+/* GEM_CREATE takes TANDEM_GEM_CLASS(). */
+#define TANDEM_CAPABILITY_MEMORY_CLASS	(1ull << 6)
+
+/**
+ * enum tandem_memory_kind - what memory is made of
+ * @TANDEM_MEMORY_DRAM: DRAM on a board
+ * @TANDEM_MEMORY_HBM: stacked DRAM
+ * @TANDEM_MEMORY_SRAM: on the chip
+ */
+enum tandem_memory_kind {
+	TANDEM_MEMORY_DRAM = 0,
+	TANDEM_MEMORY_HBM = 1,
+	TANDEM_MEMORY_SRAM = 2,
+};
 
 /**
  * struct drm_tandem_get_param - read one number about the device
@@ -98,15 +150,19 @@ struct drm_tandem_get_param {
 /**
  * struct drm_tandem_gem_create - make an object in device memory
  * @size: in: bytes, not zero; out: rounded up to whole pages
- * @flags: in: zero
+ * @flags: in: TANDEM_GEM_CLASS() of a class of memory, or zero for the first
+ *	class that has room
  * @handle: out: GEM handle of this file
  *
  * The memory reads as zeros. It is freed with its last handle, mapping, region
- * and dma-buf. Errors: ENOSPC when device memory is full, ENOMEM.
+ * and dma-buf. Errors: ENOSPC when device memory is full, EDQUOT when the file
+ * would hold more than it may, ENOMEM.
  */
 struct drm_tandem_gem_create {
 	__u64 size;
 	__u32 flags;
+#define TANDEM_GEM_CLASS(index)		((index) + 1)
+#define TANDEM_GEM_CLASS_MASK		0xff
 	__u32 handle;
 };
 
@@ -189,6 +245,33 @@ struct drm_tandem_region_unmap {
 };
 
 /**
+ * struct drm_tandem_context_query - how a context fares
+ * @context: in
+ * @flags: out: TANDEM_CONTEXT_BANNED: the context has misbehaved too often, and
+ *	takes no more commands
+ * @faults: out: commands that were at fault: they reached for what is not
+ *	theirs, or ran for too long
+ * @resets: out: resets of the device that commands of this context caused
+ * @regions: out: regions that are mapped
+ * @queues: out: queues that it has
+ * @mapped: out: bytes of all regions
+ * @device_ns: out: time that engines spent on its commands, in nanoseconds
+ *
+ * Errors: ENOENT.
+ */
+struct drm_tandem_context_query {
+	__u32 context;
+	__u32 flags;
+#define TANDEM_CONTEXT_BANNED		(1 << 0)
+	__u32 faults;
+	__u32 resets;
+	__u32 regions;
+	__u32 queues;
+	__u64 mapped;
+	__u64 device_ns;
+};
+
+/**
  * enum tandem_queue_kind - what a queue is for
  * @TANDEM_QUEUE_COPY: copies and fills
  * @TANDEM_QUEUE_COMPUTE: these and programs
@@ -199,17 +282,32 @@ enum tandem_queue_kind {
 };
 
 /**
+ * enum tandem_priority - whose commands go first
+ * @TANDEM_PRIORITY_NORMAL: contexts share the engine's time evenly
+ * @TANDEM_PRIORITY_LOW: only while no other commands wait, but a small share,
+ *	so that they come to an end some time
+ * @TANDEM_PRIORITY_HIGH: before all others, but for a small share of theirs;
+ *	needs CAP_SYS_NICE
+ */
+enum tandem_priority {
+	TANDEM_PRIORITY_NORMAL = 0,
+	TANDEM_PRIORITY_LOW = 1,
+	TANDEM_PRIORITY_HIGH = 2,
+};
+
+/**
  * struct drm_tandem_queue_create - make a queue in a context
  * @context: in
  * @kind: in: &enum tandem_queue_kind
- * @priority: in: zero
+ * @priority: in: &enum tandem_priority
  * @flags: in: zero
  * @queue: out: id, of this file only, never 0
  * @pad: in: zero
  *
  * The commands of one queue are carried out one after another in the order of
  * submission; those of different queues in any order. Errors: ENOENT for no
- * such context, ENOSPC when the context has 64 queues already.
+ * such context, ENOSPC when the context has 64 queues already, EACCES for a
+ * priority that the caller may not have.
  */
 struct drm_tandem_queue_create {
 	__u32 context;
@@ -233,6 +331,26 @@ struct drm_tandem_queue_destroy {
 	__u32 pad;
 };
 
+/**
+ * struct drm_tandem_queue_query - how a queue fares
+ * @queue: in
+ * @last_error: out: result of the command that failed last, or 0
+ * @submitted: out: commands that it took
+ * @completed: out: of these, those that have ended in any way
+ * @failed: out: of these, those with a result other than 0
+ * @device_ns: out: time that engines spent on its commands, in nanoseconds
+ *
+ * Errors: ENOENT.
+ */
+struct drm_tandem_queue_query {
+	__u32 queue;
+	__s32 last_error;
+	__u64 submitted;
+	__u64 completed;
+	__u64 failed;
+	__u64 device_ns;
+};
+
 #define DRM_IOCTL_TANDEM_GET_PARAM \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_GET_PARAM, struct drm_tandem_get_param)
 #define DRM_IOCTL_TANDEM_GEM_CREATE \
@@ -251,6 +369,12 @@ struct drm_tandem_queue_destroy {
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_QUEUE_CREATE, struct drm_tandem_queue_create)
 #define DRM_IOCTL_TANDEM_QUEUE_DESTROY \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_TANDEM_QUEUE_DESTROY, struct drm_tandem_queue_destroy)
+#define DRM_IOCTL_TANDEM_CONTEXT_QUERY \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_CONTEXT_QUERY, struct drm_tandem_context_query)
+#define DRM_IOCTL_TANDEM_QUEUE_QUERY \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_QUEUE_QUERY, struct drm_tandem_queue_query)
+#define DRM_IOCTL_TANDEM_SUBMIT \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_TANDEM_SUBMIT, struct drm_tandem_submit)
 
 /*
  * In place of a region: memory of the calling process. The offset is then a
@@ -260,41 +384,89 @@ struct drm_tandem_queue_destroy {
 #define TANDEM_REGION_USER		0xffffffffu
 
 /**
+ * enum tandem_report - what a command reports beside its result
+ * @TANDEM_REPORT_DURATION: nanoseconds that the engine spent on it, measured
+ * @TANDEM_REPORT_STARTED: when it began, as CLOCK_MONOTONIC in nanoseconds;
+ *	the clocks of device and host are related to each other as well as the
+ *	driver can, and a command never seems to begin before it was submitted
+ *	or to end after it was completed
+ * @TANDEM_REPORT_ENDED: when it ended, likewise
+ * @TANDEM_REPORT_MODELLED: nanoseconds that the modelled part would have
+ *	needed, estimated; 0 when there is no estimate
+ *
+ * Of a program that the device refused: &enum tandem_program_error instead.
+ * Otherwise 0 when the result is not 0 and the command never began.
+ */
+enum tandem_report {
+	TANDEM_REPORT_DURATION = 0,
+	TANDEM_REPORT_STARTED = 1,
+	TANDEM_REPORT_ENDED = 2,
+	TANDEM_REPORT_MODELLED = 3,
+};
+
+/**
+ * struct tandem_segment - one piece of a COPY_LIST
+ * @dst_region: region to write
+ * @src_region: region to read
+ * @dst_offset: bytes from the start of the region
+ * @src_offset: bytes from the start of the region
+ * @length: bytes, not zero
+ */
+struct tandem_segment {
+	__u32 dst_region;
+	__u32 src_region;
+	__u64 dst_offset;
+	__u64 src_offset;
+	__u64 length;
+};
+
+/**
  * struct tandem_uring_command - the 80 bytes of a command in an SQE128
  * @queue: id from QUEUE_CREATE
- * @flags: zero
+ * @flags: TANDEM_COMMAND_REPORT(); CANCEL: zero
  * @dst_region: COPY, FILL: region to write, or %TANDEM_REGION_USER
  * @src_region: COPY: region to read, or %TANDEM_REGION_USER;
  *	EXEC: region that holds the program
- * @dst_offset: bytes from the start of the region, or a user address
+ * @dst_offset: bytes from the start of the region, or a user address;
+ *	COPY_LIST: bytes from one &struct tandem_segment to the next, a multiple
+ *	of 8, not less than its size
  * @src_offset: COPY, EXEC: bytes from the start of the region, or a user
- *	address; FILL: the 32-bit pattern
- * @length: bytes, not zero but for NOP
- * @in_syncobj: zero (see %TANDEM_CAPABILITY_SYNCOBJ)
- * @out_syncobj: zero
- * @in_point: zero
- * @out_point: zero
+ *	address; FILL: the 32-bit pattern; COPY_LIST: user address of the first
+ *	&struct tandem_segment. The list is read before the submission returns
+ * @length: bytes, not zero but for NOP; COPY_LIST: number of segments
+ * @in_syncobj: syncobj that has to be signalled before the command begins; 0
+ *	for none. Later commands of the queue wait too. Its fence has to exist
+ *	(EINVAL). When that ends with an error, the command is not carried out
+ * @out_syncobj: syncobj that gets a fence which the command's end signals, with
+ *	the error if it had one; 0 for none
+ * @in_point: point on the timeline of @in_syncobj; 0 if it has none
+ * @out_point: likewise of @out_syncobj
  * @cookie: anything; CANCEL finds the command by it. CANCEL: the cookie; ends
  *	all commands of the queue that have it
  * @reserved: zero
  *
+ * A COPY_LIST copies its segments in any order; two of them must not write the
+ * same bytes, nor one read what another writes.
+ *
  * Result in cqe->res: 0, or
- * -ENOENT: no such queue; CANCEL: no such command any more
+ * -ENOENT: no such queue or syncobj; CANCEL: no such command any more
  * -EINVAL: a field out of range, or an operation not for this kind of queue;
- *	EXEC: the device refused the program (cqe32: big_cqe[0] tells why, as
- *	&enum tandem_program_error)
+ *	EXEC: the device refused the program (see &enum tandem_report)
  * -EACCES: no such region, outside of it, or not permitted
- * -EFAULT: user memory that cannot be pinned
+ * -EFAULT: user memory that cannot be read or pinned
  * -ENOMEM: driver or device
- * -ECANCELED: cancelled before it took effect or while it did; the
- *	destination is undefined
- * -EIO: the device failed the command
+ * -ECANCELED: cancelled before it took effect or while it did, or what it had
+ *	to wait for failed; the destination is undefined
+ * -EIO: the device failed the command, or was reset while it ran; or the
+ *	context is banned
  * -ETIMEDOUT: the command ran longer than the driver allows
  * -ENODEV: the device is gone
  */
 struct tandem_uring_command {
 	__u32 queue;
 	__u32 flags;
+#define TANDEM_COMMAND_REPORT(report)	(report)
+#define TANDEM_COMMAND_REPORT_MASK	0x3
 	__u32 dst_region;
 	__u32 src_region;
 	__u64 dst_offset;
@@ -314,6 +486,48 @@ struct tandem_uring_command {
 #define TANDEM_URING_FILL	_IOW('T', 0x82, struct tandem_uring_command)
 #define TANDEM_URING_EXEC	_IOW('T', 0x83, struct tandem_uring_command)
 #define TANDEM_URING_CANCEL	_IOW('T', 0x84, struct tandem_uring_command)
+#define TANDEM_URING_COPY_LIST	_IOW('T', 0x85, struct tandem_uring_command)
+
+/**
+ * struct tandem_submit_command - one command of a SUBMIT
+ * @op: in: one of TANDEM_URING_*, but CANCEL only by itself
+ * @result: out, with %TANDEM_SUBMIT_WAIT: as of &struct tandem_uring_command
+ * @report: out, with %TANDEM_SUBMIT_WAIT: &enum tandem_report
+ * @command: in
+ */
+struct tandem_submit_command {
+	__u32 op;
+	__s32 result;
+	__u64 report;
+	struct tandem_uring_command command;
+};
+
+/**
+ * struct drm_tandem_submit - submit commands without io_uring
+ * @commands: in: user address of the first &struct tandem_submit_command; @op
+ *	and @command are read once, before anything is submitted
+ * @count: in: how many; 1 … TANDEM_PARAM_SUBMIT_MAX
+ * @stride: in: bytes from one to the next, a multiple of 8, not less than the
+ *	structure's size; what follows the part that the driver knows is zero
+ * @flags: in: TANDEM_SUBMIT_WAIT: return when all have ended, and tell results
+ * @pad: in: zero
+ * @deadline_ns: in: CLOCK_MONOTONIC; with %TANDEM_SUBMIT_WAIT, commands that
+ *	have not ended then are cancelled. 0 for none
+ *
+ * Either all commands are submitted, in their order, or none is and the call
+ * fails with the error of the first that is wrong. Without WAIT, out_syncobj
+ * tells of the end. A signal during the wait cancels what has not ended, and
+ * the call fails with EINTR when that is over; results are told then, too.
+ */
+struct drm_tandem_submit {
+	__u64 commands;
+	__u32 count;
+	__u32 stride;
+	__u32 flags;
+#define TANDEM_SUBMIT_WAIT		(1 << 0)
+	__u32 pad;
+	__u64 deadline_ns;
+};
 
 #if defined(__cplusplus)
 }

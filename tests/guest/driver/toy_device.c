@@ -119,7 +119,8 @@ static void plug_in(struct toy *toy)
 	*reg(toy, TANDEM_REG_MAGIC) = TANDEM_HW_MAGIC +
 				      (toy->defect == TOY_BAD_MAGIC);
 	*reg(toy, TANDEM_REG_VERSION) =
-		TANDEM_HW_VERSION(toy->defect == TOY_BAD_VERSION ? 99 : 1, 0);
+		TANDEM_HW_VERSION(toy->defect == TOY_BAD_VERSION ? 99 :
+				  TANDEM_HW_VERSION_MAJOR, 0);
 	*reg(toy, TANDEM_REG_MEMORY_SIZE) =
 		toy->defect == TOY_BAD_MEMORY_SIZE ? 4096 : TOY_MEMORY;
 	*reg(toy, TANDEM_REG_QUEUE_MAX) = TOY_QUEUES;

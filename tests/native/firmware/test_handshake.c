@@ -32,7 +32,7 @@ static void registers_describe_the_device(void **state)
 	struct driver *d = *state;
 
 	assert_int_equal(driver_read(d, TANDEM_REG_MAGIC), TANDEM_HW_MAGIC);
-	assert_int_equal(driver_read(d, TANDEM_REG_VERSION), TANDEM_HW_VERSION(1, 0));
+	assert_int_equal(driver_read(d, TANDEM_REG_VERSION), TANDEM_HW_VERSION(TANDEM_HW_VERSION_MAJOR, TANDEM_HW_VERSION_MINOR));
 	assert_int_equal(driver_read64(d, TANDEM_REG_MEMORY_SIZE), driver_config.memory_size);
 	assert_int_equal(driver_read(d, TANDEM_REG_QUEUE_MAX), 4);
 	assert_int_equal(driver_read(d, TANDEM_REG_FATAL), 0);
