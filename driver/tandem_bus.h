@@ -22,15 +22,20 @@ struct sg_table;
  * @ring_sq: tells the device about a new submission tail
  * @ring_cq: tells the device about a new completion head
  * @ring_control: has the device look at CONTROL
- * @bind_memory: puts pages behind a range of device addresses. -EBUSY where
- *	something is bound. This and the following may sleep.
- * @unbind_memory: undoes it; the device does not reach the pages afterwards
+ * @memory_alloc: gives the pages behind a range of device addresses, which are
+ *	the driver's until @memory_free. They are zero, can be mapped into user
+ *	space, and nobody else holds a reference. -EBUSY where the range is
+ *	taken. This and the following may sleep.
+ * @memory_free: takes them back; the device does not reach the pages through
+ *	the range afterwards. False when users of the pages hold references yet
+ *	and would share them with a next owner of the range: then it is to be
+ *	called again later, and the range is not to be given out before
  * @map_sgtable: maps a DMA-mapped table as one range of bus addresses, with
  *	DMA_TO_DEVICE not writable by the device
  * @map_pages: the same for pages
  * @unmap: undoes either; the device does not reach the range afterwards
  *
- * unbind_memory and unmap also work, and have to be called, when the device is
+ * memory_free and unmap also work, and have to be called, when the device is
  * gone.
  */
 struct tandem_bus_ops {
@@ -40,10 +45,10 @@ struct tandem_bus_ops {
 	void (*ring_sq)(struct device *dev, u32 queue, u32 tail);
 	void (*ring_cq)(struct device *dev, u32 queue, u32 head);
 	void (*ring_control)(struct device *dev);
-	int (*bind_memory)(struct device *dev, u64 address,
-			   struct page **pages, unsigned long count);
-	void (*unbind_memory)(struct device *dev, u64 address,
-			      unsigned long count);
+	int (*memory_alloc)(struct device *dev, u64 address,
+			    struct page **pages, unsigned long count);
+	bool (*memory_free)(struct device *dev, u64 address,
+			    struct page **pages, unsigned long count);
 	int (*map_sgtable)(struct device *dev, struct sg_table *sgt,
 			   enum dma_data_direction direction,
 			   u64 *bus_address);

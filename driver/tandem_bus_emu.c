@@ -2,6 +2,9 @@
 /*
  * Tandem devices on the emulated bus. A PCI adapter would stand beside this.
  */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
 #include "tandem_bus.h"
 #include "tandem_device.h"
 #include "tandem_emu_bus.h"
@@ -36,17 +39,60 @@ static void emu_ring_control(struct device *dev)
 	tandem_emu_ring_control(to_tandem_emu_device(dev));
 }
 
-static int emu_bind_memory(struct device *dev, u64 address,
-			   struct page **pages, unsigned long count)
+static void free_pages_of(struct page **pages, unsigned long count)
 {
-	return tandem_emu_bind_memory(to_tandem_emu_device(dev), address,
-				      pages, count);
+	unsigned long i;
+
+	for (i = 0; i < count; i++)
+		put_page(pages[i]);
 }
 
-static void emu_unbind_memory(struct device *dev, u64 address,
-			      unsigned long count)
+static int alloc_pages_of(struct page **pages, unsigned long count)
+{
+	unsigned long i;
+
+	for (i = 0; i < count; i++) {
+		if (fatal_signal_pending(current))
+			goto err;
+		pages[i] = alloc_page(GFP_USER | __GFP_ZERO | __GFP_ACCOUNT |
+				      __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+		if (!pages[i])
+			goto err;
+		if (i % 1024 == 0)
+			cond_resched();
+	}
+	return 0;
+err:
+	free_pages_of(pages, i);
+	return -ENOMEM;
+}
+
+/*
+ * Pages belong to one range only and go back to the system with their last
+ * reference: someone may have pinned them, and then a next owner of the same
+ * pages could be read.
+ */
+static int emu_memory_alloc(struct device *dev, u64 address,
+			    struct page **pages, unsigned long count)
+{
+	int ret;
+
+	ret = alloc_pages_of(pages, count);
+	if (ret)
+		return ret;
+	ret = tandem_emu_bind_memory(to_tandem_emu_device(dev), address, pages,
+				     count);
+	if (ret)
+		free_pages_of(pages, count);
+	return ret;
+}
+
+static bool emu_memory_free(struct device *dev, u64 address,
+			    struct page **pages, unsigned long count)
 {
 	tandem_emu_unbind_memory(to_tandem_emu_device(dev), address, count);
+	free_pages_of(pages, count);
+	return true;
 }
 
 static int emu_map_sgtable(struct device *dev, struct sg_table *sgt,
@@ -76,8 +122,8 @@ static const struct tandem_bus_ops emu_ops = {
 	.ring_sq = emu_ring_sq,
 	.ring_cq = emu_ring_cq,
 	.ring_control = emu_ring_control,
-	.bind_memory = emu_bind_memory,
-	.unbind_memory = emu_unbind_memory,
+	.memory_alloc = emu_memory_alloc,
+	.memory_free = emu_memory_free,
 	.map_sgtable = emu_map_sgtable,
 	.map_pages = emu_map_pages,
 	.unmap = emu_unmap,

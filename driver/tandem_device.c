@@ -13,6 +13,7 @@
 #include "tandem_device.h"
 #include "tandem_engine.h"
 #include "tandem_hw.h"
+#include "tandem_memory.h"
 
 /* How often the watch comes by. */
 #define WATCH_INTERVAL	msecs_to_jiffies(250)
@@ -393,6 +394,8 @@ static struct tandem_device *device_alloc(struct device *dev,
 	ida_init(&tdev->context_ids);
 	mutex_init(&tdev->memory_lock);
 	drm_mm_init(&tdev->memory, 0, memory_size);
+	INIT_LIST_HEAD(&tdev->lingering);
+	INIT_DELAYED_WORK(&tdev->linger_work, tandem_memory_look_again);
 	mutex_init(&tdev->unplug_lock);
 	INIT_WORK(&tdev->fail_work, device_unplug_failed);
 	INIT_DELAYED_WORK(&tdev->watch_work, device_watch);

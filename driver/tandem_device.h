@@ -73,9 +73,11 @@ struct tandem_identity {
  * @context_table: &struct tandem_hw_context [TANDEM_CONTEXTS_MAX], read by the
  *	device
  * @context_ids: which of them are taken
- * @memory_lock: guards @memory
- * @memory: the device addresses that objects have
+ * @memory_lock: guards @memory and @lingering
+ * @memory: the device addresses that are taken
  * @memory_used: bytes of them
+ * @lingering: &struct tandem_memory that was freed while its pages were held
+ * @linger_work: looks after them; holds @drm while it is queued
  * @objects: GEM objects that exist
  * @retiring: regions and contexts that the device has yet to let go of, or
  *	that are being freed
@@ -107,6 +109,8 @@ struct tandem_device {
 	struct mutex memory_lock; /* see above */
 	struct drm_mm memory;
 	atomic64_t memory_used;
+	struct list_head lingering;
+	struct delayed_work linger_work;
 	atomic_t objects;
 	atomic_t retiring;
 	wait_queue_head_t retired_wait;

@@ -9,26 +9,19 @@
 #include "tandem_accel.h"
 #include "tandem_device.h"
 #include "tandem_gem.h"
+#include "tandem_memory.h"
 
 /**
  * struct tandem_gem - an object
  * @base: the GEM object
- * @node: its range of device addresses; guarded by &tandem_device.memory_lock
- * @pages: behind it, @base.size of them; NULL for an imported object. Never
- *	change while the object lives
- * @bound: the pages are behind the device addresses
+ * @memory: its device memory; NULL for an imported object. Constant while the
+ *	object lives
  * @sgt: of an imported object
  * @bus_address: of an imported object
- *
- * Pages of emulated device memory belong to one object only and go back to the
- * system with their last reference: someone may have pinned them, and then a
- * next owner of the same pages could be read.
  */
 struct tandem_gem {
 	struct drm_gem_object base;
-	struct drm_mm_node node;
-	struct page **pages;
-	bool bound;
+	struct tandem_memory *memory;
 	struct sg_table *sgt;
 	u64 bus_address;
 };
@@ -42,7 +35,8 @@ u64 tandem_gem_address(const struct drm_gem_object *object)
 {
 	const struct tandem_gem *gem = to_gem(object);
 
-	return gem->sgt ? gem->bus_address : gem->node.start;
+	return gem->sgt ? gem->bus_address :
+			  tandem_memory_address(gem->memory);
 }
 
 bool tandem_gem_is_host(const struct drm_gem_object *object)
@@ -55,63 +49,6 @@ static unsigned long page_count_of(const struct tandem_gem *gem)
 	return gem->base.size >> PAGE_SHIFT;
 }
 
-static int alloc_pages_of(struct tandem_gem *gem)
-{
-	unsigned long count = page_count_of(gem);
-	unsigned long i;
-
-	gem->pages = kvcalloc(count, sizeof(*gem->pages), GFP_KERNEL_ACCOUNT);
-	if (!gem->pages)
-		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		gem->pages[i] = alloc_page(GFP_USER | __GFP_ZERO |
-					   __GFP_ACCOUNT | __GFP_NOWARN |
-					   __GFP_RETRY_MAYFAIL);
-		if (!gem->pages[i] || fatal_signal_pending(current))
-			return -ENOMEM;
-		if (i % 1024 == 0)
-			cond_resched();
-	}
-	return 0;
-}
-
-static void free_pages_of(struct tandem_gem *gem)
-{
-	unsigned long count = page_count_of(gem);
-	unsigned long i;
-
-	for (i = 0; gem->pages && i < count; i++) {
-		if (gem->pages[i])
-			put_page(gem->pages[i]);
-	}
-	kvfree(gem->pages);
-}
-
-static int take_addresses(struct tandem_device *tdev, struct tandem_gem *gem)
-{
-	int ret;
-
-	mutex_lock(&tdev->memory_lock);
-	ret = drm_mm_insert_node_generic(&tdev->memory, &gem->node,
-					 gem->base.size, PAGE_SIZE, 0,
-					 DRM_MM_INSERT_BEST);
-	mutex_unlock(&tdev->memory_lock);
-	if (!ret)
-		atomic64_add(gem->base.size, &tdev->memory_used);
-	return ret;
-}
-
-static void release_addresses(struct tandem_device *tdev,
-			      struct tandem_gem *gem)
-{
-	if (!drm_mm_node_allocated(&gem->node))
-		return;
-	mutex_lock(&tdev->memory_lock);
-	drm_mm_remove_node(&gem->node);
-	mutex_unlock(&tdev->memory_lock);
-	atomic64_sub(gem->base.size, &tdev->memory_used);
-}
-
 static void gem_free(struct drm_gem_object *object)
 {
 	struct tandem_device *tdev = to_tandem_device(object->dev);
@@ -121,11 +58,8 @@ static void gem_free(struct drm_gem_object *object)
 		tdev->bus->unmap(tdev->dev, gem->bus_address);
 		drm_prime_gem_destroy(object, gem->sgt);
 	}
-	if (gem->bound)
-		tdev->bus->unbind_memory(tdev->dev, gem->node.start,
-					 page_count_of(gem));
-	release_addresses(tdev, gem);
-	free_pages_of(gem);
+	if (gem->memory)
+		tandem_memory_free(tdev, gem->memory);
 	drm_gem_object_release(object);
 	atomic_dec(&tdev->objects);
 	kfree(gem);
@@ -135,7 +69,7 @@ static struct sg_table *gem_get_sg_table(struct drm_gem_object *object)
 {
 	struct tandem_gem *gem = to_gem(object);
 
-	return drm_prime_pages_to_sg(object->dev, gem->pages,
+	return drm_prime_pages_to_sg(object->dev, gem->memory->pages,
 				     page_count_of(gem));
 }
 
@@ -173,7 +107,8 @@ static int gem_mmap(struct drm_gem_object *object, struct vm_area_struct *vma)
 	 * and for io_uring. Entered at once, since it is going to be used.
 	 */
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	return vm_insert_pages(vma, vma->vm_start, gem->pages + first, &count);
+	return vm_insert_pages(vma, vma->vm_start, gem->memory->pages + first,
+			       &count);
 }
 
 /* For what madvise(2) took away. Works when the device is gone, too. */
@@ -186,8 +121,8 @@ static vm_fault_t gem_fault(struct vm_fault *vmf)
 	index = vmf->pgoff - drm_vma_node_start(&object->vma_node);
 	if (index >= page_count_of(gem))
 		return VM_FAULT_SIGBUS;
-	get_page(gem->pages[index]);
-	vmf->page = gem->pages[index];
+	get_page(gem->memory->pages[index]);
+	vmf->page = gem->memory->pages[index];
 	return 0;
 }
 
@@ -220,27 +155,19 @@ static struct tandem_gem *gem_alloc(struct tandem_device *tdev, u64 size)
 /* An object in device memory, or an error pointer. */
 static struct drm_gem_object *gem_create(struct tandem_device *tdev, u64 size)
 {
+	struct tandem_memory *memory;
 	struct tandem_gem *gem;
-	int ret;
 
 	gem = gem_alloc(tdev, size);
 	if (!gem)
 		return ERR_PTR(-ENOMEM);
-	ret = take_addresses(tdev, gem);
-	if (ret)
-		goto err;
-	ret = alloc_pages_of(gem);
-	if (ret)
-		goto err;
-	ret = tdev->bus->bind_memory(tdev->dev, gem->node.start, gem->pages,
-				     page_count_of(gem));
-	if (ret)
-		goto err;
-	gem->bound = true;
+	memory = tandem_memory_alloc(tdev, size);
+	if (IS_ERR(memory)) {
+		drm_gem_object_put(&gem->base);
+		return ERR_CAST(memory);
+	}
+	gem->memory = memory;
 	return &gem->base;
-err:
-	drm_gem_object_put(&gem->base);
-	return ERR_PTR(ret);
 }
 
 struct drm_gem_object *
