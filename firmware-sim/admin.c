@@ -180,7 +180,39 @@ static uint32_t nop(struct tandem_fw *fw, const struct tandem_hw_descriptor *d)
 	return wait_later(fw, sync);
 }
 
-static uint32_t run(struct tandem_fw *fw, const struct tandem_hw_descriptor *d)
+static uint32_t log_read(struct tandem_fw *fw, const struct tandem_hw_descriptor *d,
+			 uint32_t *detail)
+{
+	uint64_t position = d->argument;
+	struct tandem_hw_log *log;
+	uint32_t status;
+	size_t count;
+	void *host;
+
+	if (d->context || d->dst_region || d->src_region || d->dst_offset ||
+	    d->length < sizeof(*log))
+		return TANDEM_HW_INVALID_FIELD;
+	host = fw->bus->host(fw->bus, d->src_offset, d->length, true);
+	if (!host)
+		return TANDEM_HW_BUS_FAULT;
+	count = d->length - sizeof(*log);
+	if (count > FW_LOG_BYTES)
+		count = FW_LOG_BYTES;
+	log = malloc(sizeof(*log) + count);
+	if (!log)
+		return TANDEM_HW_NO_MEMORY;
+	count = fw_log_read(&fw->log, &position, (char *)log->text, count);
+	log->position = position;
+	status = fw_copy_guarded(fw, host, log, sizeof(*log) + count) ? TANDEM_HW_BUS_FAULT :
+									 TANDEM_HW_OK;
+	free(log);
+	if (status == TANDEM_HW_OK)
+		*detail = (uint32_t)count;
+	return status;
+}
+
+static uint32_t run(struct tandem_fw *fw, const struct tandem_hw_descriptor *d,
+		    uint32_t *detail)
 {
 	if (d->flags || d->reserved[0] || d->reserved[1])
 		return TANDEM_HW_INVALID_FIELD;
@@ -197,17 +229,17 @@ static uint32_t run(struct tandem_fw *fw, const struct tandem_hw_descriptor *d)
 		return abort_command(fw, d);
 	case TANDEM_HW_OP_CONTEXT_SYNC:
 		return context_sync(fw, d);
+	case TANDEM_HW_OP_LOG_READ:
+		return log_read(fw, d, detail);
 	default:
 		return TANDEM_HW_INVALID_OPCODE;
 	}
 }
 
-static void complete(struct tandem_fw *fw, uint16_t command_id, uint32_t status,
-		     uint64_t duration_ns)
+static void complete(struct tandem_fw *fw, uint16_t command_id,
+		     const struct fw_result *result)
 {
-	const struct fw_result result = { .status = status, .duration_ns = duration_ns };
-
-	if (fw_ring_post(fw, &fw->admin, command_id, &result))
+	if (fw_ring_post(fw, &fw->admin, command_id, result))
 		fw_fatal(fw, TANDEM_HW_BUS_FAULT);
 }
 
@@ -237,7 +269,7 @@ static bool serve_syncs(struct tandem_fw *fw)
 			continue;
 		}
 		*link = sync->next;
-		complete(fw, sync->command_id, TANDEM_HW_OK, 0);
+		complete(fw, sync->command_id, &(struct fw_result){ .status = TANDEM_HW_OK });
 		atomic_fetch_sub(&fw->syncs_pending, 1);
 		free(sync);
 		completed = true;
@@ -252,8 +284,9 @@ static bool serve_syncs(struct tandem_fw *fw)
 static bool serve_one(struct tandem_fw *fw, bool *completed)
 {
 	struct tandem_hw_descriptor descriptor;
-	uint32_t count, status;
+	struct fw_result result = { 0 };
 	uint64_t start;
+	uint32_t count;
 
 	if (fw_ring_available(&fw->admin, &count)) {
 		fw_fatal(fw, TANDEM_HW_INVALID_FIELD);
@@ -268,9 +301,10 @@ static bool serve_one(struct tandem_fw *fw, bool *completed)
 	fw->admin.head++;
 
 	start = fw_now();
-	status = run(fw, &descriptor);
-	if (status != LATER) {
-		complete(fw, descriptor.command_id, status, fw_now() - start);
+	result.status = run(fw, &descriptor, &result.detail);
+	if (result.status != LATER) {
+		result.duration_ns = fw_now() - start;
+		complete(fw, descriptor.command_id, &result);
 		*completed = true;
 	}
 	return true;
@@ -298,6 +332,7 @@ bool fw_admin_serve(struct tandem_fw *fw)
 
 void fw_admin_drain(struct tandem_fw *fw)
 {
+	const struct fw_result aborted = { .status = TANDEM_HW_ABORTED };
 	struct tandem_hw_descriptor descriptor;
 	bool completed = false;
 	uint32_t count;
@@ -309,7 +344,7 @@ void fw_admin_drain(struct tandem_fw *fw)
 			if (fw_ring_peek(fw, &fw->admin, &descriptor))
 				break;
 			fw->admin.head++;
-			complete(fw, descriptor.command_id, TANDEM_HW_ABORTED, 0);
+			complete(fw, descriptor.command_id, &aborted);
 			completed = true;
 		}
 	}

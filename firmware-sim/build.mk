@@ -11,6 +11,7 @@ firmware-src := \
 	firmware-sim/executor.c \
 	firmware-sim/forward.c \
 	firmware-sim/forward_cost.c \
+	firmware-sim/log.c \
 	firmware-sim/model.c \
 	firmware-sim/pool.c \
 	firmware-sim/profiles.c \

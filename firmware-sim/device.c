@@ -133,19 +133,6 @@ uint64_t fw_now(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-void fw_log(struct tandem_fw *fw, enum tandem_fw_log_level level, const char *format, ...)
-{
-	char message[256];
-	va_list arguments;
-
-	if (!fw->bus->log)
-		return;
-	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
-	va_end(arguments);
-	fw->bus->log(fw->bus, level, message);
-}
-
 __attribute__((format(printf, 2, 3)))
 static int refuse(char *error, const char *format, ...)
 {
@@ -204,6 +191,9 @@ int tandem_fw_create(const struct tandem_fw_config *config, struct tandem_fw_bus
 	device->copy_queues = config->copy_queues;
 	device->compute_queues = config->compute_queues;
 	device->cores = config->cores ?: 1;
+	device->log_level = config->log_level > TANDEM_FW_LOG_INFO ? config->log_level :
+								     TANDEM_FW_LOG_INFO;
+	fw_log_init(&device->log);
 	*fw = device;
 	return 0;
 }
@@ -213,6 +203,9 @@ int tandem_fw_start(struct tandem_fw *fw)
 	int ret;
 
 	fw_control_reset(fw);
+	fw_log(fw, TANDEM_FW_LOG_INFO, "%s: %s, %llu MiB, %u copy and %u compute queues",
+	       FW_VERSION, fw->profile->name, (unsigned long long)fw->memory_size >> 20,
+	       fw->copy_queues, fw->compute_queues);
 	ret = pthread_create(&fw->control, NULL, fw_control_main, fw);
 	if (ret)
 		return -ret;
@@ -235,5 +228,6 @@ void tandem_fw_destroy(struct tandem_fw *fw)
 	if (!fw)
 		return;
 	tandem_fw_stop(fw);
+	fw_log_fini(&fw->log);
 	free(fw);
 }

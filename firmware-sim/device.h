@@ -14,6 +14,7 @@
 
 #include "firmware.h"
 #include "kernels/kernels.h"
+#include "log.h"
 #include "profiles.h"
 #include "ring.h"
 
@@ -38,6 +39,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
  * @copy_queues: I/O queues of kind COPY that can exist at once
  * @compute_queues: likewise COMPUTE
  * @cores: threads of a compute queue
+ * @log_level: the least urgent level of what is logged
+ * @log: has a lock of its own
  * @control: the thread of control.c; runs while @started
  * @started: tandem_fw_start() has succeeded, tandem_fw_stop() not begun
  * @stopping: tells the control thread to end
@@ -69,6 +72,8 @@ struct tandem_fw {
 	uint32_t copy_queues;
 	uint32_t compute_queues;
 	uint32_t cores;
+	enum tandem_fw_log_level log_level;
+	struct fw_log log;
 
 	pthread_t control;
 	bool started;
@@ -134,6 +139,7 @@ void fw_fatal(struct tandem_fw *fw, uint32_t status);
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t fw_now(void);
 
+/* A line for the log and the embedder. From any thread, but not under fw_guarded(). */
 void fw_log(struct tandem_fw *fw, enum tandem_fw_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

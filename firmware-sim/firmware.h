@@ -17,7 +17,7 @@
 
 struct tandem_fw;
 
-/* Levels of tandem_fw_bus.log, the most urgent first. */
+/* Levels of the log, the most urgent first. */
 enum tandem_fw_log_level {
 	TANDEM_FW_LOG_ERROR = 0,
 	TANDEM_FW_LOG_INFO = 1,
@@ -40,7 +40,7 @@ enum tandem_fw_log_level {
  * @guard: call @body(@argument); -EFAULT if memory from @memory or @host did
  *	not answer, in which case @body was left in the middle, else 0. Calls
  *	may nest. NULL where memory always answers
- * @log: a line for a person, without newline; may be NULL
+ * @log: a line that was added to the log, without newline; may be NULL
  *
  * All functions are called from several threads of the device at once and
  * must stay valid until tandem_fw_destroy() has returned. Pointers that
@@ -70,6 +70,7 @@ struct tandem_fw_bus {
  * @isa: instruction set of the kernels ("scalar", "avx2"); NULL for the best
  * @working_memory_max: bytes that a compute queue may take from the process for
  *	a program and what lies between its steps; 0 means 1 GiB
+ * @log_level: the least urgent level that is logged; errors and INFO always are
  */
 struct tandem_fw_config {
 	const char *profile;
@@ -79,6 +80,7 @@ struct tandem_fw_config {
 	uint32_t cores;
 	const char *isa;
 	uint64_t working_memory_max;
+	enum tandem_fw_log_level log_level;
 };
 
 /* Longest message of tandem_fw_create(), in bytes with its end. */

@@ -38,7 +38,7 @@ static const struct argp_option known[] = {
 	  "Instructions of the kernels: scalar or avx2 (default: the best there is)", 0 },
 	{ "device", KEY_DEVICE, "PATH", 0, "Control node of the bus (default /dev/tandem-emu)",
 	  0 },
-	{ "log", KEY_LOG, "LEVEL", 0, "error, info or debug (default error)", 0 },
+	{ "log", KEY_LOG, "LEVEL", 0, "What to print: error, info or debug (default error). The log that the driver reads always has error and info, and debug when it is printed", 0 },
 	{ "foreground", KEY_FOREGROUND, NULL, 0,
 	  "Stay in the foreground, which it always does", 0 },
 	{ "list-profiles", KEY_LIST_PROFILES, NULL, 0, "Print the profiles and exit", 0 },

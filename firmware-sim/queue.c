@@ -58,8 +58,13 @@ static void execute(struct fw_queue *queue, const struct tandem_hw_descriptor *d
 	*result = (struct fw_result){ .status = TANDEM_HW_ABORTED };
 	if (!fw_queue_aborted(queue))
 		fw_command_run(queue, descriptor, result);
-	if (result->status != TANDEM_HW_OK)
+	if (result->status != TANDEM_HW_OK) {
 		result->modelled_ns = 0;
+		fw_log(queue->fw, TANDEM_FW_LOG_DEBUG,
+		       "queue %u: command %u of context %u, opcode %u: status %u, detail %u",
+		       queue->ring.queue, descriptor->command_id, descriptor->context,
+		       descriptor->opcode, result->status, result->detail);
+	}
 	result->duration_ns = fw_now() - start;
 }
 
@@ -204,6 +209,8 @@ uint32_t fw_queue_create(struct tandem_fw *fw, uint32_t kind, const struct fw_ri
 	if (pthread_create(&queue->thread, NULL, queue_main, queue))
 		goto free_executor;
 	fw->queues[ring->queue] = queue;
+	fw_log(fw, TANDEM_FW_LOG_DEBUG, "queue %u: created, %s, %u entries", ring->queue,
+	       kind == TANDEM_HW_QUEUE_COMPUTE ? "compute" : "copy", ring->entries);
 	return TANDEM_HW_OK;
 
 free_executor:
@@ -255,9 +262,13 @@ static void stop_end(struct fw_queue *queue)
 
 void fw_queue_delete(struct fw_queue *queue, enum fw_queue_stop stop)
 {
+	struct tandem_fw *fw = queue->fw;
+	uint32_t number = queue->ring.queue;
+
 	stop_begin(queue, stop);
 	stop_wait(queue);
 	stop_end(queue);
+	fw_log(fw, TANDEM_FW_LOG_DEBUG, "queue %u: deleted", number);
 }
 
 void fw_queues_stop(struct tandem_fw *fw, enum fw_queue_stop stop)

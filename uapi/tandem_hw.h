@@ -160,11 +160,12 @@ enum tandem_hw_state {
  * @TANDEM_HW_OP_CONTEXT_SYNC: admin; completes when no command that was
  *	taken up before it still uses context @context or an older copy of its
  *	region table
- * @TANDEM_HW_OP_LOG_READ: admin; writes what follows byte @argument of the
- *	firmware's log, at most @length bytes, to bus address @src_offset.
- *	&tandem_hw_completion.detail is the number of bytes. Bytes are numbered
- *	from the start of the device; the log keeps the newest only, and one
- *	that is asked for after it was dropped yields the oldest there is
+ * @TANDEM_HW_OP_LOG_READ: admin; writes &struct tandem_hw_log with what follows
+ *	byte @argument of the firmware's log to bus address @src_offset, at most
+ *	@length bytes in all. &tandem_hw_completion.detail is the number of
+ *	bytes of text. Bytes are numbered from the start of the device; the log
+ *	keeps the newest only, and one that is asked for after it was dropped
+ *	yields the oldest there is
  */
 enum tandem_hw_opcode {
 	TANDEM_HW_OP_NOP = 0,
@@ -236,6 +237,17 @@ struct tandem_hw_segment {
 	__le64 dst_offset;
 	__le64 src_offset;
 	__le64 length;
+};
+
+/**
+ * struct tandem_hw_log - what LOG_READ writes
+ * @position: number of the first byte of @text: that which was asked for, the
+ *	oldest there is, or the end of the log
+ * @text: lines in ASCII, each with a newline at its end; nothing else ends it
+ */
+struct tandem_hw_log {
+	__le64 position;
+	__u8 text[];
 };
 
 /* The most segments of one COPY_LIST. */

@@ -7,6 +7,7 @@ native-tests += \
 	tests/native/firmware/test_fault \
 	tests/native/firmware/test_forward \
 	tests/native/firmware/test_handshake \
+	tests/native/firmware/test_log \
 	tests/native/firmware/test_mutation \
 	tests/native/firmware/test_program
 
@@ -32,6 +33,9 @@ tests/native/firmware/test_forward-src := \
 tests/native/firmware/test_handshake-src := \
 	tests/native/firmware/driver.c \
 	tests/native/firmware/test_handshake.c
+tests/native/firmware/test_log-src := \
+	tests/native/firmware/driver.c \
+	tests/native/firmware/test_log.c
 tests/native/firmware/test_mutation-src := \
 	tests/native/firmware/test_mutation.c \
 	$(firmware-bench-src)

@@ -182,6 +182,9 @@ static void fields_of_other_commands(void **state)
 		FIELD(CONTEXT_SYNC, dst_offset), FIELD(CONTEXT_SYNC, src_offset),
 		FIELD(CONTEXT_SYNC, length), FIELD(CONTEXT_SYNC, argument),
 		FIELD(CONTEXT_SYNC, reserved[0]), FIELD(ABORT, reserved[1]),
+		FIELD(LOG_READ, context), FIELD(LOG_READ, dst_region),
+		FIELD(LOG_READ, src_region), FIELD(LOG_READ, dst_offset),
+		FIELD(LOG_READ, length), FIELD(LOG_READ, reserved[0]),
 	};
 	struct fixture *f = *state;
 	struct driver *d = &f->driver;
@@ -197,7 +200,7 @@ static void fields_of_other_commands(void **state)
 	}
 	for (int opcode = 0; opcode < 256; opcode++) {
 		if (opcode == TANDEM_HW_OP_NOP ||
-		    (opcode >= TANDEM_HW_OP_IDENTIFY && opcode <= TANDEM_HW_OP_CONTEXT_SYNC))
+		    (opcode >= TANDEM_HW_OP_IDENTIFY && opcode <= TANDEM_HW_OP_LOG_READ))
 			continue;
 		assert_int_equal(run(d, admin(opcode, 1, 0)), TANDEM_HW_INVALID_OPCODE);
 	}
