@@ -18,6 +18,7 @@
 #include "tandem_engine.h"
 #include "tandem_hw.h"
 #include "tandem_shared.h"
+#include "tandem_watch.h"
 
 /* Contexts that a device can have at once. */
 #define TANDEM_CONTEXTS_MAX		256
@@ -85,10 +86,7 @@ struct tandem_identity {
  * @unplug_lock: guards @registered
  * @registered: users can find the device
  * @fail_work: unplugs a device that has failed
- * @watch_work: looks after the heartbeat and commands that take too long
- * @heartbeat: last value seen by the watch, which alone uses this and the rest
- * @silent_looks: how often it was the same since
- * @stopped: the device was not running when the watch came by last
+ * @watch: looks after the heartbeat and commands that take too long
  */
 struct tandem_device {
 	struct drm_device drm;
@@ -117,10 +115,7 @@ struct tandem_device {
 	struct mutex unplug_lock; /* see above */
 	bool registered;
 	struct work_struct fail_work;
-	struct delayed_work watch_work;
-	u32 heartbeat;
-	unsigned int silent_looks;
-	bool stopped;
+	struct tandem_watch watch;
 };
 
 static inline struct tandem_device *to_tandem_device(struct drm_device *drm)

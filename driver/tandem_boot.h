@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The handshake with a device: from READY to RUNNING and back.
+ */
+#ifndef _TANDEM_BOOT_H
+#define _TANDEM_BOOT_H
+
+#include <linux/types.h>
+
+struct tandem_device;
+
+/*
+ * Is it a device that the driver can drive, and ready? Errors: -ENODEV when
+ * not or gone, -EINVAL for registers that contradict the bus, -EIO, -ETIMEDOUT.
+ */
+int tandem_boot_check(struct tandem_device *tdev);
+/*
+ * Enables the device, which is ready, with the context table as it is and an
+ * empty admin queue. *@epoch is the one that has begun.
+ */
+int tandem_boot_enable(struct tandem_device *tdev, u32 *epoch);
+void tandem_boot_disable(struct tandem_device *tdev);
+/* Fills in &tandem_device.identity, or refuses with -EINVAL. */
+int tandem_boot_identify(struct tandem_device *tdev);
+
+#endif /* _TANDEM_BOOT_H */
