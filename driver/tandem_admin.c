@@ -16,15 +16,16 @@ int tandem_admin_start(struct tandem_device *tdev, u32 epoch)
 {
 	struct tandem_admin *admin = &tdev->admin;
 	int ret;
+	unsigned long flags;
 
 	ret = tandem_ring_init(&admin->ring, tdev, 0, TANDEM_ADMIN_ENTRIES,
 			       epoch);
 	if (ret)
 		return ret;
-	spin_lock(&admin->lock);
+	spin_lock_irqsave(&admin->lock, flags);
 	/* A device that died meanwhile has been stopped already. */
 	admin->running = !tandem_device_is_dead(tdev);
-	spin_unlock(&admin->lock);
+	spin_unlock_irqrestore(&admin->lock, flags);
 	return 0;
 }
 
@@ -48,8 +49,9 @@ void tandem_admin_stop(struct tandem_device *tdev)
 	struct tandem_admin *admin = &tdev->admin;
 	struct tandem_admin_command *command, *next;
 	LIST_HEAD(done);
+	unsigned long flags;
 
-	spin_lock(&admin->lock);
+	spin_lock_irqsave(&admin->lock, flags);
 	if (admin->running) {
 		admin->running = false;
 		while ((command = tandem_ring_forget(&admin->ring)))
@@ -59,7 +61,7 @@ void tandem_admin_stop(struct tandem_device *tdev)
 			admin_end(command, -ENODEV, &done);
 		}
 	}
-	spin_unlock(&admin->lock);
+	spin_unlock_irqrestore(&admin->lock, flags);
 	admin_finish(&done);
 }
 
@@ -93,14 +95,15 @@ void tandem_admin_submit(struct tandem_device *tdev,
 {
 	struct tandem_admin *admin = &tdev->admin;
 	bool running;
+	unsigned long flags;
 
-	spin_lock(&admin->lock);
+	spin_lock_irqsave(&admin->lock, flags);
 	running = admin->running;
 	if (running) {
 		list_add_tail(&command->link, &admin->waiting);
 		admin_push_waiting(admin);
 	}
-	spin_unlock(&admin->lock);
+	spin_unlock_irqrestore(&admin->lock, flags);
 	if (!running)
 		command->done(command, -ENODEV);
 }
@@ -146,8 +149,9 @@ void tandem_admin_interrupt(struct tandem_device *tdev)
 	struct tandem_completion completion;
 	LIST_HEAD(done);
 	u32 budget;
+	unsigned long flags;
 
-	spin_lock(&admin->lock);
+	spin_lock_irqsave(&admin->lock, flags);
 	if (admin->running) {
 		budget = admin->ring.entries;
 		while ((command = tandem_ring_pop(&admin->ring, &completion,
@@ -164,7 +168,7 @@ void tandem_admin_interrupt(struct tandem_device *tdev)
 			tandem_ring_publish_taken(&admin->ring);
 		admin_push_waiting(admin);
 	}
-	spin_unlock(&admin->lock);
+	spin_unlock_irqrestore(&admin->lock, flags);
 	admin_finish(&done);
 }
 
@@ -175,13 +179,14 @@ bool tandem_admin_overdue(struct tandem_device *tdev)
 	struct tandem_admin_command *command;
 	bool overdue = false;
 	u32 i;
+	unsigned long flags;
 
-	spin_lock(&admin->lock);
+	spin_lock_irqsave(&admin->lock, flags);
 	for (i = 0; admin->running && i < ring->entries; i++) {
 		command = ring->owner[i];
 		if (command && time_after(jiffies, command->deadline))
 			overdue = true;
 	}
-	spin_unlock(&admin->lock);
+	spin_unlock_irqrestore(&admin->lock, flags);
 	return overdue;
 }

@@ -15,8 +15,8 @@
 /**
  * struct tandem_admin_command - a command on its way
  * @descriptor: what to do
- * @done: called exactly once, from any process context and without locks, with
- *	0, -EIO when the device refused, or -ENODEV; must not sleep
+ * @done: called exactly once, in any context and without locks, with 0, -EIO
+ *	when the device refused, or -ENODEV; must not sleep
  * @timeout: in jiffies; when it has passed, the device is taken out of service
  * @link: in &tandem_admin.waiting, or on a list of those that are done
  * @deadline: jiffies; set when it is handed to the device
@@ -35,7 +35,7 @@ struct tandem_admin_command {
 
 /**
  * struct tandem_admin - the queue
- * @lock: guards all below
+ * @lock: guards all below; taken in hard interrupts, too
  * @ring: the rings
  * @waiting: commands for which the ring has no room yet
  * @running: no command is taken otherwise

@@ -30,15 +30,15 @@ static int queues_show(struct seq_file *m, void *unused)
 	struct tandem_engine *engine;
 	u32 i;
 
-	spin_lock(&tdev->admin.lock);
+	spin_lock_irq(&tdev->admin.lock);
 	show_ring(m, "admin", &tdev->admin.ring, 0);
-	spin_unlock(&tdev->admin.lock);
+	spin_unlock_irq(&tdev->admin.lock);
 	for (i = 0; i < tdev->engine_count; i++) {
 		engine = &tdev->engines[i];
-		spin_lock(&engine->lock);
+		spin_lock_irq(&engine->lock);
 		show_ring(m, engine->kind == TANDEM_HW_QUEUE_COMPUTE ?
 			     "compute" : "copy", &engine->ring, engine->errors);
-		spin_unlock(&engine->lock);
+		spin_unlock_irq(&engine->lock);
 	}
 	return 0;
 }

@@ -23,6 +23,7 @@ int tandem_engine_start(struct tandem_engine *engine, u32 kind, u32 epoch)
 	struct tandem_ring *ring = &engine->ring;
 	struct tandem_hw_descriptor descriptor;
 	int ret;
+	unsigned long flags;
 
 	ret = tandem_ring_init(ring, tdev, engine->index + 1,
 			       tdev->identity.queue_entries, epoch);
@@ -40,13 +41,13 @@ int tandem_engine_start(struct tandem_engine *engine, u32 kind, u32 epoch)
 	if (ret)
 		return ret;
 
-	spin_lock(&engine->lock);
+	spin_lock_irqsave(&engine->lock, flags);
 	engine->kind = kind;
 	engine->oldest = ring->sq_head;
 	engine->oldest_since = jiffies;
 	/* A device that died meanwhile has been stopped already. */
 	engine->running = !tandem_device_is_dead(tdev);
-	spin_unlock(&engine->lock);
+	spin_unlock_irqrestore(&engine->lock, flags);
 	return 0;
 }
 
@@ -101,8 +102,9 @@ void tandem_engine_stop(struct tandem_engine *engine)
 	struct tandem_queue *queue, *next;
 	struct tandem_job *job;
 	LIST_HEAD(done);
+	unsigned long flags;
 
-	spin_lock(&engine->lock);
+	spin_lock_irqsave(&engine->lock, flags);
 	if (engine->running) {
 		engine->running = false;
 		while ((job = tandem_ring_forget(&engine->ring)))
@@ -111,7 +113,7 @@ void tandem_engine_stop(struct tandem_engine *engine)
 					 ready_link)
 			end_waiting(engine, queue, -ENODEV, &done);
 	}
-	spin_unlock(&engine->lock);
+	spin_unlock_irqrestore(&engine->lock, flags);
 	complete_jobs(&done);
 }
 
@@ -176,8 +178,9 @@ void tandem_engine_interrupt(struct tandem_engine *engine)
 	struct tandem_job *job;
 	LIST_HEAD(done);
 	u32 budget;
+	unsigned long flags;
 
-	spin_lock(&engine->lock);
+	spin_lock_irqsave(&engine->lock, flags);
 	if (engine->running) {
 		budget = engine->ring.entries;
 		while ((job = tandem_ring_pop(&engine->ring, &completion,
@@ -189,7 +192,7 @@ void tandem_engine_interrupt(struct tandem_engine *engine)
 			tandem_ring_publish_taken(&engine->ring);
 		push_ready(engine);
 	}
-	spin_unlock(&engine->lock);
+	spin_unlock_irqrestore(&engine->lock, flags);
 	complete_jobs(&done);
 }
 
@@ -197,8 +200,9 @@ void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job)
 {
 	struct tandem_queue *queue = job->queue;
 	LIST_HEAD(done);
+	unsigned long flags;
 
-	spin_lock(&engine->lock);
+	spin_lock_irqsave(&engine->lock, flags);
 	if (!engine->running || job->cancelled || queue->closed) {
 		end_job_with(engine, job,
 			     engine->running ? -ECANCELED : -ENODEV, &done);
@@ -209,7 +213,7 @@ void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job)
 			list_add_tail(&queue->ready_link, &engine->ready);
 		push_ready(engine);
 	}
-	spin_unlock(&engine->lock);
+	spin_unlock_irqrestore(&engine->lock, flags);
 	complete_jobs(&done);
 }
 
@@ -240,10 +244,11 @@ void tandem_engine_cancel(struct tandem_engine *engine, struct tandem_job *job)
 {
 	LIST_HEAD(done);
 	bool abort;
+	unsigned long flags;
 
-	spin_lock(&engine->lock);
+	spin_lock_irqsave(&engine->lock, flags);
 	abort = job_cancel(engine, job, &done);
-	spin_unlock(&engine->lock);
+	spin_unlock_irqrestore(&engine->lock, flags);
 	if (abort)
 		abort_job(job);
 	complete_jobs(&done);
@@ -267,8 +272,9 @@ unsigned int tandem_engine_cancel_cookie(struct tandem_engine *engine,
 	struct tandem_job *job, *next;
 	unsigned int count = 0;
 	LIST_HEAD(done);
+	unsigned long flags;
 
-	spin_lock(&engine->lock);
+	spin_lock_irqsave(&engine->lock, flags);
 	list_for_each_entry_safe(job, next, &queue->waiting, link) {
 		if (job->cookie == cookie) {
 			job_cancel(engine, job, &done);
@@ -279,11 +285,11 @@ unsigned int tandem_engine_cancel_cookie(struct tandem_engine *engine,
 		count++;
 		if (!job_cancel(engine, job, &done))
 			continue;
-		spin_unlock(&engine->lock);
+		spin_unlock_irqrestore(&engine->lock, flags);
 		abort_job(job);
-		spin_lock(&engine->lock);
+		spin_lock_irqsave(&engine->lock, flags);
 	}
-	spin_unlock(&engine->lock);
+	spin_unlock_irqrestore(&engine->lock, flags);
 	complete_jobs(&done);
 	return count;
 }
@@ -292,11 +298,12 @@ void tandem_engine_close_queue(struct tandem_engine *engine,
 			       struct tandem_queue *queue)
 {
 	LIST_HEAD(done);
+	unsigned long flags;
 
-	spin_lock(&engine->lock);
+	spin_lock_irqsave(&engine->lock, flags);
 	queue->closed = true;
 	end_waiting(engine, queue, -ECANCELED, &done);
-	spin_unlock(&engine->lock);
+	spin_unlock_irqrestore(&engine->lock, flags);
 	complete_jobs(&done);
 }
 
@@ -305,8 +312,9 @@ bool tandem_engine_watch(struct tandem_engine *engine)
 	struct tandem_job *late = NULL;
 	struct tandem_job *job;
 	bool alive = true;
+	unsigned long flags;
 
-	spin_lock(&engine->lock);
+	spin_lock_irqsave(&engine->lock, flags);
 	job = engine->running ? tandem_ring_oldest(&engine->ring) : NULL;
 	if (!job || engine->oldest != engine->ring.sq_head) {
 		engine->oldest = engine->ring.sq_head;
@@ -325,7 +333,7 @@ bool tandem_engine_watch(struct tandem_engine *engine)
 		tandem_job_get(job);
 		late = job;
 	}
-	spin_unlock(&engine->lock);
+	spin_unlock_irqrestore(&engine->lock, flags);
 
 	if (late) {
 		dev_warn_ratelimited(engine->tdev->dev,

@@ -18,7 +18,8 @@ struct tandem_queue;
  * struct tandem_engine - an engine
  * @tdev: the device
  * @lock: guards all below; the lists and the state of the queues that use
- *	the engine; and the state of their jobs
+ *	the engine; and the state of their jobs. Taken in hard interrupts, too,
+ *	also with the lock of a fence held
  * @ring: the rings
  * @index: in &tandem_device.engines
  * @kind: &enum tandem_hw_queue_kind

@@ -75,10 +75,11 @@ struct tandem_queue *tandem_queue_find(struct tandem_file *file, u32 id)
 static bool is_idle(struct tandem_queue *queue)
 {
 	bool idle;
+	unsigned long flags;
 
-	spin_lock(&queue->engine->lock);
+	spin_lock_irqsave(&queue->engine->lock, flags);
 	idle = list_empty(&queue->running) && list_empty(&queue->waiting);
-	spin_unlock(&queue->engine->lock);
+	spin_unlock_irqrestore(&queue->engine->lock, flags);
 	return idle;
 }
 
