@@ -39,6 +39,29 @@ void tandem_job_put(struct tandem_job *job)
 	kref_put(&job->ref, release_job);
 }
 
+int tandem_job_map(struct tandem_job *job)
+{
+	if (!job->user.pages)
+		return 0;
+	return tandem_user_map(job->queue->context->tdev, &job->user);
+}
+
+void tandem_job_submit(struct tandem_job *job)
+{
+	tandem_engine_submit(job->queue->engine, job);
+}
+
+void tandem_job_release(struct tandem_job *job)
+{
+	tandem_user_release(job->queue->context->tdev, &job->user);
+}
+
+void tandem_job_discard(struct tandem_job *job)
+{
+	tandem_job_release(job);
+	tandem_job_put(job);
+}
+
 static int result_of(const struct tandem_job *job, u16 status)
 {
 	switch (status) {

@@ -39,8 +39,8 @@ enum tandem_job_state {
  * @user: memory of the user's that is mapped for it, if any
  * @user_is_dst: @user is the destination, and not the source
  * @cookie: by which a user may cancel it
- * @complete: called once when it has ended, in process context, without locks;
- *	must not sleep. Takes over the submitter's reference
+ * @complete: called once when it has ended, in any context, without locks; must
+ *	not sleep. Takes over the submitter's reference
  * @private: for @complete
  * @state: &enum tandem_job_state; this and all below guarded by the engine's
  *	lock until completion
@@ -84,6 +84,18 @@ struct tandem_job {
 struct tandem_job *tandem_job_create(struct tandem_queue *queue);
 void tandem_job_get(struct tandem_job *job);
 void tandem_job_put(struct tandem_job *job);
+
+/*
+ * Lets the device reach what the job needs beside regions. The device is
+ * entered. May sleep. Nothing remains to be undone where it fails.
+ */
+int tandem_job_map(struct tandem_job *job);
+/* Hands a mapped job over, which cannot fail: it ends by ->complete. */
+void tandem_job_submit(struct tandem_job *job);
+/* Lets go of all that has come with a job that has ended. May sleep. */
+void tandem_job_release(struct tandem_job *job);
+/* Releases and puts a job that was never submitted. May sleep. */
+void tandem_job_discard(struct tandem_job *job);
 
 /* The job's end as the device tells it; the engine's lock is held. */
 void tandem_job_set_completion(struct tandem_job *job,
