@@ -123,8 +123,9 @@ static void wake_waiter(struct tandem_admin_command *command, int result)
 	complete(&wait->completion);
 }
 
-int tandem_admin_execute(struct tandem_device *tdev,
-			 const struct tandem_hw_descriptor *descriptor)
+int tandem_admin_execute_detail(struct tandem_device *tdev,
+				const struct tandem_hw_descriptor *descriptor,
+				u32 *detail)
 {
 	struct admin_wait wait = {
 		.command = {
@@ -139,7 +140,16 @@ int tandem_admin_execute(struct tandem_device *tdev,
 	tandem_admin_submit(tdev, &wait.command);
 	/* Ends in any case: the watch takes a device that is late out. */
 	wait_for_completion(&wait.completion);
+	*detail = wait.command.detail;
 	return wait.result;
+}
+
+int tandem_admin_execute(struct tandem_device *tdev,
+			 const struct tandem_hw_descriptor *descriptor)
+{
+	u32 detail;
+
+	return tandem_admin_execute_detail(tdev, descriptor, &detail);
 }
 
 void tandem_admin_interrupt(struct tandem_device *tdev)
@@ -161,6 +171,7 @@ void tandem_admin_interrupt(struct tandem_device *tdev)
 						     "the device refused admin command %#x: status %u\n",
 						     command->descriptor.opcode,
 						     completion.status);
+			command->detail = completion.detail;
 			admin_end(command, completion.status == TANDEM_HW_OK ?
 					   0 : -EIO, &done);
 		}

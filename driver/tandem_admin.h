@@ -21,6 +21,7 @@
  * @link: in &tandem_admin.waiting, or on a list of those that are done
  * @deadline: jiffies; set when it is handed to the device
  * @result: for @done
+ * @detail: that of the completion, unchecked, when @result is 0
  *
  * The submitter owns it again from @done on.
  */
@@ -31,6 +32,7 @@ struct tandem_admin_command {
 	struct list_head link;
 	unsigned long deadline;
 	int result;
+	u32 detail;
 };
 
 /**
@@ -60,6 +62,10 @@ void tandem_admin_submit(struct tandem_device *tdev,
 /* Submits and waits, for as long as admin commands get. */
 int tandem_admin_execute(struct tandem_device *tdev,
 			 const struct tandem_hw_descriptor *descriptor);
+/* The same; *@detail is that of the completion, unchecked, if it returns 0. */
+int tandem_admin_execute_detail(struct tandem_device *tdev,
+				const struct tandem_hw_descriptor *descriptor,
+				u32 *detail);
 void tandem_admin_interrupt(struct tandem_device *tdev);
 /* Is a command overdue? */
 bool tandem_admin_overdue(struct tandem_device *tdev);

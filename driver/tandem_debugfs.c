@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <drm/drm_debugfs.h>
 #include <drm/drm_device.h>
+#include <drm/drm_drv.h>
 #include <linux/idr.h>
+#include <linux/mm.h>
 #include <linux/seq_file.h>
 
 #include "tandem_admin.h"
 #include "tandem_device.h"
 #include "tandem_engine.h"
+#include "tandem_log.h"
 
 static struct tandem_device *device_of(struct seq_file *m)
 {
@@ -73,10 +76,29 @@ static int objects_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
+static int firmware_log_show(struct seq_file *m, void *unused)
+{
+	struct tandem_device *tdev = device_of(m);
+	ssize_t length;
+	char *text;
+	int cookie;
+
+	if (!drm_dev_enter(&tdev->drm, &cookie))
+		return -ENODEV;
+	length = tandem_log_read(tdev, &text);
+	drm_dev_exit(cookie);
+	if (length < 0)
+		return length;
+	seq_write(m, text, length);
+	kvfree(text);
+	return 0;
+}
+
 static const struct drm_debugfs_info files[] = {
 	{ "queues", queues_show },
 	{ "contexts", contexts_show },
 	{ "objects", objects_show },
+	{ "firmware_log", firmware_log_show },
 };
 
 void tandem_debugfs_init(struct tandem_device *tdev)
