@@ -7,6 +7,7 @@
 #include "admin.h"
 #include "control.h"
 #include "device.h"
+#include "fault.h"
 #include "queue.h"
 
 /* Says that a command completes later. */
@@ -52,6 +53,7 @@ static uint32_t identify(struct tandem_fw *fw, const struct tandem_hw_descriptor
 	snprintf(identity.profile, sizeof(identity.profile), "%s", fw->profile->name);
 	snprintf(identity.firmware_version, sizeof(identity.firmware_version), "%s",
 		 tandem_fw_version());
+	fw_fault_identity(fw, &identity);
 	page = fw->bus->host(fw->bus, d->src_offset, sizeof(identity), true);
 	if (!page || fw_copy_guarded(fw, page, &identity, sizeof(identity)))
 		return TANDEM_HW_BUS_FAULT;
@@ -285,6 +287,7 @@ static bool serve_one(struct tandem_fw *fw, bool *completed)
 {
 	struct tandem_hw_descriptor descriptor;
 	struct fw_result result = { 0 };
+	bool answer = true;
 	uint64_t start;
 	uint32_t count;
 
@@ -301,8 +304,9 @@ static bool serve_one(struct tandem_fw *fw, bool *completed)
 	fw->admin.head++;
 
 	start = fw_now();
-	result.status = run(fw, &descriptor, &result.detail);
-	if (result.status != LATER) {
+	if (!fw_fault_admin(fw, &descriptor, &answer, &result.status))
+		result.status = run(fw, &descriptor, &result.detail);
+	if (answer && result.status != LATER) {
 		result.duration_ns = fw_now() - start;
 		complete(fw, descriptor.command_id, &result);
 		*completed = true;
@@ -321,7 +325,7 @@ bool fw_admin_serve(struct tandem_fw *fw)
 		served = true;
 	}
 	if (completed)
-		fw->bus->raise_interrupt(fw->bus, 0);
+		fw_interrupt(fw, 0);
 	if (!served && !completed && !fw_ring_can_post(&fw->admin)) {
 		/* No doorbell tells of room in the completion ring. */
 		fw_doorbell_sleep(fw, 0, 1);
@@ -350,7 +354,7 @@ void fw_admin_drain(struct tandem_fw *fw)
 	}
 	fw_admin_reset(fw);
 	if (completed)
-		fw->bus->raise_interrupt(fw->bus, 0);
+		fw_interrupt(fw, 0);
 }
 
 void fw_admin_reset(struct tandem_fw *fw)

@@ -9,6 +9,8 @@ firmware-src := \
 	firmware-sim/device.c \
 	firmware-sim/dma.c \
 	firmware-sim/executor.c \
+	firmware-sim/fault.c \
+	firmware-sim/fault_spec.c \
 	firmware-sim/forward.c \
 	firmware-sim/forward_cost.c \
 	firmware-sim/log.c \

@@ -3,6 +3,7 @@
 #include "admin.h"
 #include "control.h"
 #include "device.h"
+#include "fault.h"
 #include "queue.h"
 
 /* Half of what the driver is promised, so that one late wake-up does no harm. */
@@ -12,7 +13,7 @@ void fw_control_heartbeat(struct tandem_fw *fw)
 {
 	uint64_t now = fw_now();
 
-	if (now - fw->heartbeat_ns < HEARTBEAT_MS / 2 * 1000000ull)
+	if (now - fw->heartbeat_ns < HEARTBEAT_MS / 2 * 1000000ull || fw_fault_heart(fw))
 		return;
 	fw->heartbeat_ns = now;
 	fw_register_write(fw, TANDEM_REG_HEARTBEAT, ++fw->heartbeat);
@@ -49,6 +50,7 @@ void fw_control_reset(struct tandem_fw *fw)
 	fw_register_write(fw, TANDEM_REG_QUEUE_MAX, fw_queue_max(fw));
 	fw_register_write64(fw, TANDEM_REG_MEMORY_SIZE, fw->memory_size);
 	enter_ready(fw);
+	fw_fault_state(fw, FW_FAULT_BOOT);
 }
 
 static void enter_fatal(struct tandem_fw *fw, uint32_t status)
@@ -58,7 +60,7 @@ static void enter_fatal(struct tandem_fw *fw, uint32_t status)
 	fw_log(fw, TANDEM_FW_LOG_ERROR, "stopped: fatal status %u", status);
 	fw_register_write(fw, TANDEM_REG_FATAL, status);
 	set_state(fw, TANDEM_HW_STATE_FATAL);
-	fw->bus->raise_interrupt(fw->bus, 0);
+	fw_interrupt(fw, 0);
 }
 
 /* Take over what the driver has set up. Return: &enum tandem_hw_status. */
@@ -87,24 +89,31 @@ static uint32_t check_enable(struct tandem_fw *fw)
 
 static void enable(struct tandem_fw *fw)
 {
-	uint32_t status = check_enable(fw);
+	uint32_t status;
 
+	fw_fault_state(fw, FW_FAULT_ENABLE);
+	if (fw_fault_stuck(fw))
+		return;
+	status = check_enable(fw);
 	if (status != TANDEM_HW_OK) {
 		enter_fatal(fw, status);
 		return;
 	}
 	fw_log(fw, TANDEM_FW_LOG_INFO, "enabled, epoch %u", fw->epoch);
 	set_state(fw, TANDEM_HW_STATE_RUNNING);
-	fw->bus->raise_interrupt(fw->bus, 0);
+	fw_interrupt(fw, 0);
 }
 
 static void disable(struct tandem_fw *fw)
 {
+	fw_fault_state(fw, FW_FAULT_DISABLE);
+	if (fw_fault_stuck(fw))
+		return;
 	fw_queues_stop(fw, FW_QUEUE_DRAIN);
 	fw_admin_drain(fw);
 	fw_log(fw, TANDEM_FW_LOG_INFO, "disabled");
 	enter_ready(fw);
-	fw->bus->raise_interrupt(fw->bus, 0);
+	fw_interrupt(fw, 0);
 }
 
 /* One look at everything. Return: whether something was done. */
@@ -113,6 +122,8 @@ static bool control_step(struct tandem_fw *fw)
 	uint32_t control = fw_register_read(fw, TANDEM_REG_CONTROL);
 	uint32_t fatal = atomic_load(&fw->fatal);
 
+	if (fw_fault_stuck(fw))
+		return fw->state == TANDEM_HW_STATE_RUNNING && fw_admin_serve(fw);
 	switch (fw->state) {
 	case TANDEM_HW_STATE_READY:
 		if (!control)
@@ -138,7 +149,7 @@ static bool control_step(struct tandem_fw *fw)
 		if (control)
 			return false;
 		enter_ready(fw);
-		fw->bus->raise_interrupt(fw->bus, 0);
+		fw_interrupt(fw, 0);
 		return true;
 	}
 }
@@ -156,7 +167,7 @@ void *fw_control_main(void *argument)
 		 * as wake-ups without regard to the doorbell's arming; the
 		 * time limit is the heartbeat's.
 		 */
-		if (fw->state != TANDEM_HW_STATE_RUNNING || fw_ring_arm(&fw->admin))
+		if (fw->state != TANDEM_HW_STATE_RUNNING || fw_ring_arm(fw, &fw->admin))
 			fw_doorbell_sleep(fw, 0, HEARTBEAT_MS);
 		if (fw->state == TANDEM_HW_STATE_RUNNING)
 			fw_ring_disarm(&fw->admin);

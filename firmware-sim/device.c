@@ -11,6 +11,7 @@
 
 #include "control.h"
 #include "device.h"
+#include "fault.h"
 
 #define FW_VERSION		"tandem-fw 1.0"
 #define FW_CORES_MAX		256
@@ -125,6 +126,12 @@ void fw_fatal(struct tandem_fw *fw, uint32_t status)
 	fw_doorbell_wake(fw, 0);
 }
 
+void fw_interrupt(struct tandem_fw *fw, uint32_t vector)
+{
+	if (!fw_fault_interrupt(fw, vector))
+		fw->bus->raise_interrupt(fw->bus, vector);
+}
+
 uint64_t fw_now(void)
 {
 	struct timespec now;
@@ -170,6 +177,7 @@ static int check_config(const struct tandem_fw_config *config, char *error)
 int tandem_fw_create(const struct tandem_fw_config *config, struct tandem_fw_bus *bus,
 		     struct tandem_fw **fw, char *error)
 {
+	char reason[TANDEM_FW_ERROR_BYTES];
 	struct tandem_fw *device;
 	int ret;
 
@@ -193,6 +201,11 @@ int tandem_fw_create(const struct tandem_fw_config *config, struct tandem_fw_bus
 	device->cores = config->cores ?: 1;
 	device->log_level = config->log_level > TANDEM_FW_LOG_INFO ? config->log_level :
 								     TANDEM_FW_LOG_INFO;
+	ret = fw_faults_create(config->faults, &device->faults, error ? error : reason);
+	if (ret) {
+		free(device);
+		return ret;
+	}
 	fw_log_init(&device->log);
 	*fw = device;
 	return 0;
@@ -229,5 +242,6 @@ void tandem_fw_destroy(struct tandem_fw *fw)
 		return;
 	tandem_fw_stop(fw);
 	fw_log_fini(&fw->log);
+	fw_faults_destroy(fw->faults);
 	free(fw);
 }

@@ -18,6 +18,7 @@
 #include "profiles.h"
 #include "ring.h"
 
+struct fw_faults;
 struct fw_queue;
 struct fw_sync;
 
@@ -41,6 +42,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
  * @cores: threads of a compute queue
  * @log_level: the least urgent level of what is logged
  * @log: has a lock of its own
+ * @faults: what it is to do wrong; NULL for nothing
  * @control: the thread of control.c; runs while @started
  * @started: tandem_fw_start() has succeeded, tandem_fw_stop() not begun
  * @stopping: tells the control thread to end
@@ -74,6 +76,7 @@ struct tandem_fw {
 	uint32_t cores;
 	enum tandem_fw_log_level log_level;
 	struct fw_log log;
+	struct fw_faults *faults;
 
 	pthread_t control;
 	bool started;
@@ -135,6 +138,9 @@ int fw_copy_guarded(struct tandem_fw *fw, void *to, const void *from, size_t len
 
 /* Have the control thread stop the device with a FATAL status. */
 void fw_fatal(struct tandem_fw *fw, uint32_t status);
+
+/* Raise an interrupt: a queue's number, or 0. */
+void fw_interrupt(struct tandem_fw *fw, uint32_t vector);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t fw_now(void);

@@ -71,6 +71,8 @@ struct tandem_fw_bus {
  * @working_memory_max: bytes that a compute queue may take from the process for
  *	a program and what lies between its steps; 0 means 1 GiB
  * @log_level: the least urgent level that is logged; errors and INFO always are
+ * @faults: what the device is to do wrong, as tandem-fw --fault says; the last
+ *	followed by NULL. NULL for nothing
  */
 struct tandem_fw_config {
 	const char *profile;
@@ -81,6 +83,7 @@ struct tandem_fw_config {
 	const char *isa;
 	uint64_t working_memory_max;
 	enum tandem_fw_log_level log_level;
+	const char *const *faults;
 };
 
 /* Longest message of tandem_fw_create(), in bytes with its end. */

@@ -47,6 +47,7 @@ static int run(const struct fw_options *options, struct emu_bus *emu)
 		.compute_queues = options->compute_queues,
 		.cores = options->cores,
 		.isa = options->isa,
+		.faults = options->faults,
 		.log_level = options->log_level,
 	};
 	char error[TANDEM_FW_ERROR_BYTES > EMU_BUS_ERROR_BYTES ? TANDEM_FW_ERROR_BYTES :

@@ -9,6 +9,7 @@
 #include <tandem_emu.h>
 #include <tandem_hw.h>
 
+#include "fault_spec.h"
 #include "firmware.h"
 #include "options.h"
 #include "profiles.h"
@@ -24,6 +25,7 @@ enum {
 	KEY_LOG,
 	KEY_FOREGROUND,
 	KEY_LIST_PROFILES,
+	KEY_FAULT,
 };
 
 static const struct argp_option known[] = {
@@ -41,6 +43,8 @@ static const struct argp_option known[] = {
 	{ "log", KEY_LOG, "LEVEL", 0, "What to print: error, info or debug (default error). The log that the driver reads always has error and info, and debug when it is printed", 0 },
 	{ "foreground", KEY_FOREGROUND, NULL, 0,
 	  "Stay in the foreground, which it always does", 0 },
+	{ "fault", KEY_FAULT, "KIND[:ARGS]", 0,
+	  "Do something wrong, to test drivers; may be repeated. See below", 0 },
 	{ "list-profiles", KEY_LIST_PROFILES, NULL, 0, "Print the profiles and exit", 0 },
 	{ 0 },
 };
@@ -102,6 +106,27 @@ static int parse_level(struct argp_state *state, const char *text)
 	return 0;
 }
 
+/* What --fault takes is known to fault_spec.c. */
+static char *help(int key, const char *text, void *input)
+{
+	char *all = NULL;
+	size_t size;
+	FILE *to;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	to = open_memstream(&all, &size);
+	if (!to)
+		return (char *)text;
+	fprintf(to, "%s\n\n", text);
+	fw_fault_spec_help(to);
+	if (!fclose(to))
+		return all;
+	free(all);
+	return (char *)text;
+}
+
 static void check(struct argp_state *state, const struct fw_options *options)
 {
 	if (options->list_profiles)
@@ -150,6 +175,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_FOREGROUND:
 		return 0;
+	case KEY_FAULT:
+		if (options->fault_count == FW_OPTIONS_FAULTS_MAX)
+			argp_error(state, "--fault: at most %d", FW_OPTIONS_FAULTS_MAX);
+		options->faults[options->fault_count++] = argument;
+		return 0;
 	case KEY_LIST_PROFILES:
 		options->list_profiles = true;
 		return 0;
@@ -172,6 +202,7 @@ void fw_options_parse(struct fw_options *options, int argc, char **argv)
 		.doc = "Be a Tandem accelerator on the emulated bus of tandem_emu.ko."
 		       "\vRuns until SIGTERM or SIGINT, then the device is unplugged. "
 		       "One process is one device; start as many as are wanted.",
+		.help_filter = help,
 	};
 
 	*options = (struct fw_options){

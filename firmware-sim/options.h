@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Faults that one command line can ask for. */
+#define FW_OPTIONS_FAULTS_MAX	32
+
 /**
  * struct fw_options - what the user wants
  * @profile: a profile's name, checked
@@ -18,6 +21,8 @@
  * @compute_queues: queues of kind COMPUTE
  * @cores: threads of a compute queue
  * @log_level: &enum tandem_fw_log_level
+ * @faults: texts of --fault, not checked; NULL after the last
+ * @fault_count: how many there are
  * @list_profiles: print the profiles and do nothing else
  */
 struct fw_options {
@@ -29,6 +34,8 @@ struct fw_options {
 	uint32_t compute_queues;
 	uint32_t cores;
 	int log_level;
+	const char *faults[FW_OPTIONS_FAULTS_MAX + 1];
+	int fault_count;
 	bool list_profiles;
 };
 

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "control.h"
 #include "device.h"
+#include "fault.h"
 #include "executor.h"
 #include "queue.h"
 
@@ -56,7 +57,7 @@ static void execute(struct fw_queue *queue, const struct tandem_hw_descriptor *d
 	uint64_t start = fw_now();
 
 	*result = (struct fw_result){ .status = TANDEM_HW_ABORTED };
-	if (!fw_queue_aborted(queue))
+	if (!fw_queue_aborted(queue) && !fw_fault_command(queue, queue->fw, descriptor, result))
 		fw_command_run(queue, descriptor, result);
 	if (result->status != TANDEM_HW_OK) {
 		result->modelled_ns = 0;
@@ -73,12 +74,12 @@ static void interrupt(struct fw_queue *queue, uint64_t *unannounced_ns)
 	if (!*unannounced_ns)
 		return;
 	*unannounced_ns = 0;
-	queue->fw->bus->raise_interrupt(queue->fw->bus, queue->ring.queue);
+	fw_interrupt(queue->fw, queue->ring.queue);
 }
 
 static void idle(struct fw_queue *queue)
 {
-	if (fw_ring_arm(&queue->ring) && !atomic_load(&queue->stop))
+	if (fw_ring_arm(queue->fw, &queue->ring) && !atomic_load(&queue->stop))
 		fw_doorbell_sleep(queue->fw, queue->ring.queue, IDLE_MS);
 	fw_ring_disarm(&queue->ring);
 }

@@ -2,8 +2,10 @@
 /* Rings. */
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "device.h"
+#include "fault.h"
 #include "ring.h"
 
 static uint32_t load_acquire(const __le32 *word)
@@ -75,50 +77,68 @@ int fw_ring_peek(struct tandem_fw *fw, const struct fw_ring *ring,
 
 struct post {
 	struct tandem_hw_completion *slot;
-	struct tandem_hw_completion completion;
+	const struct tandem_hw_completion *completion;
 };
 
 static void post_body(void *argument)
 {
 	const struct post *post = argument;
+	const struct tandem_hw_completion *completion = post->completion;
 	struct tandem_hw_completion *slot = post->slot;
 
-	slot->command_id = post->completion.command_id;
-	slot->queue = post->completion.queue;
-	slot->status = post->completion.status;
-	slot->epoch = post->completion.epoch;
-	slot->detail = post->completion.detail;
-	slot->duration_ns = post->completion.duration_ns;
-	slot->modelled_ns = post->completion.modelled_ns;
-	atomic_store_explicit((_Atomic uint16_t *)&slot->phase, post->completion.phase,
+	slot->command_id = completion->command_id;
+	slot->queue = completion->queue;
+	slot->status = completion->status;
+	slot->epoch = completion->epoch;
+	slot->detail = completion->detail;
+	slot->duration_ns = completion->duration_ns;
+	slot->modelled_ns = completion->modelled_ns;
+	slot->ended_ns = completion->ended_ns;
+	memcpy(slot->reserved, completion->reserved, sizeof(slot->reserved));
+	atomic_store_explicit((_Atomic uint16_t *)&slot->phase, completion->phase,
 			      memory_order_release);
 }
 
-int fw_ring_post(struct tandem_fw *fw, struct fw_ring *ring, uint16_t command_id,
-		 const struct fw_result *result)
+uint16_t fw_ring_phase(const struct fw_ring *ring)
+{
+	return !(ring->posted / ring->entries & 1);
+}
+
+int fw_ring_write(struct tandem_fw *fw, struct fw_ring *ring,
+		  const struct tandem_hw_completion *completion)
 {
 	struct post post = {
 		.slot = &ring->cq[ring->posted & (ring->entries - 1)],
-		.completion = {
-			.command_id = command_id,
-			.queue = ring->queue,
-			.status = result->status,
-			.phase = !(ring->posted / ring->entries & 1),
-			.epoch = ring->epoch,
-			.detail = result->detail,
-			.duration_ns = result->duration_ns,
-			.modelled_ns = result->modelled_ns,
-		},
+		.completion = completion,
 	};
 
 	ring->posted++;
 	return fw_guarded(fw, post_body, &post);
 }
 
-bool fw_ring_arm(struct fw_ring *ring)
+int fw_ring_post(struct tandem_fw *fw, struct fw_ring *ring, uint16_t command_id,
+		 const struct fw_result *result)
 {
-	atomic_store_explicit((_Atomic uint32_t *)&ring->doorbell->armed, 1,
-			      memory_order_seq_cst);
+	struct tandem_hw_completion completion = {
+		.command_id = command_id,
+		.queue = ring->queue,
+		.status = result->status,
+		.phase = fw_ring_phase(ring),
+		.epoch = ring->epoch,
+		.detail = result->detail,
+		.duration_ns = result->duration_ns,
+		.modelled_ns = result->modelled_ns,
+	};
+
+	if (fw_has_faults(fw))
+		return fw_fault_do_post(fw, ring, &completion);
+	return fw_ring_write(fw, ring, &completion);
+}
+
+bool fw_ring_arm(struct tandem_fw *fw, struct fw_ring *ring)
+{
+	atomic_store_explicit((_Atomic uint32_t *)&ring->doorbell->armed,
+			      fw_fault_armed(fw, ring->queue), memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst);
 	return load_acquire(&ring->doorbell->sq_tail) == ring->head;
 }

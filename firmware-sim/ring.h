@@ -89,11 +89,18 @@ int fw_ring_peek(struct tandem_fw *fw, const struct fw_ring *ring,
 int fw_ring_post(struct tandem_fw *fw, struct fw_ring *ring, uint16_t command_id,
 		 const struct fw_result *result);
 
+/* Phase of the completion that is written next. */
+uint16_t fw_ring_phase(const struct fw_ring *ring);
+
+/* Write a completion as it is; there is room. Return: 0 or -EFAULT. */
+int fw_ring_write(struct tandem_fw *fw, struct fw_ring *ring,
+		  const struct tandem_hw_completion *completion);
+
 /*
  * Announce that the device wants to be woken, and look once more.
  * Return: whether it may sleep.
  */
-bool fw_ring_arm(struct fw_ring *ring);
+bool fw_ring_arm(struct tandem_fw *fw, struct fw_ring *ring);
 void fw_ring_disarm(struct fw_ring *ring);
 
 #endif /* TANDEM_FIRMWARE_RING_H */

@@ -8,6 +8,7 @@ native-tests += \
 	tests/native/firmware/test_forward \
 	tests/native/firmware/test_handshake \
 	tests/native/firmware/test_log \
+	tests/native/firmware/test_misbehaviour \
 	tests/native/firmware/test_mutation \
 	tests/native/firmware/test_program
 
@@ -36,6 +37,9 @@ tests/native/firmware/test_handshake-src := \
 tests/native/firmware/test_log-src := \
 	tests/native/firmware/driver.c \
 	tests/native/firmware/test_log.c
+tests/native/firmware/test_misbehaviour-src := \
+	tests/native/firmware/driver.c \
+	tests/native/firmware/test_misbehaviour.c
 tests/native/firmware/test_mutation-src := \
 	tests/native/firmware/test_mutation.c \
 	$(firmware-bench-src)
