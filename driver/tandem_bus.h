@@ -12,6 +12,7 @@
 
 struct page;
 struct sg_table;
+struct tandem_pages;
 
 /**
  * struct tandem_bus_ops - services of a bus; @dev is the device on it
@@ -22,10 +23,11 @@ struct sg_table;
  * @ring_sq: tells the device about a new submission tail
  * @ring_cq: tells the device about a new completion head
  * @ring_control: has the device look at CONTROL
- * @memory_alloc: gives the pages behind a range of device addresses, which are
- *	the driver's until @memory_free. They are zero, can be mapped into user
- *	space, and nobody else holds a reference. -EBUSY where the range is
- *	taken. This and the following may sleep.
+ * @memory_alloc: enters the pages behind a range of device addresses into
+ *	@pages, which are the driver's until @memory_free. They are zero, can be
+ *	mapped into user space, and nobody else holds a reference. -EBUSY where
+ *	the range is taken, -EINTR for a fatal signal. This and the following
+ *	may sleep.
  * @memory_free: takes them back; the device does not reach the pages through
  *	the range afterwards. False when users of the pages hold references yet
  *	and would share them with a next owner of the range: then it is to be
@@ -46,9 +48,9 @@ struct tandem_bus_ops {
 	void (*ring_cq)(struct device *dev, u32 queue, u32 head);
 	void (*ring_control)(struct device *dev);
 	int (*memory_alloc)(struct device *dev, u64 address,
-			    struct page **pages, unsigned long count);
+			    struct tandem_pages *pages);
 	bool (*memory_free)(struct device *dev, u64 address,
-			    struct page **pages, unsigned long count);
+			    struct tandem_pages *pages);
 	int (*map_sgtable)(struct device *dev, struct sg_table *sgt,
 			   enum dma_data_direction direction,
 			   u64 *bus_address);

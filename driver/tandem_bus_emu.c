@@ -2,12 +2,17 @@
 /*
  * Tandem devices on the emulated bus. A PCI adapter would stand beside this.
  */
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
 #include "tandem_bus.h"
 #include "tandem_device.h"
 #include "tandem_emu_bus.h"
+#include "tandem_pages.h"
+
+/* The largest blocks of pages to ask for: those of a page table. */
+#define BLOCK_ORDER_MAX	min(PMD_SHIFT - PAGE_SHIFT, MAX_PAGE_ORDER)
 
 static bool emu_is_gone(struct device *dev)
 {
@@ -39,31 +44,88 @@ static void emu_ring_control(struct device *dev)
 	tandem_emu_ring_control(to_tandem_emu_device(dev));
 }
 
-static void free_pages_of(struct page **pages, unsigned long count)
+/*
+ * A block of pages that are zero and each on its own, of *@order at most, which
+ * is lowered when such blocks have become rare.
+ */
+static struct page *alloc_block(unsigned int *order)
 {
-	unsigned long i;
+	const gfp_t gfp = GFP_USER | __GFP_ZERO | __GFP_ACCOUNT | __GFP_NOWARN;
+	struct page *page;
 
-	for (i = 0; i < count; i++)
-		put_page(pages[i]);
+	for (; *order; --*order) {
+		/* Larger ones only save time: they are not worth a search. */
+		page = alloc_pages((gfp & ~__GFP_DIRECT_RECLAIM) |
+				   __GFP_NORETRY, *order);
+		if (page) {
+			split_page(page, *order);
+			return page;
+		}
+	}
+	return alloc_page(gfp | __GFP_RETRY_MAYFAIL);
 }
 
-static int alloc_pages_of(struct page **pages, unsigned long count)
+/* How many of the block were entered. */
+static unsigned long enter_block(struct tandem_pages *pages,
+				 unsigned long index, struct page *block,
+				 unsigned long count)
 {
 	unsigned long i;
 
 	for (i = 0; i < count; i++) {
-		if (fatal_signal_pending(current))
-			goto err;
-		pages[i] = alloc_page(GFP_USER | __GFP_ZERO | __GFP_ACCOUNT |
-				      __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
-		if (!pages[i])
-			goto err;
+		if (xa_err(xa_store(&pages->tree, index + i, block + i,
+				    GFP_KERNEL)))
+			break;
+	}
+	return i;
+}
+
+static void free_block(struct page *block, unsigned long count)
+{
+	unsigned long i;
+
+	for (i = 0; i < count; i++)
+		put_page(block + i);
+}
+
+static void free_pages_of(struct tandem_pages *pages)
+{
+	struct page *page;
+	unsigned long i;
+
+	xa_for_each(&pages->tree, i, page) {
+		put_page(page);
 		if (i % 1024 == 0)
 			cond_resched();
 	}
+}
+
+static int alloc_pages_of(struct tandem_pages *pages)
+{
+	unsigned int order = BLOCK_ORDER_MAX;
+	unsigned long done = 0, entered;
+	struct page *block;
+
+	while (done < pages->count) {
+		if (fatal_signal_pending(current)) {
+			free_pages_of(pages);
+			return -EINTR;
+		}
+		order = min_t(unsigned int, order, ilog2(pages->count - done));
+		block = alloc_block(&order);
+		if (!block)
+			goto no_memory;
+		entered = enter_block(pages, done, block, 1ul << order);
+		done += entered;
+		if (entered < 1ul << order) {
+			free_block(block + entered, (1ul << order) - entered);
+			goto no_memory;
+		}
+		cond_resched();
+	}
 	return 0;
-err:
-	free_pages_of(pages, i);
+no_memory:
+	free_pages_of(pages);
 	return -ENOMEM;
 }
 
@@ -73,25 +135,26 @@ err:
  * pages could be read.
  */
 static int emu_memory_alloc(struct device *dev, u64 address,
-			    struct page **pages, unsigned long count)
+			    struct tandem_pages *pages)
 {
 	int ret;
 
-	ret = alloc_pages_of(pages, count);
+	ret = alloc_pages_of(pages);
 	if (ret)
 		return ret;
-	ret = tandem_emu_bind_memory(to_tandem_emu_device(dev), address, pages,
-				     count);
+	ret = tandem_emu_bind_memory(to_tandem_emu_device(dev), address,
+				     &pages->tree, pages->count);
 	if (ret)
-		free_pages_of(pages, count);
+		free_pages_of(pages);
 	return ret;
 }
 
 static bool emu_memory_free(struct device *dev, u64 address,
-			    struct page **pages, unsigned long count)
+			    struct tandem_pages *pages)
 {
-	tandem_emu_unbind_memory(to_tandem_emu_device(dev), address, count);
-	free_pages_of(pages, count);
+	tandem_emu_unbind_memory(to_tandem_emu_device(dev), address,
+				 pages->count);
+	free_pages_of(pages);
 	return true;
 }
 

@@ -3,6 +3,7 @@
 #include <drm/drm_gem.h>
 #include <drm/drm_prime.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -69,8 +70,8 @@ static struct sg_table *gem_get_sg_table(struct drm_gem_object *object)
 {
 	struct tandem_gem *gem = to_gem(object);
 
-	return drm_prime_pages_to_sg(object->dev, gem->memory->pages,
-				     page_count_of(gem));
+	return tandem_pages_sg_table(&gem->memory->pages,
+				     dma_max_mapping_size(object->dev->dev));
 }
 
 static int mmap_imported(struct drm_gem_object *object,
@@ -104,26 +105,21 @@ static int gem_mmap(struct drm_gem_object *object, struct vm_area_struct *vma)
 		return -EINVAL;
 	/*
 	 * Ordinary pages, no PFN mapping: the memory can be pinned, for RDMA
-	 * and for io_uring. Entered at once, since it is going to be used.
+	 * and for io_uring.
 	 */
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	return vm_insert_pages(vma, vma->vm_start, gem->memory->pages + first,
-			       &count);
+	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	return 0;
 }
 
-/* For what madvise(2) took away. Works when the device is gone, too. */
+/* Works when the device is gone, too. */
 static vm_fault_t gem_fault(struct vm_fault *vmf)
 {
 	struct drm_gem_object *object = vmf->vma->vm_private_data;
 	struct tandem_gem *gem = to_gem(object);
-	unsigned long index;
 
-	index = vmf->pgoff - drm_vma_node_start(&object->vma_node);
-	if (index >= page_count_of(gem))
-		return VM_FAULT_SIGBUS;
-	get_page(gem->memory->pages[index]);
-	vmf->page = gem->memory->pages[index];
-	return 0;
+	return tandem_pages_fault(&gem->memory->pages, vmf->vma, vmf->address,
+				  vmf->pgoff -
+				  drm_vma_node_start(&object->vma_node));
 }
 
 static const struct vm_operations_struct gem_vm_ops = {
@@ -157,17 +153,28 @@ static struct drm_gem_object *gem_create(struct tandem_device *tdev, u64 size)
 {
 	struct tandem_memory *memory;
 	struct tandem_gem *gem;
+	int ret;
 
 	gem = gem_alloc(tdev, size);
 	if (!gem)
 		return ERR_PTR(-ENOMEM);
+	/*
+	 * Now, since mappings of the dma-buf count their pages from it, too:
+	 * it must not come, and move their pages, when they are there.
+	 */
+	ret = drm_gem_create_mmap_offset(&gem->base);
+	if (ret)
+		goto err;
 	memory = tandem_memory_alloc(tdev, size);
 	if (IS_ERR(memory)) {
-		drm_gem_object_put(&gem->base);
-		return ERR_CAST(memory);
+		ret = PTR_ERR(memory);
+		goto err;
 	}
 	gem->memory = memory;
 	return &gem->base;
+err:
+	drm_gem_object_put(&gem->base);
+	return ERR_PTR(ret);
 }
 
 struct drm_gem_object *

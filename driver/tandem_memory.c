@@ -13,7 +13,7 @@
 static int take_addresses(struct tandem_device *tdev,
 			  struct tandem_memory *memory)
 {
-	u64 size = (u64)memory->count << PAGE_SHIFT;
+	u64 size = tandem_memory_size(memory);
 	int ret;
 
 	mutex_lock(&tdev->memory_lock);
@@ -31,12 +31,12 @@ static void release_addresses(struct tandem_device *tdev,
 	mutex_lock(&tdev->memory_lock);
 	drm_mm_remove_node(&memory->node);
 	mutex_unlock(&tdev->memory_lock);
-	atomic64_sub((u64)memory->count << PAGE_SHIFT, &tdev->memory_used);
+	atomic64_sub(tandem_memory_size(memory), &tdev->memory_used);
 }
 
 static void memory_destroy(struct tandem_memory *memory)
 {
-	kvfree(memory->pages);
+	tandem_pages_fini(&memory->pages);
 	kfree(memory);
 }
 
@@ -48,18 +48,12 @@ struct tandem_memory *tandem_memory_alloc(struct tandem_device *tdev, u64 size)
 	memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
 	if (!memory)
 		return ERR_PTR(-ENOMEM);
-	memory->count = size >> PAGE_SHIFT;
+	tandem_pages_init(&memory->pages, size >> PAGE_SHIFT);
 	ret = take_addresses(tdev, memory);
 	if (ret)
 		goto destroy;
-	memory->pages = kvcalloc(memory->count, sizeof(*memory->pages),
-				 GFP_KERNEL_ACCOUNT);
-	if (!memory->pages) {
-		ret = -ENOMEM;
-		goto release;
-	}
 	ret = tdev->bus->memory_alloc(tdev->dev, memory->node.start,
-				      memory->pages, memory->count);
+				      &memory->pages);
 	if (ret)
 		goto release;
 	return memory;
@@ -76,7 +70,7 @@ static bool memory_give_back(struct tandem_device *tdev,
 			     struct tandem_memory *memory)
 {
 	if (!tdev->bus->memory_free(tdev->dev, memory->node.start,
-				    memory->pages, memory->count))
+				    &memory->pages))
 		return false;
 	release_addresses(tdev, memory);
 	memory_destroy(memory);

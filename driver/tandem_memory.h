@@ -9,24 +9,23 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
-struct page;
+#include "tandem_pages.h"
+
 struct tandem_device;
 struct work_struct;
 
 /**
  * struct tandem_memory - a range of device memory
  * @node: its device addresses; guarded by &tandem_device.memory_lock
- * @pages: behind them, in this order; constant. A user who takes a reference
- *	to one may keep it for longer than the range lives
- * @count: how many there are
+ * @pages: behind them. A user who takes a reference to one may keep it for
+ *	longer than the range lives
  * @link: in &tandem_device.lingering, after tandem_memory_free()
  *
  * Owned by whoever allocated it.
  */
 struct tandem_memory {
 	struct drm_mm_node node;
-	struct page **pages;
-	unsigned long count;
+	struct tandem_pages pages;
 	struct list_head link;
 };
 
@@ -35,9 +34,14 @@ static inline u64 tandem_memory_address(const struct tandem_memory *memory)
 	return memory->node.start;
 }
 
+static inline u64 tandem_memory_size(const struct tandem_memory *memory)
+{
+	return (u64)memory->pages.count << PAGE_SHIFT;
+}
+
 /*
  * @size is a multiple of PAGE_SIZE. The memory is zero. Error pointers: -ENOSPC
- * when no addresses are left, -ENOMEM, -ENODEV.
+ * when no addresses are left, -ENOMEM, -ENODEV, -EINTR for a fatal signal.
  */
 struct tandem_memory *tandem_memory_alloc(struct tandem_device *tdev, u64 size);
 /*

@@ -187,19 +187,16 @@ void tandem_emu_ring_control(struct tandem_emu_device *edev)
 EXPORT_SYMBOL_GPL(tandem_emu_ring_control);
 
 int tandem_emu_bind_memory(struct tandem_emu_device *edev, u64 address,
-			   struct page **pages, unsigned long count)
+			   struct xarray *pages, unsigned long count)
 {
 	struct tandem_emu_binding *binding;
-	unsigned long i;
 	int ret;
 
 	if (!PAGE_ALIGNED(address))
 		return -EINVAL;
-	binding = tandem_emu_binding_alloc(count);
+	binding = tandem_emu_binding_alloc(count, pages);
 	if (!binding)
 		return -ENOMEM;
-	for (i = 0; i < count; i++)
-		binding->pfn[i] = page_to_pfn(pages[i]);
 	ret = tandem_emu_space_bind_at(&to_slot(edev)->memory,
 				       address >> PAGE_SHIFT, binding);
 	if (ret)
@@ -235,39 +232,53 @@ static int bind_window(struct tandem_emu_device *edev,
 	return 0;
 }
 
+/* Notes the pages from @start to @end as those from *@index on. */
+static int note_segment(struct tandem_emu_device *edev, dma_addr_t start,
+			dma_addr_t end, struct tandem_emu_binding *binding,
+			unsigned long *index)
+{
+	dma_addr_t page;
+	int ret;
+
+	for (page = start & PAGE_MASK; page < end; page += PAGE_SIZE) {
+		unsigned long pfn = PHYS_PFN(dma_to_phys(&edev->dev, page));
+
+		if (!pfn_valid(pfn))
+			return -EINVAL;
+		ret = tandem_emu_binding_set(binding, *index, pfn_to_page(pfn));
+		if (ret)
+			return ret;
+		if (++*index % 1024 == 0)
+			cond_resched();
+	}
+	return 0;
+}
+
 /*
- * Counts the pages of a mapped table and, with @binding, notes them. The
- * addresses are those of plain memory, since that is what the device's DMA
- * operations give.
+ * Notes the pages of a mapped table. The addresses are those of plain memory,
+ * since that is what the device's DMA operations give.
  */
-static int walk_sgtable(struct tandem_emu_device *edev, struct sg_table *sgt,
-			struct tandem_emu_binding *binding,
-			unsigned long *count)
+static int note_sgtable(struct tandem_emu_device *edev, struct sg_table *sgt,
+			struct tandem_emu_binding *binding)
 {
 	struct scatterlist *sg;
 	unsigned long n = 0;
 	unsigned int i;
+	int ret;
 
 	for_each_sgtable_dma_sg(sgt, sg, i) {
 		dma_addr_t start = sg_dma_address(sg);
 		dma_addr_t end = start + sg_dma_len(sg);
-		dma_addr_t page;
 
 		if (end <= start || (i > 0 && !PAGE_ALIGNED(start)) ||
 		    (i < sgt->nents - 1 && !PAGE_ALIGNED(end)))
 			return -EINVAL;
-		for (page = start & PAGE_MASK; page < end; page += PAGE_SIZE) {
-			unsigned long pfn =
-				PHYS_PFN(dma_to_phys(&edev->dev, page));
-
-			if (!pfn_valid(pfn))
-				return -EINVAL;
-			if (binding)
-				binding->pfn[n] = pfn;
-			n++;
-		}
+		ret = note_segment(edev, start, end, binding, &n);
+		/* Also for freeing what there is. */
+		binding->count = n;
+		if (ret)
+			return ret;
 	}
-	*count = n;
 	return n ? 0 : -EINVAL;
 }
 
@@ -275,16 +286,12 @@ int tandem_emu_map_sgtable(struct tandem_emu_device *edev, struct sg_table *sgt,
 			   enum dma_data_direction direction, u64 *bus_address)
 {
 	struct tandem_emu_binding *binding;
-	unsigned long count;
 	int ret;
 
-	ret = walk_sgtable(edev, sgt, NULL, &count);
-	if (ret)
-		return ret;
-	binding = tandem_emu_binding_alloc(count);
+	binding = tandem_emu_binding_alloc(0, NULL);
 	if (!binding)
 		return -ENOMEM;
-	ret = walk_sgtable(edev, sgt, binding, &count);
+	ret = note_sgtable(edev, sgt, binding);
 	if (!ret)
 		ret = bind_window(edev, binding,
 				  offset_in_page(sg_dma_address(sgt->sgl)),
@@ -301,14 +308,15 @@ int tandem_emu_map_pages(struct tandem_emu_device *edev, struct page **pages,
 {
 	struct tandem_emu_binding *binding;
 	unsigned long i;
-	int ret;
+	int ret = 0;
 
-	binding = tandem_emu_binding_alloc(count);
+	binding = tandem_emu_binding_alloc(count, NULL);
 	if (!binding)
 		return -ENOMEM;
-	for (i = 0; i < count; i++)
-		binding->pfn[i] = page_to_pfn(pages[i]);
-	ret = bind_window(edev, binding, 0, direction, bus_address);
+	for (i = 0; i < count && !ret; i++)
+		ret = tandem_emu_binding_set(binding, i, pages[i]);
+	if (!ret)
+		ret = bind_window(edev, binding, 0, direction, bus_address);
 	if (ret)
 		tandem_emu_binding_free(binding);
 	return ret;

@@ -14,6 +14,7 @@
 
 struct page;
 struct sg_table;
+struct xarray;
 
 /**
  * struct tandem_emu_device - a device on the emulated bus
@@ -78,13 +79,14 @@ void tandem_emu_ring_cq(struct tandem_emu_device *edev, u32 queue, u32 cq_head);
 void tandem_emu_ring_control(struct tandem_emu_device *edev);
 
 /*
- * Put @count pages behind device address @address (a multiple of PAGE_SIZE) and
- * take them away again. While bound, the device reaches them; after unbind
- * returns it does not. The caller keeps the pages alive in between. Binding
- * over a bound address fails with -EBUSY. May sleep.
+ * Put @count pages, which are entries 0 … @count - 1 of @pages, behind device
+ * address @address (a multiple of PAGE_SIZE) and take them away again. While
+ * bound, the device reaches them; after unbind returns it does not. The caller
+ * keeps the pages alive and @pages as they are in between. Binding over a bound
+ * address fails with -EBUSY. May sleep.
  */
 int tandem_emu_bind_memory(struct tandem_emu_device *edev, u64 address,
-			   struct page **pages, unsigned long count);
+			   struct xarray *pages, unsigned long count);
 void tandem_emu_unbind_memory(struct tandem_emu_device *edev, u64 address,
 			      unsigned long count);
 

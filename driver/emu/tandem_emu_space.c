@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "tandem_emu_space.h"
@@ -36,19 +37,45 @@ void tandem_emu_space_destroy(struct tandem_emu_space *space)
 	mtree_destroy(&space->bindings);
 }
 
-struct tandem_emu_binding *tandem_emu_binding_alloc(unsigned long count)
+struct tandem_emu_binding *tandem_emu_binding_alloc(unsigned long count,
+						    struct xarray *pages)
 {
 	struct tandem_emu_binding *binding;
 
-	binding = kvmalloc(struct_size(binding, pfn, count), GFP_KERNEL);
-	if (binding)
-		binding->count = count;
+	binding = kzalloc(sizeof(*binding), GFP_KERNEL);
+	if (!binding)
+		return NULL;
+	xa_init(&binding->own);
+	binding->pages = pages ?: &binding->own;
+	binding->count = count;
 	return binding;
+}
+
+int tandem_emu_binding_set(struct tandem_emu_binding *binding,
+			   unsigned long index, struct page *page)
+{
+	return xa_err(xa_store(&binding->own, index, page, GFP_KERNEL));
 }
 
 void tandem_emu_binding_free(struct tandem_emu_binding *binding)
 {
-	kvfree(binding);
+	unsigned long i;
+
+	/* xa_destroy() does all at once, with interrupts off. */
+	for (i = 0; i < binding->count && !xa_empty(&binding->own); i++) {
+		xa_erase(&binding->own, i);
+		if (i % 1024 == 0)
+			cond_resched();
+	}
+	kfree(binding);
+}
+
+static unsigned long pfn_at(const struct tandem_emu_binding *binding,
+			    unsigned long page)
+{
+	struct page *entry = xa_load(binding->pages, page - binding->first);
+
+	return page_to_pfn(entry);
 }
 
 int tandem_emu_space_bind_at(struct tandem_emu_space *space,
@@ -158,7 +185,7 @@ vm_fault_t tandem_emu_space_fault(struct tandem_emu_space *space,
 		goto unlock;
 
 	ret = vmf_insert_pfn(vmf->vma, vmf->address & PAGE_MASK,
-			     binding->pfn[index - binding->first]);
+			     pfn_at(binding, index));
 	if (ret != VM_FAULT_NOPAGE)
 		goto unlock;
 
@@ -169,7 +196,7 @@ vm_fault_t tandem_emu_space_fault(struct tandem_emu_space *space,
 
 		if (page != index &&
 		    vmf_insert_pfn(vmf->vma, address,
-				   binding->pfn[page - binding->first]) !=
+				   pfn_at(binding, page)) !=
 		    VM_FAULT_NOPAGE)
 			break;
 	}

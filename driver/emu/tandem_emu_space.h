@@ -10,6 +10,7 @@
 #include <linux/maple_tree.h>
 #include <linux/mm_types.h>
 #include <linux/rwsem.h>
+#include <linux/xarray.h>
 
 struct address_space;
 
@@ -17,12 +18,16 @@ struct address_space;
  * struct tandem_emu_binding - a range of pages in a space
  * @first: index of the first page within the space
  * @count: pages
- * @pfn: their frame numbers
+ * @pages: &struct page by their place in the range: @own, or of who bound it
+ * @own: see tandem_emu_binding_set()
+ *
+ * A tree and not an array: no allocation grows with the range.
  */
 struct tandem_emu_binding {
 	unsigned long first;
 	unsigned long count;
-	unsigned long pfn[] __counted_by(count);
+	struct xarray *pages;
+	struct xarray own;
 };
 
 /**
@@ -50,7 +55,12 @@ void tandem_emu_space_close(struct tandem_emu_space *space);
 /* Frees what was never unbound. */
 void tandem_emu_space_destroy(struct tandem_emu_space *space);
 
-struct tandem_emu_binding *tandem_emu_binding_alloc(unsigned long count);
+/* Of @pages, which stay as they are; or of its own, to be set, for NULL. */
+struct tandem_emu_binding *tandem_emu_binding_alloc(unsigned long count,
+						    struct xarray *pages);
+/* Says which page is number @index. May sleep. -ENOMEM. */
+int tandem_emu_binding_set(struct tandem_emu_binding *binding,
+			   unsigned long index, struct page *page);
 void tandem_emu_binding_free(struct tandem_emu_binding *binding);
 
 /*
