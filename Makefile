@@ -116,7 +116,7 @@ $(out)/bin/tandem: $(call objects,$(tools-src)) $(lib) $(build-files)
 	@mkdir -p $(@D)
 	@echo '  LD      $@'
 	@$(CC) -o $@ $(filter %.o,$^) $(ldflags) -L$(out)/lib -ltandem \
-		-ljansson -lm
+		-ljansson $(pkg-libs) -lm
 
 # Thin, since several parts have a file of the same name.
 core-archive := $(out)/obj/core.a

@@ -2,6 +2,10 @@
 # Sources of the tandem command.
 
 tools-src := \
+	tools/tandem/bench.c \
+	tools/tandem/bench_accel.c \
+	tools/tandem/bench_driver.c \
+	tools/tandem/bench_table.c \
 	tools/tandem/failure.c \
 	tools/tandem/main.c \
 	tools/tandem/list.c \

@@ -12,5 +12,6 @@
  */
 int command_run(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_bench(int argc, char **argv);
 
 #endif /* TANDEM_COMMANDS_H */

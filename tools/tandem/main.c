@@ -20,6 +20,7 @@ struct command {
 static const struct command commands[] = {
 	{ "run", "generate text, prefill and decode on two devices or one", command_run },
 	{ "list", "show the accelerators of this machine", command_list },
+	{ "bench", "measure speeds, beside something known", command_bench },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

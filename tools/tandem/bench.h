@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The benchmarks of `tandem bench`. Each is called as the commands are, see
+ * commands.h, argv[0] being "tandem bench NAME".
+ */
+#ifndef TANDEM_BENCH_H
+#define TANDEM_BENCH_H
+
+int bench_driver(int argc, char **argv);
+
+#endif /* TANDEM_BENCH_H */
