@@ -168,6 +168,9 @@ static int check_config(const struct tandem_fw_config *config, char *error)
 			      (unsigned long long)queues, TANDEM_HW_QUEUES_MAX);
 	if (config->cores > FW_CORES_MAX)
 		return refuse(error, "%u cores: give 1 to %d", config->cores, FW_CORES_MAX);
+	if (config->look_us_max > TANDEM_FW_LOOK_US_MAX)
+		return refuse(error, "looking for commands for %u us: give 0 to %d",
+			      config->look_us_max, TANDEM_FW_LOOK_US_MAX);
 	if (!tandem_kernels_select(config->isa))
 		return refuse(error, "instruction set '%.32s' is unknown or not in this CPU",
 			      config->isa);
@@ -199,6 +202,7 @@ int tandem_fw_create(const struct tandem_fw_config *config, struct tandem_fw_bus
 	device->copy_queues = config->copy_queues;
 	device->compute_queues = config->compute_queues;
 	device->cores = config->cores ?: 1;
+	device->look_ns_max = config->look_us_max * 1000ull;
 	device->log_level = config->log_level > TANDEM_FW_LOG_INFO ? config->log_level :
 								     TANDEM_FW_LOG_INFO;
 	ret = fw_faults_create(config->faults, &device->faults, error ? error : reason);

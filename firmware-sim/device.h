@@ -40,6 +40,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
  * @copy_queues: I/O queues of kind COPY that can exist at once
  * @compute_queues: likewise COMPUTE
  * @cores: threads of a compute queue
+ * @look_ns_max: the longest that an engine looks for a command before it sleeps
  * @log_level: the least urgent level of what is logged
  * @log: has a lock of its own
  * @faults: what it is to do wrong; NULL for nothing
@@ -74,6 +75,7 @@ struct tandem_fw {
 	uint32_t copy_queues;
 	uint32_t compute_queues;
 	uint32_t cores;
+	uint64_t look_ns_max;
 	enum tandem_fw_log_level log_level;
 	struct fw_log log;
 	struct fw_faults *faults;

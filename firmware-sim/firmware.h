@@ -70,6 +70,9 @@ struct tandem_fw_bus {
  * @isa: instruction set of the kernels ("scalar", "avx2"); NULL for the best
  * @working_memory_max: bytes that a compute queue may take from the process for
  *	a program and what lies between its steps; 0 means 1 GiB
+ * @look_us_max: the longest that an engine looks for a command before it
+ *	sleeps, in microseconds, at most %TANDEM_FW_LOOK_US_MAX. It looks only
+ *	while commands come that close to each other
  * @log_level: the least urgent level that is logged; errors and INFO always are
  * @faults: what the device is to do wrong, as tandem-fw --fault says; the last
  *	followed by NULL. NULL for nothing
@@ -82,9 +85,12 @@ struct tandem_fw_config {
 	uint32_t cores;
 	const char *isa;
 	uint64_t working_memory_max;
+	uint32_t look_us_max;
 	enum tandem_fw_log_level log_level;
 	const char *const *faults;
 };
+
+#define TANDEM_FW_LOOK_US_MAX	100000
 
 /* Longest message of tandem_fw_create(), in bytes with its end. */
 #define TANDEM_FW_ERROR_BYTES	160

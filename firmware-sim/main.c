@@ -48,6 +48,7 @@ static int run(const struct fw_options *options, struct emu_bus *emu)
 		.cores = options->cores,
 		.isa = options->isa,
 		.faults = options->faults,
+		.look_us_max = options->look_us,
 		.log_level = options->log_level,
 	};
 	char error[TANDEM_FW_ERROR_BYTES > EMU_BUS_ERROR_BYTES ? TANDEM_FW_ERROR_BYTES :

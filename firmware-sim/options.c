@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tandem_emu.h>
 #include <tandem_hw.h>
@@ -14,12 +15,15 @@
 #include "options.h"
 #include "profiles.h"
 
+#define LOOK_US		50
+
 enum {
 	KEY_PROFILE = 0x100,
 	KEY_MEMORY,
 	KEY_COPY_QUEUES,
 	KEY_COMPUTE_QUEUES,
 	KEY_CORES,
+	KEY_LOOK,
 	KEY_ISA,
 	KEY_DEVICE,
 	KEY_LOG,
@@ -36,6 +40,8 @@ static const struct argp_option known[] = {
 	{ "compute-queues", KEY_COMPUTE_QUEUES, "N", 0,
 	  "Hardware queues for programs (default 2)", 0 },
 	{ "cores", KEY_CORES, "N", 0, "Threads that each compute queue uses (default 1)", 0 },
+	{ "look", KEY_LOOK, "US", 0,
+	  "Microseconds that an engine looks for the next command before it sleeps, at most, when commands come close to each other (default 50; 0 with one processor)", 0 },
 	{ "isa", KEY_ISA, "SET", 0,
 	  "Instructions of the kernels: scalar or avx2 (default: the best there is)", 0 },
 	{ "device", KEY_DEVICE, "PATH", 0, "Control node of the bus (default /dev/tandem-emu)",
@@ -164,6 +170,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_CORES:
 		options->cores = parse_number(state, "cores", argument, 1, 256);
 		return 0;
+	case KEY_LOOK:
+		options->look_us = parse_number(state, "look", argument, 0,
+						TANDEM_FW_LOOK_US_MAX);
+		return 0;
 	case KEY_ISA:
 		options->isa = argument;
 		return 0;
@@ -211,6 +221,8 @@ void fw_options_parse(struct fw_options *options, int argc, char **argv)
 		.copy_queues = 2,
 		.compute_queues = 2,
 		.cores = 1,
+		/* On a single processor, looking keeps commands from coming. */
+		.look_us = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? LOOK_US : 0,
 		.log_level = TANDEM_FW_LOG_ERROR,
 	};
 	argp_program_version = tandem_fw_version();

@@ -20,6 +20,7 @@
  * @copy_queues: queues of kind COPY
  * @compute_queues: queues of kind COMPUTE
  * @cores: threads of a compute queue
+ * @look_us: longest look for a command before sleeping, in microseconds
  * @log_level: &enum tandem_fw_log_level
  * @faults: texts of --fault, not checked; NULL after the last
  * @fault_count: how many there are
@@ -33,6 +34,7 @@ struct fw_options {
 	uint32_t copy_queues;
 	uint32_t compute_queues;
 	uint32_t cores;
+	uint32_t look_us;
 	int log_level;
 	const char *faults[FW_OPTIONS_FAULTS_MAX + 1];
 	int fault_count;

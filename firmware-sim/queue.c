@@ -69,6 +69,16 @@ static void execute(struct fw_queue *queue, const struct tandem_hw_descriptor *d
 	result->duration_ns = fw_now() - start;
 }
 
+/* Leaves the processor's other thread, or the emulator, more room. */
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
 static void interrupt(struct fw_queue *queue, uint64_t *unannounced_ns)
 {
 	if (!*unannounced_ns)
@@ -77,11 +87,47 @@ static void interrupt(struct fw_queue *queue, uint64_t *unannounced_ns)
 	fw_interrupt(queue->fw, queue->ring.queue);
 }
 
+/* Look for a command for a while. Return: whether there is cause to go on. */
+static bool look(struct fw_queue *queue)
+{
+	uint64_t until = fw_now() + queue->look_ns;
+
+	do {
+		if (fw_ring_waiting(&queue->ring) || atomic_load(&queue->stop))
+			return true;
+		relax();
+	} while (fw_now() < until);
+	return false;
+}
+
+/*
+ * A sleep that was so short that looking would have caught the command makes
+ * the next look longer, a long one ends looking: so commands that come one
+ * after the other find the engine awake, and an idle device costs nothing.
+ */
+static void learn(struct fw_queue *queue, uint64_t slept_ns)
+{
+	uint64_t look_max = queue->fw->look_ns_max;
+
+	if (slept_ns > look_max)
+		queue->look_ns = 0;
+	else if (!queue->look_ns)
+		queue->look_ns = look_max / 8;
+	else
+		queue->look_ns = queue->look_ns * 2 > look_max ? look_max : queue->look_ns * 2;
+}
+
 static void idle(struct fw_queue *queue)
 {
+	uint64_t since;
+
+	if (queue->look_ns && look(queue))
+		return;
+	since = fw_now();
 	if (fw_ring_arm(queue->fw, &queue->ring) && !atomic_load(&queue->stop))
 		fw_doorbell_sleep(queue->fw, queue->ring.queue, IDLE_MS);
 	fw_ring_disarm(&queue->ring);
+	learn(queue, fw_now() - since);
 }
 
 /*

@@ -32,6 +32,8 @@ enum fw_queue_stop {
  * @thread: the engine
  * @stop: &enum fw_queue_stop, or 0; set by the control thread
  * @abort: the running command is to end early
+ * @look_ns: how long to look for a command before sleeping; the engine
+ *	thread's
  * @lock: protects what follows, and ring.head
  * @ended: signalled when @thread is about to end
  * @has_ended: it was
@@ -52,6 +54,7 @@ struct fw_queue {
 	pthread_t thread;
 	_Atomic uint32_t stop;
 	atomic_bool abort;
+	uint64_t look_ns;
 
 	pthread_mutex_t lock;
 	pthread_cond_t ended;

@@ -37,13 +37,13 @@ struct fixture {
 	unsigned char *rw, *rw2, *read_only, *write_only, *host_rw;
 };
 
-static int setup(void **state)
+static int setup_with(const struct tandem_fw_config *config, void **state)
 {
 	static struct fixture f;
 	struct driver *d = &f.driver;
 	uint64_t lying, short_one;
 
-	driver_open(d, &driver_config);
+	driver_open(d, config);
 	driver_enable(d);
 	driver_queue_create(d, 1, TANDEM_HW_QUEUE_COPY, 4);
 	driver_queue_create(d, 2, TANDEM_HW_QUEUE_COMPUTE, 4);
@@ -63,6 +63,20 @@ static int setup(void **state)
 	driver_region(d, 0, WRAPS, short_one, UINT64_MAX, V | R | W);
 	*state = &f;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(&driver_config, state);
+}
+
+/* With engines that look for commands before they sleep, for long. */
+static int setup_looking(void **state)
+{
+	struct tandem_fw_config config = driver_config;
+
+	config.look_us_max = TANDEM_FW_LOOK_US_MAX;
+	return setup_with(&config, state);
 }
 
 static int teardown(void **state)
@@ -355,6 +369,8 @@ int main(void)
 		test(contexts_are_enforced),
 		test(rings_go_round),
 		test(times_are_reported),
+		cmocka_unit_test_setup_teardown(copies_what_it_is_told, setup_looking, teardown),
+		cmocka_unit_test_setup_teardown(rings_go_round, setup_looking, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
