@@ -13,6 +13,7 @@
 #include "tandem_file.h"
 #include "tandem_gem.h"
 #include "tandem_queue.h"
+#include "tandem_trace.h"
 #include "tandem_user.h"
 
 #define TABLE_ENTRIES	(TANDEM_REGIONS_MAX + \
@@ -195,6 +196,7 @@ int tandem_ioctl_context_create(struct drm_device *drm, void *data,
 		goto exit;
 	}
 	publish_context(context);
+	trace_tandem_context_create(context);
 	ret = xa_alloc(&file->contexts, &args->context, context, TANDEM_ID_LIMIT,
 		       GFP_KERNEL);
 	if (ret) {
@@ -308,6 +310,7 @@ static void destroy_context(struct tandem_file *file,
 	context->retiring = true;
 	tandem_queue_close_all(file, context);
 	WRITE_ONCE(device_entry(context)->flags, 0);
+	trace_tandem_context_destroy(context);
 	retirement_start(r);
 }
 

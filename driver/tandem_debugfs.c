@@ -40,7 +40,7 @@ static int queues_show(struct seq_file *m, void *unused)
 		engine = &tdev->engines[i];
 		spin_lock_irq(&engine->lock);
 		show_ring(m, engine->kind == TANDEM_HW_QUEUE_COMPUTE ?
-			     "compute" : "copy", &engine->ring, engine->errors);
+			     "compute" : "copy", &engine->ring, engine->stats.failed);
 		spin_unlock_irq(&engine->lock);
 	}
 	return 0;

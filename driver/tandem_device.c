@@ -12,6 +12,7 @@
 #include "tandem_engine.h"
 #include "tandem_hw.h"
 #include "tandem_memory.h"
+#include "tandem_trace.h"
 #include "tandem_watch.h"
 
 /* True for the one call that did it. Does not sleep. */
@@ -240,6 +241,7 @@ void tandem_device_interrupt(struct device *dev, u32 vector)
 
 	if (!tdev)
 		return;
+	trace_tandem_interrupt(tdev, vector);
 	if (!vector) {
 		wake_up_all(&tdev->state_wait);
 		tandem_admin_interrupt(tdev);

@@ -7,6 +7,7 @@
 #include "tandem_engine.h"
 #include "tandem_job.h"
 #include "tandem_queue.h"
+#include "tandem_trace.h"
 
 void tandem_engine_prepare(struct tandem_engine *engine,
 			   struct tandem_device *tdev, u32 index)
@@ -61,6 +62,27 @@ static void complete_jobs(struct list_head *done)
 	}
 }
 
+/* The lock is held. */
+static void count_end(struct tandem_engine *engine, struct tandem_job *job)
+{
+	u64 latency = ktime_to_ns(ktime_sub(ktime_get(), job->submitted));
+	struct tandem_stats *stats = &engine->stats;
+
+	stats->completed++;
+	if (job->result)
+		stats->failed++;
+	if (job->result == -ECANCELED)
+		stats->cancelled++;
+	if (job->result == -ETIMEDOUT)
+		stats->timed_out++;
+	if (job->state == TANDEM_JOB_RUNNING) {
+		stats->busy_ns += job->duration;
+		tandem_histogram_count(&stats->latency, latency);
+		tandem_histogram_count(&stats->duration, job->duration);
+	}
+	trace_tandem_job_complete(job, latency);
+}
+
 /* Off its list and to those that are done; the lock is held. */
 static void end_job(struct tandem_engine *engine, struct tandem_job *job,
 		    struct list_head *done)
@@ -69,10 +91,9 @@ static void end_job(struct tandem_engine *engine, struct tandem_job *job,
 
 	if (job->state == TANDEM_JOB_RUNNING && tandem_user_is_mapped(&job->user))
 		tandem_context_clear_user(queue->context, job->user_slot);
+	count_end(engine, job);
 	job->state = TANDEM_JOB_DONE;
 	list_move_tail(&job->link, done);
-	if (job->result)
-		engine->errors++;
 	if (list_empty(&queue->waiting) && !list_empty(&queue->ready_link))
 		list_del_init(&queue->ready_link);
 	if (queue->closed && list_empty(&queue->waiting) &&
@@ -125,6 +146,7 @@ void tandem_engine_fini(struct tandem_engine *engine)
 /* Puts a job on the ring, which has room. */
 static void push_job(struct tandem_engine *engine, struct tandem_job *job)
 {
+	u32 slot = tandem_ring_next_slot(&engine->ring);
 	struct tandem_queue *queue = job->queue;
 
 	if (tandem_user_is_mapped(&job->user)) {
@@ -133,8 +155,7 @@ static void push_job(struct tandem_engine *engine, struct tandem_job *job)
 		 * is free when the slot is.
 		 */
 		job->user_slot = TANDEM_REGIONS_MAX +
-			engine->index * TANDEM_ENGINE_ENTRIES_MAX +
-			tandem_ring_next_slot(&engine->ring);
+			engine->index * TANDEM_ENGINE_ENTRIES_MAX + slot;
 		tandem_context_set_user(queue->context, job->user_slot,
 					&job->user, job->user_is_dst);
 		if (job->user_is_dst)
@@ -147,6 +168,7 @@ static void push_job(struct tandem_engine *engine, struct tandem_job *job)
 	list_move_tail(&job->link, &queue->running);
 	job->command_id = tandem_ring_push(&engine->ring, &job->descriptor,
 					   job);
+	trace_tandem_job_push(job, slot);
 }
 
 /* One job of each ready queue in turn, while the ring has room. */
@@ -203,6 +225,9 @@ void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job)
 	unsigned long flags;
 
 	spin_lock_irqsave(&engine->lock, flags);
+	job->id = ++engine->stats.submitted * TANDEM_ENGINES_MAX + engine->index;
+	job->submitted = ktime_get();
+	trace_tandem_job_submit(job);
 	if (!engine->running || job->cancelled || queue->closed) {
 		end_job_with(engine, job,
 			     engine->running ? -ECANCELED : -ENODEV, &done);
@@ -225,6 +250,7 @@ static bool job_cancel(struct tandem_engine *engine, struct tandem_job *job,
 		       struct list_head *done)
 {
 	job->cancelled = true;
+	trace_tandem_job_cancel(job);
 	if (job->state == TANDEM_JOB_WAITING)
 		end_job_with(engine, job, -ECANCELED, done);
 	if (job->state != TANDEM_JOB_RUNNING || job->aborting)
@@ -329,6 +355,7 @@ bool tandem_engine_watch(struct tandem_engine *engine)
 				       tandem_command_timeout())) {
 		engine->abort_since = jiffies ?: 1;
 		job->timed_out = true;
+		trace_tandem_job_timeout(job);
 		job->aborting = true;
 		tandem_job_get(job);
 		late = job;

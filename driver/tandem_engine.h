@@ -10,6 +10,7 @@
 #include <linux/spinlock.h>
 
 #include "tandem_ring.h"
+#include "tandem_stats.h"
 
 struct tandem_job;
 struct tandem_queue;
@@ -25,7 +26,7 @@ struct tandem_queue;
  * @kind: &enum tandem_hw_queue_kind
  * @ready: queues with jobs that wait, in the order of their turns
  * @running: no job is taken otherwise
- * @errors: commands that ended with an error
+ * @stats: of all its commands
  * @oldest: number of the oldest command when the watch came by last, and
  * @oldest_since: in jiffies, since when it is
  * @abort_since: in jiffies, when it was told to abort that one; or zero
@@ -38,7 +39,7 @@ struct tandem_engine {
 	u32 kind;
 	struct list_head ready;
 	bool running;
-	u64 errors;
+	struct tandem_stats stats;
 	u32 oldest;
 	unsigned long oldest_since;
 	unsigned long abort_since;

@@ -11,6 +11,7 @@
 #include "tandem_device.h"
 #include "tandem_gem.h"
 #include "tandem_memory.h"
+#include "tandem_trace.h"
 
 /**
  * struct tandem_gem - an object
@@ -55,6 +56,9 @@ static void gem_free(struct drm_gem_object *object)
 	struct tandem_device *tdev = to_tandem_device(object->dev);
 	struct tandem_gem *gem = to_gem(object);
 
+	if (gem->sgt || gem->memory)
+		trace_tandem_object_free(tdev, tandem_gem_address(object),
+					 object->size, gem->sgt);
 	if (gem->sgt) {
 		tdev->bus->unmap(tdev->dev, gem->bus_address);
 		drm_prime_gem_destroy(object, gem->sgt);
@@ -171,6 +175,8 @@ static struct drm_gem_object *gem_create(struct tandem_device *tdev, u64 size)
 		goto err;
 	}
 	gem->memory = memory;
+	trace_tandem_object_create(tdev, tandem_memory_address(memory), size,
+				   false);
 	return &gem->base;
 err:
 	drm_gem_object_put(&gem->base);
@@ -198,6 +204,7 @@ tandem_gem_import(struct drm_device *drm, struct dma_buf_attachment *attachment,
 		return ERR_PTR(ret);
 	}
 	gem->sgt = sgt;
+	trace_tandem_object_create(tdev, gem->bus_address, size, true);
 	return &gem->base;
 }
 

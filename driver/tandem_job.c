@@ -7,6 +7,7 @@
 #include "tandem_file.h"
 #include "tandem_job.h"
 #include "tandem_queue.h"
+#include "tandem_trace.h"
 
 struct tandem_job *tandem_job_create(struct tandem_queue *queue)
 {
@@ -109,6 +110,7 @@ void tandem_job_abort(struct tandem_job *job)
 {
 	struct tandem_engine *engine = job->queue->engine;
 
+	trace_tandem_job_abort(job);
 	tandem_job_get(job);
 	job->abort = (struct tandem_admin_command) {
 		.descriptor = {

@@ -38,6 +38,9 @@ enum tandem_job_state {
  *	in when it is put on the ring
  * @user: memory of the user's that is mapped for it, if any
  * @user_is_dst: @user is the destination, and not the source
+ * @id: ties what is said of the job together; unique on the device. Given, like
+ *	@submitted, when it is submitted to the engine, under its lock
+ * @submitted: when that was
  * @cookie: by which a user may cancel it
  * @complete: called once when it has ended, in any context, without locks; must
  *	not sleep. Takes over the submitter's reference
@@ -62,6 +65,8 @@ struct tandem_job {
 	struct tandem_hw_descriptor descriptor;
 	struct tandem_user_memory user;
 	bool user_is_dst;
+	u64 id;
+	ktime_t submitted;
 	u64 cookie;
 	void (*complete)(struct tandem_job *job);
 	void *private;

@@ -6,12 +6,14 @@ driver-tests := \
 	tests/guest/driver/test_driver_memory \
 	tests/guest/driver/test_driver_commands \
 	tests/guest/driver/test_driver_emu \
-	tests/guest/driver/test_driver_removal
+	tests/guest/driver/test_driver_removal \
+	tests/guest/driver/test_driver_trace
 
 driver-test-support := \
 	tests/guest/driver/accel.c \
 	tests/guest/driver/firmware.c \
-	tests/guest/driver/toy_device.c
+	tests/guest/driver/toy_device.c \
+	tests/guest/driver/tracing.c
 
 guest-tests += $(driver-tests)
 guest-scripts += tests/guest/driver/test_driver_reload.sh

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Tracepoints: /sys/kernel/tracing/events/tandem/.
+ *
+ * Names, fields and their meaning only ever get more. They are described in
+ * Documentation/inspection.rst.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM tandem
+
+#if !defined(_TANDEM_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _TANDEM_TRACE_H
+
+#include <linux/device.h>
+#include <linux/tracepoint.h>
+
+#include "tandem_context.h"
+#include "tandem_device.h"
+#include "tandem_engine.h"
+#include "tandem_hw.h"
+#include "tandem_job.h"
+#include "tandem_queue.h"
+
+#define show_opcode(opcode)				\
+	__print_symbolic(opcode,			\
+			 { TANDEM_HW_OP_NOP, "NOP" },	\
+			 { TANDEM_HW_OP_COPY, "COPY" },	\
+			 { TANDEM_HW_OP_FILL, "FILL" },	\
+			 { TANDEM_HW_OP_EXEC, "EXEC" },	\
+			 { TANDEM_HW_OP_COPY_LIST, "COPY_LIST" })
+
+TRACE_EVENT(tandem_job_submit,
+	    TP_PROTO(const struct tandem_job *job),
+	    TP_ARGS(job),
+	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->engine->tdev->dev))
+			     __field(u64, job)
+			     __field(u64, cookie)
+			     __field(u64, length)
+			     __field(u32, engine)
+			     __field(u32, context)
+			     __field(u32, opcode)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->job = job->id;
+			   __entry->cookie = job->cookie;
+			   __entry->length = le64_to_cpu(job->descriptor.length);
+			   __entry->engine = job->queue->engine->index + 1;
+			   __entry->context = job->queue->context->index;
+			   __entry->opcode = job->descriptor.opcode;
+			   ),
+	    TP_printk("dev=%s job=%llu engine=%u context=%u opcode=%s length=%llu cookie=%#llx",
+		      __get_str(dev), __entry->job, __entry->engine, __entry->context,
+		      show_opcode(__entry->opcode), __entry->length,
+		      __entry->cookie)
+);
+
+TRACE_EVENT(tandem_job_push,
+	    TP_PROTO(const struct tandem_job *job, u32 slot),
+	    TP_ARGS(job, slot),
+	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->engine->tdev->dev))
+			     __field(u64, job)
+			     __field(u64, cookie)
+			     __field(u32, engine)
+			     __field(u32, slot)
+			     __field(u32, command)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->job = job->id;
+			   __entry->cookie = job->cookie;
+			   __entry->engine = job->queue->engine->index + 1;
+			   __entry->slot = slot;
+			   __entry->command = job->command_id;
+			   ),
+	    TP_printk("dev=%s job=%llu engine=%u slot=%u command=%u cookie=%#llx",
+		      __get_str(dev), __entry->job, __entry->engine, __entry->slot,
+		      __entry->command, __entry->cookie)
+);
+
+TRACE_EVENT(tandem_job_complete,
+	    TP_PROTO(const struct tandem_job *job, u64 latency_ns),
+	    TP_ARGS(job, latency_ns),
+	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->engine->tdev->dev))
+			     __field(u64, job)
+			     __field(u64, cookie)
+			     __field(u64, duration_ns)
+			     __field(u64, latency_ns)
+			     __field(u32, engine)
+			     __field(u32, context)
+			     __field(s32, result)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->job = job->id;
+			   __entry->cookie = job->cookie;
+			   __entry->duration_ns = job->duration;
+			   __entry->latency_ns = latency_ns;
+			   __entry->engine = job->queue->engine->index + 1;
+			   __entry->context = job->queue->context->index;
+			   __entry->result = job->result;
+			   ),
+	    TP_printk("dev=%s job=%llu engine=%u context=%u result=%d duration_ns=%llu latency_ns=%llu cookie=%#llx",
+		      __get_str(dev), __entry->job, __entry->engine, __entry->context,
+		      __entry->result, __entry->duration_ns, __entry->latency_ns,
+		      __entry->cookie)
+);
+
+DECLARE_EVENT_CLASS(tandem_job_ends_early,
+		    TP_PROTO(const struct tandem_job *job),
+		    TP_ARGS(job),
+		    TP_STRUCT__entry(__string(dev, dev_name(job->queue->engine->tdev->dev))
+				     __field(u64, job)
+				     __field(u64, cookie)
+				     __field(u32, engine)
+				     __field(u32, command)
+				     ),
+		    TP_fast_assign(__assign_str(dev);
+				   __entry->job = job->id;
+				   __entry->cookie = job->cookie;
+				   __entry->engine = job->queue->engine->index + 1;
+				   __entry->command = job->command_id;
+				   ),
+		    TP_printk("dev=%s job=%llu engine=%u command=%u cookie=%#llx",
+			      __get_str(dev), __entry->job, __entry->engine,
+			      __entry->command, __entry->cookie)
+);
+
+DEFINE_EVENT(tandem_job_ends_early, tandem_job_cancel,
+	     TP_PROTO(const struct tandem_job *job), TP_ARGS(job));
+DEFINE_EVENT(tandem_job_ends_early, tandem_job_timeout,
+	     TP_PROTO(const struct tandem_job *job), TP_ARGS(job));
+DEFINE_EVENT(tandem_job_ends_early, tandem_job_abort,
+	     TP_PROTO(const struct tandem_job *job), TP_ARGS(job));
+
+TRACE_EVENT(tandem_interrupt,
+	    TP_PROTO(const struct tandem_device *tdev, u32 vector),
+	    TP_ARGS(tdev, vector),
+	    TP_STRUCT__entry(__string(dev, dev_name(tdev->dev))
+			     __field(u32, vector)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->vector = vector;
+			   ),
+	    TP_printk("dev=%s vector=%u", __get_str(dev), __entry->vector)
+);
+
+DECLARE_EVENT_CLASS(tandem_context,
+		    TP_PROTO(const struct tandem_context *context),
+		    TP_ARGS(context),
+		    TP_STRUCT__entry(__string(dev, dev_name(context->tdev->dev))
+				     __field(u32, context)
+				     ),
+		    TP_fast_assign(__assign_str(dev);
+				   __entry->context = context->index;
+				   ),
+		    TP_printk("dev=%s context=%u", __get_str(dev), __entry->context)
+);
+
+DEFINE_EVENT(tandem_context, tandem_context_create,
+	     TP_PROTO(const struct tandem_context *context), TP_ARGS(context));
+DEFINE_EVENT(tandem_context, tandem_context_destroy,
+	     TP_PROTO(const struct tandem_context *context), TP_ARGS(context));
+
+DECLARE_EVENT_CLASS(tandem_object,
+		    TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size,
+			     bool imported),
+		    TP_ARGS(tdev, address, size, imported),
+		    TP_STRUCT__entry(__string(dev, dev_name(tdev->dev))
+				     __field(u64, address)
+				     __field(u64, size)
+				     __field(bool, imported)
+				     ),
+		    TP_fast_assign(__assign_str(dev);
+				   __entry->address = address;
+				   __entry->size = size;
+				   __entry->imported = imported;
+				   ),
+		    TP_printk("dev=%s address=%#llx size=%llu imported=%d",
+			      __get_str(dev), __entry->address, __entry->size,
+			      __entry->imported)
+);
+
+DEFINE_EVENT(tandem_object, tandem_object_create,
+	     TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size, bool imported),
+	     TP_ARGS(tdev, address, size, imported));
+DEFINE_EVENT(tandem_object, tandem_object_free,
+	     TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size, bool imported),
+	     TP_ARGS(tdev, address, size, imported));
+
+#endif /* _TANDEM_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE tandem_trace
+#include <trace/define_trace.h>
