@@ -21,7 +21,7 @@
 #define ROUNDS_DEFAULT	5
 #define SECONDS_DEFAULT	0.2
 /* Commands of the first try, from which the number for a sample is told. */
-#define TRY_COUNT	32
+#define TRY_COUNT	4
 /* Bytes of each of the two regions, and the longest copy. */
 #define REGION_BYTES	(16ull << 20)
 
