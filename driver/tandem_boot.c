@@ -64,6 +64,7 @@ int tandem_boot_check(struct tandem_device *tdev)
 			memory_size, tdev->memory_size);
 		return -EINVAL;
 	}
+	tdev->identity.interface = version;
 	return 0;
 }
 

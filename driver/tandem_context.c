@@ -90,6 +90,7 @@ static void release_context(struct work_struct *work)
 		region_free(context->regions[i]);
 	tandem_shared_free(tdev, &context->table);
 	ida_free(&tdev->context_ids, context->index);
+	atomic_dec(&tdev->contexts);
 	tandem_file_put(context->file);
 	if (context->retiring)
 		tandem_device_retire_end(tdev);
@@ -154,6 +155,7 @@ static struct tandem_context *context_alloc(struct tandem_file *file)
 				  DMA_TO_DEVICE);
 	if (ret)
 		goto err_index;
+	atomic_inc(&tdev->contexts);
 	drm_dev_get(&tdev->drm);
 	kref_get(&file->ref);
 	return context;

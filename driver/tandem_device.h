@@ -32,6 +32,7 @@
  * struct tandem_identity - what the device says of itself, checked
  * @profile: name of the device model, printable
  * @firmware_version: likewise
+ * @interface: TANDEM_HW_VERSION() of the firmware
  * @role: &enum tandem_hw_role
  * @copy_queues: engines of kind COPY that are used
  * @compute_queues: likewise of kind COMPUTE
@@ -44,6 +45,7 @@
 struct tandem_identity {
 	char profile[32];
 	char firmware_version[32];
+	u32 interface;
 	u32 role;
 	u32 copy_queues;
 	u32 compute_queues;
@@ -74,6 +76,7 @@ struct tandem_identity {
  * @context_table: &struct tandem_hw_context [TANDEM_CONTEXTS_MAX], read by the
  *	device
  * @context_ids: which of them are taken
+ * @contexts: how many are
  * @memory_lock: guards @memory and @lingering
  * @memory: the device addresses that are taken
  * @memory_used: bytes of them
@@ -104,6 +107,7 @@ struct tandem_device {
 	wait_queue_head_t dead_wait;
 	struct tandem_shared context_table;
 	struct ida context_ids;
+	atomic_t contexts;
 	struct mutex memory_lock; /* see above */
 	struct drm_mm memory;
 	atomic64_t memory_used;

@@ -143,6 +143,16 @@ void tandem_engine_fini(struct tandem_engine *engine)
 	tandem_ring_fini(&engine->ring);
 }
 
+void tandem_engine_add_stats(struct tandem_engine *engine,
+			     struct tandem_stats *sum)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&engine->lock, flags);
+	tandem_stats_add(sum, &engine->stats);
+	spin_unlock_irqrestore(&engine->lock, flags);
+}
+
 /* Puts a job on the ring, which has room. */
 static void push_job(struct tandem_engine *engine, struct tandem_job *job)
 {

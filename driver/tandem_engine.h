@@ -53,6 +53,10 @@ void tandem_engine_stop(struct tandem_engine *engine);
 /* After stopping. The device does not reach the rings afterwards. */
 void tandem_engine_fini(struct tandem_engine *engine);
 
+/* Adds what was counted so far to @sum. */
+void tandem_engine_add_stats(struct tandem_engine *engine,
+			     struct tandem_stats *sum);
+
 void tandem_engine_interrupt(struct tandem_engine *engine);
 /* Aborts a job that takes too long: false when that has not helped either. */
 bool tandem_engine_watch(struct tandem_engine *engine);

@@ -2,24 +2,15 @@
 #include <linux/device.h>
 #include <linux/sysfs.h>
 
+#include "tandem_accel.h"
 #include "tandem_device.h"
+#include "tandem_engine.h"
+#include "tandem_stats.h"
 
-/**
- * DOC: sysfs
- *
- * In the directory of the device on its bus, which is
- * /sys/class/accel/accelN/device:
- *
- * profile
- *	name of the device model, such as "trn2"
- * role
- *	what the device is meant for: "any", "prefill" or "decode"
- * firmware_version
- *	as the firmware says
- * memory_size
- *	bytes of device memory
- * memory_used
- *	bytes of it that objects hold
+/*
+ * In the directory of the device on its bus, to which
+ * /sys/class/accel/accelN/device leads. Each attribute is described in
+ * Documentation/ABI/testing/sysfs-driver-tandem.
  */
 
 static struct tandem_device *tandem_of(struct device *dev)
@@ -56,6 +47,31 @@ static ssize_t firmware_version_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(firmware_version);
 
+static ssize_t firmware_interface_show(struct device *dev,
+				       struct device_attribute *attr, char *buf)
+{
+	u32 version = tandem_of(dev)->identity.interface;
+
+	return sysfs_emit(buf, "%u.%u\n", version >> 16, version & 0xffff);
+}
+static DEVICE_ATTR_RO(firmware_interface);
+
+static ssize_t uapi_version_show(struct device *dev,
+				 struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u.%u\n", TANDEM_UAPI_VERSION >> 16,
+			  TANDEM_UAPI_VERSION & 0xffff);
+}
+static DEVICE_ATTR_RO(uapi_version);
+
+static ssize_t state_show(struct device *dev, struct device_attribute *attr,
+			  char *buf)
+{
+	return sysfs_emit(buf, "%s\n", tandem_device_is_dead(tandem_of(dev)) ?
+					"failed" : "running");
+}
+static DEVICE_ATTR_RO(state);
+
 static ssize_t memory_size_show(struct device *dev,
 				struct device_attribute *attr, char *buf)
 {
@@ -71,12 +87,106 @@ static ssize_t memory_used_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(memory_used);
 
+static ssize_t copy_queues_show(struct device *dev,
+				struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", tandem_of(dev)->identity.copy_queues);
+}
+static DEVICE_ATTR_RO(copy_queues);
+
+static ssize_t compute_queues_show(struct device *dev,
+				   struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n",
+			  tandem_of(dev)->identity.compute_queues);
+}
+static DEVICE_ATTR_RO(compute_queues);
+
+static ssize_t contexts_show(struct device *dev, struct device_attribute *attr,
+			     char *buf)
+{
+	return sysfs_emit(buf, "%d\n", atomic_read(&tandem_of(dev)->contexts));
+}
+static DEVICE_ATTR_RO(contexts);
+
+static ssize_t contexts_max_show(struct device *dev,
+				 struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", TANDEM_CONTEXTS_MAX);
+}
+static DEVICE_ATTR_RO(contexts_max);
+
+/* Of all engines of a kind. */
+static void sum_stats(struct device *dev, u32 kind, struct tandem_stats *sum)
+{
+	struct tandem_device *tdev = tandem_of(dev);
+	u32 i;
+
+	for (i = 0; i < tdev->engine_count; i++) {
+		if (tdev->engines[i].kind == kind)
+			tandem_engine_add_stats(&tdev->engines[i], sum);
+	}
+}
+
+static ssize_t copy_busy_ns_show(struct device *dev,
+				 struct device_attribute *attr, char *buf)
+{
+	struct tandem_stats sum = {};
+
+	sum_stats(dev, TANDEM_HW_QUEUE_COPY, &sum);
+	return sysfs_emit(buf, "%llu\n", sum.busy_ns);
+}
+static DEVICE_ATTR_RO(copy_busy_ns);
+
+static ssize_t compute_busy_ns_show(struct device *dev,
+				    struct device_attribute *attr, char *buf)
+{
+	struct tandem_stats sum = {};
+
+	sum_stats(dev, TANDEM_HW_QUEUE_COMPUTE, &sum);
+	return sysfs_emit(buf, "%llu\n", sum.busy_ns);
+}
+static DEVICE_ATTR_RO(compute_busy_ns);
+
+static ssize_t commands_completed_show(struct device *dev,
+				       struct device_attribute *attr, char *buf)
+{
+	struct tandem_stats sum = {};
+
+	sum_stats(dev, TANDEM_HW_QUEUE_COPY, &sum);
+	sum_stats(dev, TANDEM_HW_QUEUE_COMPUTE, &sum);
+	return sysfs_emit(buf, "%llu\n", sum.completed);
+}
+static DEVICE_ATTR_RO(commands_completed);
+
+static ssize_t commands_failed_show(struct device *dev,
+				    struct device_attribute *attr, char *buf)
+{
+	struct tandem_stats sum = {};
+
+	sum_stats(dev, TANDEM_HW_QUEUE_COPY, &sum);
+	sum_stats(dev, TANDEM_HW_QUEUE_COMPUTE, &sum);
+	return sysfs_emit(buf, "%llu\n", sum.failed);
+}
+static DEVICE_ATTR_RO(commands_failed);
+
 static struct attribute *tandem_attrs[] = {
 	&dev_attr_profile.attr,
 	&dev_attr_role.attr,
 	&dev_attr_firmware_version.attr,
+	&dev_attr_firmware_interface.attr,
+	&dev_attr_uapi_version.attr,
+	&dev_attr_state.attr,
 	&dev_attr_memory_size.attr,
 	&dev_attr_memory_used.attr,
+	&dev_attr_copy_queues.attr,
+	&dev_attr_compute_queues.attr,
+	&dev_attr_contexts.attr,
+	&dev_attr_contexts_max.attr,
+	&dev_attr_copy_busy_ns.attr,
+	&dev_attr_compute_busy_ns.attr,
+	&dev_attr_commands_completed.attr,
+	&dev_attr_commands_failed.attr,
 	NULL,
 };
 

@@ -16,7 +16,9 @@ driver-test-support := \
 	tests/guest/driver/tracing.c
 
 guest-tests += $(driver-tests)
-guest-scripts += tests/guest/driver/test_driver_reload.sh
+guest-scripts += \
+	tests/guest/driver/test_driver_reload.sh \
+	tests/guest/driver/test_driver_sysfs.sh
 
 $(foreach test,$(driver-tests),$(eval $(test)-src := \
 	$(test).c $(driver-test-support)))
