@@ -37,8 +37,13 @@ int tandem_command_check(u32 op, const struct tandem_uring_command *command)
 	bool has_dst = op == TANDEM_URING_COPY || op == TANDEM_URING_FILL;
 	bool has_src = op == TANDEM_URING_COPY || op == TANDEM_URING_EXEC;
 
-	if (command->flags || command->in_syncobj || command->out_syncobj ||
-	    command->in_point || command->out_point || command->reserved)
+	if (command->flags || command->reserved)
+		return -EINVAL;
+	if ((!command->in_syncobj && command->in_point) ||
+	    (!command->out_syncobj && command->out_point))
+		return -EINVAL;
+	if (op == TANDEM_URING_CANCEL &&
+	    (command->in_syncobj || command->out_syncobj))
 		return -EINVAL;
 	if (!has_dst && (command->dst_region || command->dst_offset))
 		return -EINVAL;
@@ -155,12 +160,16 @@ tandem_command_prepare(struct drm_file *filp, u32 op,
 	tandem_command_describe(&job->descriptor, op, command);
 	job->descriptor.context = cpu_to_le32(queue->context->index);
 	ret = pin_user_memory(job, command);
-	if (ret) {
-		tandem_job_discard(job);
-		return ERR_PTR(ret);
-	}
+	if (ret)
+		goto discard_job;
+	ret = tandem_fence_prepare(job, filp, command);
+	if (ret)
+		goto discard_job;
 	return job;
 
+discard_job:
+	tandem_job_discard(job);
+	return ERR_PTR(ret);
 put_queue:
 	tandem_queue_put(queue);
 	return ERR_PTR(ret);

@@ -122,7 +122,7 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 		args->value = identity->profile_link_bandwidth;
 		break;
 	case TANDEM_PARAM_CAPABILITIES:
-		args->value = 0;
+		args->value = TANDEM_CAPABILITY_SYNCOBJ;
 		break;
 	default:
 		return -EINVAL;
@@ -232,7 +232,8 @@ static const struct file_operations tandem_fops = {
 };
 
 const struct drm_driver tandem_drm_driver = {
-	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM,
+	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM |
+			   DRIVER_SYNCOBJ | DRIVER_SYNCOBJ_TIMELINE,
 	.open = file_open,
 	.postclose = file_postclose,
 	.show_fdinfo = file_show_fdinfo,
@@ -253,7 +254,8 @@ static int __init tandem_init(void)
 {
 	int ret;
 
-	tandem_release_wq = alloc_workqueue("tandem-release", WQ_UNBOUND, 0);
+	tandem_release_wq = alloc_workqueue("tandem-release",
+					    WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!tandem_release_wq)
 		return -ENOMEM;
 	ret = tandem_bus_emu_register();
@@ -267,6 +269,8 @@ static void __exit tandem_exit(void)
 	tandem_bus_emu_unregister();
 	/* What still has to be released is, in this. */
 	destroy_workqueue(tandem_release_wq);
+	/* The last fences may be on their way. */
+	rcu_barrier();
 }
 
 module_init(tandem_init);

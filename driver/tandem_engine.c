@@ -16,6 +16,7 @@ void tandem_engine_prepare(struct tandem_engine *engine,
 	engine->index = index;
 	spin_lock_init(&engine->lock);
 	INIT_LIST_HEAD(&engine->ready);
+	INIT_LIST_HEAD(&engine->blocked);
 }
 
 int tandem_engine_start(struct tandem_engine *engine, u32 kind, u32 epoch)
@@ -58,8 +59,26 @@ static void complete_jobs(struct list_head *done)
 
 	list_for_each_entry_safe(job, next, done, link) {
 		list_del_init(&job->link);
+		tandem_fence_end(job);
 		job->complete(job);
 	}
+}
+
+/* Where it belongs, after its oldest waiting job has changed. */
+static void place_queue(struct tandem_engine *engine,
+			struct tandem_queue *queue)
+{
+	struct tandem_job *oldest = list_first_entry_or_null(&queue->waiting,
+							     typeof(*oldest),
+							     link);
+	bool blocked = oldest && oldest->blocked;
+
+	if (!oldest)
+		list_del_init(&queue->ready_link);
+	else if (list_empty(&queue->ready_link) || queue->blocked != blocked)
+		list_move_tail(&queue->ready_link, blocked ? &engine->blocked :
+							     &engine->ready);
+	queue->blocked = blocked;
 }
 
 /* The lock is held. */
@@ -94,8 +113,7 @@ static void end_job(struct tandem_engine *engine, struct tandem_job *job,
 	count_end(engine, job);
 	job->state = TANDEM_JOB_DONE;
 	list_move_tail(&job->link, done);
-	if (list_empty(&queue->waiting) && !list_empty(&queue->ready_link))
-		list_del_init(&queue->ready_link);
+	place_queue(engine, queue);
 	if (queue->closed && list_empty(&queue->waiting) &&
 	    list_empty(&queue->running))
 		wake_up_all(&queue->idle);
@@ -130,6 +148,7 @@ void tandem_engine_stop(struct tandem_engine *engine)
 		engine->running = false;
 		while ((job = tandem_ring_forget(&engine->ring)))
 			end_job_with(engine, job, -ENODEV, &done);
+		list_splice_tail_init(&engine->blocked, &engine->ready);
 		list_for_each_entry_safe(queue, next, &engine->ready,
 					 ready_link)
 			end_waiting(engine, queue, -ENODEV, &done);
@@ -195,10 +214,8 @@ static void push_ready(struct tandem_engine *engine)
 		push_job(engine, list_first_entry(&queue->waiting,
 						  struct tandem_job, link));
 		pushed = true;
-		if (list_empty(&queue->waiting))
-			list_del_init(&queue->ready_link);
-		else
-			list_move_tail(&queue->ready_link, &engine->ready);
+		list_move_tail(&queue->ready_link, &engine->ready);
+		place_queue(engine, queue);
 	}
 	if (pushed)
 		tandem_ring_publish(&engine->ring);
@@ -244,12 +261,42 @@ void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job)
 	} else {
 		job->state = TANDEM_JOB_WAITING;
 		list_add_tail(&job->link, &queue->waiting);
-		if (list_empty(&queue->ready_link))
-			list_add_tail(&queue->ready_link, &engine->ready);
+		place_queue(engine, queue);
 		push_ready(engine);
 	}
 	spin_unlock_irqrestore(&engine->lock, flags);
 	complete_jobs(&done);
+}
+
+/* The oldest job of a queue may have been what blocked it; the lock is held. */
+static void push_unblocked(struct tandem_engine *engine)
+{
+	if (engine->running)
+		push_ready(engine);
+}
+
+void tandem_engine_unblock(struct tandem_engine *engine, struct tandem_job *job,
+			   int error)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&engine->lock, flags);
+	if (job->state == TANDEM_JOB_DONE)
+		goto unlock;
+	if (error) {
+		/* It stays blocked, since it is not to begin. */
+		job->cancelled = true;
+		if (job->state == TANDEM_JOB_WAITING)
+			tandem_job_cancel_later(job);
+		goto unlock;
+	}
+	job->blocked = false;
+	if (job->state == TANDEM_JOB_WAITING) {
+		place_queue(engine, job->queue);
+		push_unblocked(engine);
+	}
+unlock:
+	spin_unlock_irqrestore(&engine->lock, flags);
 }
 
 /*
@@ -279,11 +326,12 @@ static void abort_job(struct tandem_job *job)
 void tandem_engine_cancel(struct tandem_engine *engine, struct tandem_job *job)
 {
 	LIST_HEAD(done);
-	bool abort;
 	unsigned long flags;
+	bool abort;
 
 	spin_lock_irqsave(&engine->lock, flags);
 	abort = job_cancel(engine, job, &done);
+	push_unblocked(engine);
 	spin_unlock_irqrestore(&engine->lock, flags);
 	if (abort)
 		abort_job(job);
@@ -317,6 +365,7 @@ unsigned int tandem_engine_cancel_cookie(struct tandem_engine *engine,
 			count++;
 		}
 	}
+	push_unblocked(engine);
 	while ((job = find_running(queue, cookie))) {
 		count++;
 		if (!job_cancel(engine, job, &done))

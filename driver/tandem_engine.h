@@ -25,6 +25,7 @@ struct tandem_queue;
  * @index: in &tandem_device.engines
  * @kind: &enum tandem_hw_queue_kind
  * @ready: queues with jobs that wait, in the order of their turns
+ * @blocked: queues of which the oldest job waits for a fence
  * @running: no job is taken otherwise
  * @stats: of all its commands
  * @oldest: number of the oldest command when the watch came by last, and
@@ -38,6 +39,7 @@ struct tandem_engine {
 	u32 index;
 	u32 kind;
 	struct list_head ready;
+	struct list_head blocked;
 	bool running;
 	struct tandem_stats stats;
 	u32 oldest;
@@ -63,6 +65,13 @@ bool tandem_engine_watch(struct tandem_engine *engine);
 
 /* Carries out a job after those before it; it ends by ->complete. */
 void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job);
+/*
+ * The fence that a job waits for has signalled: it is carried out, or cancelled
+ * for an error. Before its submission, too. In any context, with the lock of
+ * the fence held.
+ */
+void tandem_engine_unblock(struct tandem_engine *engine, struct tandem_job *job,
+			   int error);
 /* Ends a job early, if it has not ended yet. */
 void tandem_engine_cancel(struct tandem_engine *engine, struct tandem_job *job);
 /* The same for jobs of a queue with this cookie: how many there were. */

@@ -9,6 +9,15 @@
 #include "tandem_queue.h"
 #include "tandem_trace.h"
 
+static void cancel_job(struct work_struct *work)
+{
+	struct tandem_job *job = container_of(work, struct tandem_job,
+					      cancel_work);
+
+	tandem_engine_cancel(job->queue->engine, job);
+	tandem_job_put(job);
+}
+
 struct tandem_job *tandem_job_create(struct tandem_queue *queue)
 {
 	struct tandem_job *job;
@@ -19,6 +28,7 @@ struct tandem_job *tandem_job_create(struct tandem_queue *queue)
 	kref_init(&job->ref);
 	job->queue = queue;
 	INIT_LIST_HEAD(&job->link);
+	INIT_WORK(&job->cancel_work, cancel_job);
 	return job;
 }
 
@@ -47,9 +57,35 @@ int tandem_job_map(struct tandem_job *job)
 	return tandem_user_map(job->queue->context->tdev, &job->user);
 }
 
+static void submit_with_fences(struct tandem_job *job)
+{
+	struct tandem_queue *queue = job->queue;
+	bool cookie;
+
+	/* The job may be gone when the queue is unlocked. */
+	tandem_queue_get(queue);
+	mutex_lock(&queue->submit_lock);
+	cookie = dma_fence_begin_signalling();
+	tandem_fence_publish(job);
+	tandem_engine_submit(queue->engine, job);
+	dma_fence_end_signalling(cookie);
+	mutex_unlock(&queue->submit_lock);
+	tandem_queue_put(queue);
+}
+
 void tandem_job_submit(struct tandem_job *job)
 {
-	tandem_engine_submit(job->queue->engine, job);
+	if (tandem_fence_needed(&job->fences))
+		submit_with_fences(job);
+	else
+		tandem_engine_submit(job->queue->engine, job);
+}
+
+void tandem_job_cancel_later(struct tandem_job *job)
+{
+	tandem_job_get(job);
+	if (!queue_work(tandem_release_wq, &job->cancel_work))
+		tandem_job_put(job);
 }
 
 void tandem_job_release(struct tandem_job *job)
@@ -59,6 +95,7 @@ void tandem_job_release(struct tandem_job *job)
 
 void tandem_job_discard(struct tandem_job *job)
 {
+	tandem_fence_discard(job);
 	tandem_job_release(job);
 	tandem_job_put(job);
 }

@@ -8,8 +8,10 @@
 #include <linux/kref.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/workqueue.h>
 
 #include "tandem_admin.h"
+#include "tandem_fence.h"
 #include "tandem_hw.h"
 #include "tandem_ring.h"
 #include "tandem_user.h"
@@ -41,13 +43,15 @@ enum tandem_job_state {
  * @id: ties what is said of the job together; unique on the device. Given, like
  *	@submitted, when it is submitted to the engine, under its lock
  * @submitted: when that was
+ * @fences: that it waits for, and that its end signals
  * @cookie: by which a user may cancel it
  * @complete: called once when it has ended, in any context, without locks; must
  *	not sleep. Takes over the submitter's reference
  * @private: for @complete
  * @state: &enum tandem_job_state; this and all below guarded by the engine's
  *	lock until completion
- * @cancelled: someone wants it to end early
+ * @blocked: it waits for a fence, and later jobs of the queue for it
+ * @cancelled: someone wants it to end early, or its fence failed
  * @timed_out: it was aborted since it took too long
  * @aborting: @abort is in use
  * @link: as @state says; or on a list of jobs that are to be completed
@@ -58,6 +62,7 @@ enum tandem_job_state {
  * @detail: for the user, beside @result: duration or reason
  * @duration: time that the engine spent on it, in nanoseconds
  * @abort: the command that aborts it
+ * @cancel_work: cancels it, from where that cannot be done
  */
 struct tandem_job {
 	struct kref ref;
@@ -67,11 +72,13 @@ struct tandem_job {
 	bool user_is_dst;
 	u64 id;
 	ktime_t submitted;
+	struct tandem_fences fences;
 	u64 cookie;
 	void (*complete)(struct tandem_job *job);
 	void *private;
 
 	enum tandem_job_state state;
+	bool blocked;
 	bool cancelled;
 	bool timed_out;
 	bool aborting;
@@ -83,6 +90,7 @@ struct tandem_job {
 	u64 detail;
 	u64 duration;
 	struct tandem_admin_command abort;
+	struct work_struct cancel_work;
 };
 
 /* A job of @queue, of which the caller's reference goes over. Or NULL. */
@@ -105,6 +113,8 @@ void tandem_job_discard(struct tandem_job *job);
 /* The job's end as the device tells it; the engine's lock is held. */
 void tandem_job_set_completion(struct tandem_job *job,
 			       const struct tandem_completion *completion);
+/* Cancels the job later: in any context, with locks held. */
+void tandem_job_cancel_later(struct tandem_job *job);
 /* Aborts a running job for which @aborting was just set. Takes a reference. */
 void tandem_job_abort(struct tandem_job *job);
 

@@ -40,6 +40,7 @@ static struct tandem_queue *queue_alloc(struct tandem_context *context,
 	queue->context = context;
 	queue->kind = kind;
 	queue->engine = engine;
+	mutex_init(&queue->submit_lock);
 	INIT_LIST_HEAD(&queue->waiting);
 	INIT_LIST_HEAD(&queue->running);
 	INIT_LIST_HEAD(&queue->ready_link);
@@ -51,8 +52,14 @@ static void queue_release(struct kref *ref)
 {
 	struct tandem_queue *queue = container_of(ref, typeof(*queue), ref);
 
+	mutex_destroy(&queue->submit_lock);
 	tandem_context_put(queue->context);
 	kfree(queue);
+}
+
+void tandem_queue_get(struct tandem_queue *queue)
+{
+	kref_get(&queue->ref);
 }
 
 void tandem_queue_put(struct tandem_queue *queue)

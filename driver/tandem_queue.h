@@ -7,6 +7,7 @@
 
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/wait.h>
 
 struct drm_device;
@@ -24,10 +25,14 @@ struct tandem_file;
  * @context: that it belongs to; holds a reference
  * @kind: &enum tandem_queue_kind; the engine may be able to do more
  * @engine: that carries out its commands; lives as long as the device
+ * @submit_lock: held from when a job's fence is published until the job is
+ *	submitted, and while one with a fence to wait for is: else the latter
+ *	could get in before a job that it waits for
  * @waiting: jobs that are not on the engine's ring yet, oldest first; this and
  *	all below guarded by the engine's lock
  * @running: jobs that are
- * @ready_link: in &tandem_engine.ready while there are @waiting jobs
+ * @ready_link: in &tandem_engine.ready or blocked while there are @waiting jobs
+ * @blocked: in the latter, since the oldest waits for a fence
  * @closed: takes no more jobs
  * @idle: woken when a closed queue has no more jobs
  */
@@ -36,15 +41,18 @@ struct tandem_queue {
 	struct tandem_context *context;
 	u32 kind;
 	struct tandem_engine *engine;
+	struct mutex submit_lock; /* see above */
 	struct list_head waiting;
 	struct list_head running;
 	struct list_head ready_link;
+	bool blocked;
 	bool closed;
 	wait_queue_head_t idle;
 };
 
 /* A new reference, or NULL for no such queue of the file. */
 struct tandem_queue *tandem_queue_find(struct tandem_file *file, u32 id);
+void tandem_queue_get(struct tandem_queue *queue);
 void tandem_queue_put(struct tandem_queue *queue);
 
 /* Destroys the queues of a context. Does not wait for their commands. */

@@ -436,7 +436,9 @@ struct tandem_segment {
  * @length: bytes, not zero but for NOP; COPY_LIST: number of segments
  * @in_syncobj: syncobj that has to be signalled before the command begins; 0
  *	for none. Later commands of the queue wait too. Its fence has to exist
- *	(EINVAL). When that ends with an error, the command is not carried out
+ *	(EINVAL). When that ends with an error, the command is not carried out;
+ *	of a timeline it is the point's own fence that counts, not earlier ones,
+ *	and only for as long as the syncobj remembers it
  * @out_syncobj: syncobj that gets a fence which the command's end signals, with
  *	the error if it had one; 0 for none
  * @in_point: point on the timeline of @in_syncobj; 0 if it has none

@@ -5,6 +5,7 @@ driver-tests := \
 	tests/guest/driver/test_driver_abi \
 	tests/guest/driver/test_driver_memory \
 	tests/guest/driver/test_driver_commands \
+	tests/guest/driver/test_driver_fence \
 	tests/guest/driver/test_driver_emu \
 	tests/guest/driver/test_driver_removal \
 	tests/guest/driver/test_driver_trace
@@ -12,6 +13,7 @@ driver-tests := \
 driver-test-support := \
 	tests/guest/driver/accel.c \
 	tests/guest/driver/firmware.c \
+	tests/guest/driver/syncobj.c \
 	tests/guest/driver/toy_device.c \
 	tests/guest/driver/tracing.c
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "accel.h"
+#include "syncobj.h"
 
 #define SIZE	(64 * 1024ull)
 
@@ -28,6 +29,7 @@ _Static_assert(sizeof(struct tandem_uring_command) == 80, "size");
 static struct accel accel;
 static uint32_t handle;
 static uint32_t region;
+static uint32_t syncobj;
 static uint8_t user[4096];
 
 static int setup(void **state)
@@ -36,6 +38,7 @@ static int setup(void **state)
 	accel_open(&accel, ACCEL0);
 	handle = accel_object(&accel, SIZE);
 	region = accel_region(&accel, 0, handle, 0, SIZE, READ | WRITE);
+	syncobj = syncobj_create(&accel);
 	return 0;
 }
 
@@ -385,19 +388,25 @@ struct command_case {
 #define COMMAND(member, value, expected) \
 	CHANGE(tandem_uring_command, member, value, expected)
 
-/* What no command takes. */
+/* What no command takes, or none with such a value. */
 #define COMMON								\
 	COMMAND(queue, 0, -ENOENT),					\
 	COMMAND(queue, 999, -ENOENT),					\
 	COMMAND(queue, UINT32_MAX, -ENOENT),				\
 	COMMAND(flags, 1, -EINVAL),					\
 	COMMAND(flags, 1u << 31, -EINVAL),				\
-	COMMAND(in_syncobj, 1, -EINVAL),				\
-	COMMAND(out_syncobj, 1, -EINVAL),				\
 	COMMAND(in_point, 1, -EINVAL),					\
 	COMMAND(out_point, 1ull << 63, -EINVAL),			\
 	COMMAND(reserved, 1, -EINVAL),					\
 	COMMAND(reserved, 1ull << 63, -EINVAL)
+
+/* What all take that run on the device. */
+#define FENCES								\
+	COMMAND(in_syncobj, 99, -ENOENT),				\
+	COMMAND(in_syncobj, UINT32_MAX, -ENOENT),			\
+	COMMAND(in_syncobj, syncobj, -EINVAL),				\
+	COMMAND(out_syncobj, 99, -ENOENT),				\
+	COMMAND(out_syncobj, UINT32_MAX, -ENOENT)
 
 static void check_command(const struct command_case *c)
 {
@@ -421,8 +430,9 @@ static void check_command(const struct command_case *c)
 
 static void test_nop(void **state)
 {
-	static const struct change changes[] = {
+	const struct change changes[] = {
 		COMMON,
+		FENCES,
 		COMMAND(dst_region, 1, -EINVAL),
 		COMMAND(src_region, 1, -EINVAL),
 		COMMAND(dst_offset, 1, -EINVAL),
@@ -441,8 +451,10 @@ static void test_nop(void **state)
 
 static void test_cancel(void **state)
 {
-	static const struct change changes[] = {
+	const struct change changes[] = {
 		COMMON,
+		COMMAND(in_syncobj, syncobj, -EINVAL),
+		COMMAND(out_syncobj, syncobj, -EINVAL),
 		COMMAND(dst_region, 1, -EINVAL),
 		COMMAND(src_region, 1, -EINVAL),
 		COMMAND(dst_offset, 1, -EINVAL),
@@ -461,8 +473,9 @@ static void test_cancel(void **state)
 
 static void test_fill(void **state)
 {
-	static const struct change changes[] = {
+	const struct change changes[] = {
 		COMMON,
+		FENCES,
 		COMMAND(dst_region, 999, -EACCES),
 		COMMAND(dst_region, 1024, -EACCES),
 		COMMAND(dst_region, UINT32_MAX - 1, -EACCES),
@@ -492,8 +505,9 @@ static void test_fill(void **state)
 
 static void test_copy(void **state)
 {
-	static const struct change changes[] = {
+	const struct change changes[] = {
 		COMMON,
+		FENCES,
 		COMMAND(dst_region, 999, -EACCES),
 		COMMAND(dst_region, 2000, -EACCES),
 		COMMAND(src_region, 999, -EACCES),
@@ -524,8 +538,9 @@ static void test_copy(void **state)
 
 static void test_copy_with_user_memory(void **state)
 {
-	static const struct change changes[] = {
+	const struct change changes[] = {
 		COMMON,
+		FENCES,
 		COMMAND(dst_region, USER, -EINVAL),
 		COMMAND(src_offset, 0, -EFAULT),
 		COMMAND(src_offset, UINT64_MAX, -EFAULT),
@@ -553,6 +568,7 @@ static void test_exec(void **state)
 {
 	const struct change changes[] = {
 		COMMON,
+		FENCES,
 		COMMAND(queue, accel.copy, -EINVAL),
 		COMMAND(dst_region, 1, -EINVAL),
 		COMMAND(dst_offset, 1, -EINVAL),

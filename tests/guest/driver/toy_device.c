@@ -238,7 +238,7 @@ static void serve(struct toy *toy, int queue)
 	struct tandem_hw_descriptor d;
 	uint32_t tail;
 
-	if (!ring->entries)
+	if (!ring->entries || (queue && toy->shared->manner == TOY_HOLD))
 		return;
 	tail = __atomic_load_n(&doorbell(toy, queue)->sq_tail,
 			       __ATOMIC_ACQUIRE);

@@ -16,6 +16,7 @@
 /**
  * enum toy_manner - how it treats commands
  * @TOY_GOOD: completes each at once, without doing it
+ * @TOY_HOLD: takes none up, until it is told otherwise
  * @TOY_HANG: completes none, and ignores aborts
  * @TOY_HANG_UNTIL_ABORT: completes what is aborted
  * @TOY_REPEAT: completes each twice
@@ -29,6 +30,7 @@
  */
 enum toy_manner {
 	TOY_GOOD,
+	TOY_HOLD,
 	TOY_HANG,
 	TOY_HANG_UNTIL_ABORT,
 	TOY_REPEAT,
