@@ -147,7 +147,7 @@ modules-dir := build/modules
 modules:
 	@mkdir -p $(modules-dir)
 	@find $(modules-dir) -xtype l -delete
-	@find Kbuild driver uapi -name '*.[ch]' -o -name Kbuild | \
+	@find Kbuild driver uapi -name '*.[ch]' -o -name '*.sh' -o -name Kbuild | \
 		while read -r file; do \
 			mkdir -p "$(modules-dir)/$$(dirname "$$file")" && \
 			ln -sf "$(CURDIR)/$$file" "$(modules-dir)/$$file" || exit; \

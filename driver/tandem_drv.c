@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 
 #include "tandem_accel.h"
+#include "tandem_compat.h"
 #include "tandem_context.h"
 #include "tandem_device.h"
 #include "tandem_file.h"
@@ -243,9 +244,7 @@ const struct drm_driver tandem_drm_driver = {
 	.fops = &tandem_fops,
 	.name = "tandem",
 	.desc = "Tandem inference accelerator",
-#ifdef TANDEM_DRM_DRIVER_HAS_DATE
-	.date = "20261124",
-#endif
+	TANDEM_DRM_DRIVER_DATE
 	.major = 1,
 	.minor = 0,
 };
@@ -278,8 +277,4 @@ module_exit(tandem_exit);
 
 MODULE_DESCRIPTION("Tandem inference accelerators");
 MODULE_LICENSE("GPL");
-#ifdef TANDEM_IMPORT_NS_TAKES_STRING
-MODULE_IMPORT_NS("DMA_BUF");
-#else
-MODULE_IMPORT_NS(DMA_BUF);
-#endif
+TANDEM_IMPORT_NS_DMA_BUF;

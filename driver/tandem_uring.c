@@ -5,6 +5,7 @@
 #include <linux/io_uring/cmd.h>
 
 #include "tandem_command.h"
+#include "tandem_compat.h"
 #include "tandem_device.h"
 #include "tandem_engine.h"
 #include "tandem_file.h"
@@ -18,13 +19,15 @@ static void post_completion(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct tandem_job *job = *io_uring_cmd_to_pdu(cmd, struct tandem_job *);
 
 	tandem_job_release(job);
-	io_uring_cmd_done(cmd, job->result, job->detail, issue_flags);
+	tandem_uring_done(cmd, job->result, job->detail, issue_flags);
 	tandem_job_put(job);
 }
 
+TANDEM_URING_TASK_WORK(post_completion_work, post_completion)
+
 static void job_ended(struct tandem_job *job)
 {
-	io_uring_cmd_complete_in_task(job->private, post_completion);
+	io_uring_cmd_complete_in_task(job->private, post_completion_work);
 }
 
 static int submit(struct tandem_device *tdev, struct tandem_job *job,
@@ -65,7 +68,7 @@ static int issue(struct drm_file *filp, struct io_uring_cmd *cmd,
 	if (tandem_device_is_dead(file->tdev))
 		return -ENODEV;
 	/* The SQE is mapped to user space. */
-	tandem_command_read(&command, io_uring_sqe_cmd(cmd->sqe));
+	tandem_command_read(&command, tandem_uring_sqe128(cmd->sqe));
 	ret = tandem_command_check(op, &command);
 	if (ret)
 		return ret;

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What kernels differ in. Each part uses one interface as some kernels have it;
+ * where it compiles, tandem_probed.h says TANDEM_HAVE_ and its name. What is
+ * made of that is in tandem_compat.h.
+ *
+ * Versions are not asked for: distributions carry interfaces back.
+ *
+ * probe.sh compiles this file once for each name, without linking.
+ */
+#ifdef TANDEM_PROBE_KERNEL
+/* Compiles everywhere: if not, no other answer means anything. */
+#include <drm/drm_drv.h>
+#include <linux/module.h>
+
+static const struct drm_driver probe __used = { .name = "probe" };
+#endif
+
+#ifdef TANDEM_PROBE_DRM_DRIVER_DATE
+#include <drm/drm_drv.h>
+
+static const struct drm_driver probe __used = { .date = "20261124" };
+#endif
+
+#ifdef TANDEM_PROBE_MODULE_IMPORT_NS_WITHOUT_QUOTES
+#include <linux/module.h>
+
+MODULE_IMPORT_NS(DMA_BUF);
+#endif
+
+#ifdef TANDEM_PROBE_URING_DONE_RES2
+#include <linux/io_uring/cmd.h>
+
+static void probe(struct io_uring_cmd *cmd) __used;
+static void probe(struct io_uring_cmd *cmd)
+{
+	io_uring_cmd_done(cmd, 0, 0, 0);
+}
+#endif
+
+#ifdef TANDEM_PROBE_URING_TASK_WORK_OF_COMMAND
+#include <linux/io_uring/cmd.h>
+
+static void work(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+}
+
+static void probe(struct io_uring_cmd *cmd) __used;
+static void probe(struct io_uring_cmd *cmd)
+{
+	io_uring_cmd_complete_in_task(cmd, work);
+}
+#endif
+
+#ifdef TANDEM_PROBE_URING_SQE128_CMD
+#include <linux/io_uring/cmd.h>
+
+static const void *probe(struct io_uring_cmd *cmd) __used;
+static const void *probe(struct io_uring_cmd *cmd)
+{
+	return io_uring_sqe128_cmd(cmd->sqe, struct { u64 field[10]; });
+}
+#endif
