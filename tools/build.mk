@@ -2,6 +2,7 @@
 # Sources of the tandem command.
 
 tools-src := \
+	tools/tandem/attributes.c \
 	tools/tandem/bench.c \
 	tools/tandem/bench_accel.c \
 	tools/tandem/bench_driver.c \
