@@ -19,8 +19,8 @@ driver-test-support := \
 
 guest-tests += $(driver-tests)
 guest-scripts += \
-	tests/guest/driver/test_driver_reload.sh \
-	tests/guest/driver/test_driver_sysfs.sh
+	tests/guest/driver/test_driver_sysfs.sh \
+	tests/guest/driver/test_driver_reload.sh
 
 $(foreach test,$(driver-tests),$(eval $(test)-src := \
 	$(test).c $(driver-test-support)))
