@@ -121,6 +121,7 @@ static int check_identity(struct tandem_device *tdev,
 	u32 entries = le32_to_cpu(hw->queue_entries_max);
 	u32 queues = min3(tandem_read32(tdev, TANDEM_REG_QUEUE_MAX),
 			  tdev->bus_queues, (u32)TANDEM_ENGINES_MAX);
+	const char *wrong;
 	u32 compute, copy;
 
 	copy_name(identity->profile, hw->profile, sizeof(identity->profile));
@@ -153,7 +154,12 @@ static int check_identity(struct tandem_device *tdev,
 			le32_to_cpu(hw->compute_queues), entries);
 		return -EINVAL;
 	}
-	return 0;
+	wrong = tandem_memory_layout_read(&identity->memory, hw,
+					  tdev->memory_size);
+	if (wrong)
+		dev_err(tdev->dev, "the device's classes of memory are wrong: %s\n",
+			wrong);
+	return wrong ? -EINVAL : 0;
 }
 
 int tandem_boot_identify(struct tandem_device *tdev)

@@ -64,15 +64,19 @@ static int contexts_show(struct seq_file *m, void *unused)
 static int objects_show(struct seq_file *m, void *unused)
 {
 	struct tandem_device *tdev = device_of(m);
+	struct tandem_memory_pool *pool = &tdev->memory;
 	struct drm_mm_node *node;
+	u32 i;
 
 	seq_printf(m, "objects=%d memory_used=%lld memory_size=%llu\n",
-		   atomic_read(&tdev->objects),
-		   atomic64_read(&tdev->memory_used), tdev->memory_size);
-	mutex_lock(&tdev->memory_lock);
-	drm_mm_for_each_node(node, &tdev->memory)
-		seq_printf(m, "%#llx %llu\n", node->start, node->size);
-	mutex_unlock(&tdev->memory_lock);
+		   atomic_read(&tdev->objects), atomic64_read(&pool->used),
+		   tdev->memory_size);
+	mutex_lock(&pool->lock);
+	for (i = 0; i < pool->count; i++) {
+		drm_mm_for_each_node(node, &pool->class[i].addresses)
+			seq_printf(m, "%#llx %llu\n", node->start, node->size);
+	}
+	mutex_unlock(&pool->lock);
 	return 0;
 }
 

@@ -83,8 +83,7 @@ static void release_tables(struct drm_device *drm, void *unused)
 
 	tandem_shared_free(tdev, &tdev->context_table);
 	ida_destroy(&tdev->context_ids);
-	drm_mm_takedown(&tdev->memory);
-	mutex_destroy(&tdev->memory_lock);
+	tandem_memory_fini(&tdev->memory);
 	mutex_destroy(&tdev->unplug_lock);
 }
 
@@ -111,10 +110,7 @@ static struct tandem_device *device_alloc(struct device *dev,
 	init_waitqueue_head(&tdev->dead_wait);
 	init_waitqueue_head(&tdev->retired_wait);
 	ida_init(&tdev->context_ids);
-	mutex_init(&tdev->memory_lock);
-	drm_mm_init(&tdev->memory, 0, memory_size);
-	INIT_LIST_HEAD(&tdev->lingering);
-	INIT_DELAYED_WORK(&tdev->linger_work, tandem_memory_look_again);
+	tandem_memory_prepare(&tdev->memory);
 	mutex_init(&tdev->unplug_lock);
 	INIT_WORK(&tdev->fail_work, device_unplug_failed);
 	tandem_watch_prepare(&tdev->watch);
@@ -176,6 +172,9 @@ static int device_start(struct tandem_device *tdev)
 		return ret;
 	tandem_watch_start(tdev);
 	ret = tandem_boot_identify(tdev);
+	if (ret)
+		return ret;
+	ret = tandem_memory_start(tdev);
 	if (ret)
 		return ret;
 	ret = start_engines(tdev, epoch);

@@ -6,7 +6,6 @@
 #define _TANDEM_DEVICE_H
 
 #include <drm/drm_device.h>
-#include <drm/drm_mm.h>
 #include <linux/atomic.h>
 #include <linux/idr.h>
 #include <linux/mutex.h>
@@ -17,6 +16,7 @@
 #include "tandem_bus.h"
 #include "tandem_engine.h"
 #include "tandem_hw.h"
+#include "tandem_memory.h"
 #include "tandem_shared.h"
 #include "tandem_watch.h"
 
@@ -41,6 +41,7 @@
  * @profile_memory_bandwidth: bytes/s
  * @profile_flops: operations/s
  * @profile_link_bandwidth: bytes/s
+ * @memory: classes of memory
  */
 struct tandem_identity {
 	char profile[32];
@@ -54,6 +55,7 @@ struct tandem_identity {
 	u64 profile_memory_bandwidth;
 	u64 profile_flops;
 	u64 profile_link_bandwidth;
+	struct tandem_memory_layout memory;
 };
 
 /**
@@ -77,11 +79,7 @@ struct tandem_identity {
  *	device
  * @context_ids: which of them are taken
  * @contexts: how many are
- * @memory_lock: guards @memory and @lingering
- * @memory: the device addresses that are taken
- * @memory_used: bytes of them
- * @lingering: &struct tandem_memory that was freed while its pages were held
- * @linger_work: looks after them; holds @drm while it is queued
+ * @memory: the memory, and who has it
  * @objects: GEM objects that exist
  * @retiring: regions and contexts that the device has yet to let go of, or
  *	that are being freed
@@ -108,11 +106,7 @@ struct tandem_device {
 	struct tandem_shared context_table;
 	struct ida context_ids;
 	atomic_t contexts;
-	struct mutex memory_lock; /* see above */
-	struct drm_mm memory;
-	atomic64_t memory_used;
-	struct list_head lingering;
-	struct delayed_work linger_work;
+	struct tandem_memory_pool memory;
 	atomic_t objects;
 	atomic_t retiring;
 	wait_queue_head_t retired_wait;

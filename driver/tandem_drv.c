@@ -70,15 +70,45 @@ static int get_profile_name(struct tandem_device *tdev,
 	return 0;
 }
 
+static int get_memory_class(struct tandem_device *tdev,
+			    struct drm_tandem_get_param *args)
+{
+	const struct tandem_memory_layout *layout = &tdev->identity.memory;
+	u32 index;
+
+	if (args->index >= layout->count)
+		return -EINVAL;
+	index = array_index_nospec(args->index, layout->count);
+	switch (args->param) {
+	case TANDEM_PARAM_MEMORY_CLASS_KIND:
+		args->value = layout->class[index].kind;
+		break;
+	case TANDEM_PARAM_MEMORY_CLASS_SIZE:
+		args->value = layout->class[index].size;
+		break;
+	case TANDEM_PARAM_MEMORY_CLASS_USED:
+		args->value = atomic64_read(&tdev->memory.class[index].used);
+		break;
+	case TANDEM_PARAM_MEMORY_CLASS_BANDWIDTH:
+		args->value = layout->class[index].bandwidth;
+		break;
+	}
+	return 0;
+}
+
 static int ioctl_get_param(struct drm_device *drm, void *data,
 			   struct drm_file *filp)
 {
 	struct tandem_device *tdev = to_tandem_device(drm);
 	const struct tandem_identity *identity = &tdev->identity;
+	const struct tandem_file *file = filp->driver_priv;
 	struct drm_tandem_get_param *args = data;
 
 	if (args->param == TANDEM_PARAM_PROFILE_NAME)
 		return get_profile_name(tdev, args);
+	if (args->param >= TANDEM_PARAM_MEMORY_CLASS_KIND &&
+	    args->param <= TANDEM_PARAM_MEMORY_CLASS_BANDWIDTH)
+		return get_memory_class(tdev, args);
 	if (args->index)
 		return -EINVAL;
 
@@ -93,7 +123,7 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 		args->value = tdev->memory_size;
 		break;
 	case TANDEM_PARAM_MEMORY_USED:
-		args->value = atomic64_read(&tdev->memory_used);
+		args->value = atomic64_read(&tdev->memory.used);
 		break;
 	case TANDEM_PARAM_COPY_QUEUES:
 		args->value = identity->copy_queues;
@@ -123,7 +153,17 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 		args->value = identity->profile_link_bandwidth;
 		break;
 	case TANDEM_PARAM_CAPABILITIES:
-		args->value = TANDEM_CAPABILITY_SYNCOBJ;
+		args->value = TANDEM_CAPABILITY_SYNCOBJ |
+			      TANDEM_CAPABILITY_MEMORY_CLASS;
+		break;
+	case TANDEM_PARAM_MEMORY_CLASSES:
+		args->value = identity->memory.count;
+		break;
+	case TANDEM_PARAM_FILE_MEMORY_USED:
+		args->value = atomic64_read(&file->memory_used);
+		break;
+	case TANDEM_PARAM_FILE_MEMORY_LIMIT:
+		args->value = READ_ONCE(tdev->memory.file_limit);
 		break;
 	default:
 		return -EINVAL;

@@ -17,12 +17,15 @@ struct tandem_device;
 
 /**
  * struct tandem_file - what a file owns beside GEM handles
- * @ref: held by the file while it is open, and by each context
+ * @ref: held by the file while it is open, by each context, and by memory that
+ *	counts for it
  * @tdev: the device
  * @lock: held while queues are made, and while a context is taken out
  * @contexts: id to &struct tandem_context; guarded by its own lock
  * @queues: id to &struct tandem_queue; likewise
  * @engine_ns: time that engines of each kind spent on its commands
+ * @memory_used: bytes of device memory that it made and that are not free yet;
+ *	changed under &tandem_memory_pool.lock
  */
 struct tandem_file {
 	struct kref ref;
@@ -31,6 +34,7 @@ struct tandem_file {
 	struct xarray contexts;
 	struct xarray queues;
 	atomic64_t engine_ns[2];
+	atomic64_t memory_used;
 };
 
 void tandem_file_put(struct tandem_file *file);

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <drm/drm_drv.h>
+#include <drm/drm_file.h>
 #include <drm/drm_gem.h>
 #include <drm/drm_prime.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 
 #include "tandem_accel.h"
 #include "tandem_device.h"
+#include "tandem_file.h"
 #include "tandem_gem.h"
 #include "tandem_memory.h"
 #include "tandem_trace.h"
@@ -153,8 +156,10 @@ static struct tandem_gem *gem_alloc(struct tandem_device *tdev, u64 size)
 }
 
 /* An object in device memory, or an error pointer. */
-static struct drm_gem_object *gem_create(struct tandem_device *tdev, u64 size)
+static struct drm_gem_object *gem_create(struct tandem_file *file, u64 size,
+					 u32 class)
 {
+	struct tandem_device *tdev = file->tdev;
 	struct tandem_memory *memory;
 	struct tandem_gem *gem;
 	int ret;
@@ -169,7 +174,7 @@ static struct drm_gem_object *gem_create(struct tandem_device *tdev, u64 size)
 	ret = drm_gem_create_mmap_offset(&gem->base);
 	if (ret)
 		goto err;
-	memory = tandem_memory_alloc(tdev, size);
+	memory = tandem_memory_alloc(file, size, class);
 	if (IS_ERR(memory)) {
 		ret = PTR_ERR(memory);
 		goto err;
@@ -208,23 +213,36 @@ tandem_gem_import(struct drm_device *drm, struct dma_buf_attachment *attachment,
 	return &gem->base;
 }
 
+static bool is_full(const struct drm_gem_object *object)
+{
+	return object == ERR_PTR(-ENOSPC) || object == ERR_PTR(-EDQUOT);
+}
+
 int tandem_ioctl_gem_create(struct drm_device *drm, void *data,
 			    struct drm_file *filp)
 {
 	struct tandem_device *tdev = to_tandem_device(drm);
 	struct drm_tandem_gem_create *args = data;
+	u32 class = args->flags ? args->flags - TANDEM_GEM_CLASS(0) :
+				  TANDEM_MEMORY_ANY_CLASS;
 	struct drm_gem_object *object;
 	int ret, cookie;
 
-	if (!args->size || args->flags)
+	if (!args->size)
 		return -EINVAL;
+	if (class != TANDEM_MEMORY_ANY_CLASS) {
+		if (class >= tdev->memory.count)
+			return -EINVAL;
+		class = array_index_nospec(class, tdev->memory.count);
+	}
 	if (args->size > tdev->memory_size)
 		return -ENOSPC;
 	if (!drm_dev_enter(drm, &cookie))
 		return -ENODEV;
-	object = gem_create(tdev, PAGE_ALIGN(args->size));
-	if (object == ERR_PTR(-ENOSPC) && tandem_device_wait_retired(tdev))
-		object = gem_create(tdev, PAGE_ALIGN(args->size));
+	object = gem_create(filp->driver_priv, PAGE_ALIGN(args->size), class);
+	if (is_full(object) && tandem_device_wait_retired(tdev))
+		object = gem_create(filp->driver_priv, PAGE_ALIGN(args->size),
+				    class);
 	drm_dev_exit(cookie);
 	if (IS_ERR(object))
 		return PTR_ERR(object);

@@ -83,9 +83,34 @@ static ssize_t memory_used_show(struct device *dev,
 				struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%lld\n",
-			  atomic64_read(&tandem_of(dev)->memory_used));
+			  atomic64_read(&tandem_of(dev)->memory.used));
 }
 static DEVICE_ATTR_RO(memory_used);
+
+static ssize_t memory_limit_per_file_show(struct device *dev,
+					  struct device_attribute *attr,
+					  char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  READ_ONCE(tandem_of(dev)->memory.file_limit));
+}
+
+static ssize_t memory_limit_per_file_store(struct device *dev,
+					   struct device_attribute *attr,
+					   const char *buf, size_t size)
+{
+	struct tandem_device *tdev = tandem_of(dev);
+	u64 limit;
+	int ret;
+
+	ret = kstrtou64(buf, 0, &limit);
+	if (ret)
+		return ret;
+	/* What files hold already, they keep. */
+	WRITE_ONCE(tdev->memory.file_limit, min(limit, tdev->memory_size));
+	return size;
+}
+static DEVICE_ATTR_RW(memory_limit_per_file);
 
 static ssize_t copy_queues_show(struct device *dev,
 				struct device_attribute *attr, char *buf)
@@ -179,6 +204,7 @@ static struct attribute *tandem_attrs[] = {
 	&dev_attr_state.attr,
 	&dev_attr_memory_size.attr,
 	&dev_attr_memory_used.attr,
+	&dev_attr_memory_limit_per_file.attr,
 	&dev_attr_copy_queues.attr,
 	&dev_attr_compute_queues.attr,
 	&dev_attr_contexts.attr,

@@ -404,7 +404,8 @@ struct tandem_hw_memory_class {
  * @profile_link_bandwidth: bytes a second of the modelled part's network
  * @memory_class_count: entries of @memory_class that are used, 1 at least
  * @pad: zero
- * @memory_class: do not overlap, and add up to @memory_size
+ * @memory_class: lie below @memory_size, do not overlap, and add up to it; the
+ *	first is where memory for no purpose in particular goes
  * @reserved: zero
  */
 struct tandem_hw_identity {

@@ -61,3 +61,15 @@ static const void *probe(struct io_uring_cmd *cmd)
 	return io_uring_sqe128_cmd(cmd->sqe, struct { u64 field[10]; });
 }
 #endif
+
+#ifdef TANDEM_PROBE_DMEM_CGROUP
+#include <linux/cgroup_dmem.h>
+
+static int probe(struct dmem_cgroup_region *region,
+		 struct dmem_cgroup_pool_state **pool) __used;
+static int probe(struct dmem_cgroup_region *region,
+		 struct dmem_cgroup_pool_state **pool)
+{
+	return dmem_cgroup_try_charge(region, 4096, pool, NULL);
+}
+#endif

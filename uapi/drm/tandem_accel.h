@@ -155,8 +155,9 @@ struct drm_tandem_get_param {
  * @handle: out: GEM handle of this file
  *
  * The memory reads as zeros. It is freed with its last handle, mapping, region
- * and dma-buf. Errors: ENOSPC when device memory is full, EDQUOT when the file
- * would hold more than it may, ENOMEM.
+ * and dma-buf. Errors: ENOSPC when device memory, or the class, is full; EDQUOT
+ * when the file, or its cgroup of the dmem controller, would hold more than it
+ * may; EINTR when the process was killed meanwhile; ENOMEM.
  */
 struct drm_tandem_gem_create {
 	__u64 size;

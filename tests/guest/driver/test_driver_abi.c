@@ -95,7 +95,7 @@ static void test_get_param(void **state)
 {
 	static const struct drm_tandem_get_param good = { 0 };
 	static const struct change changes[] = {
-		CHANGE(drm_tandem_get_param, param, 15, -EINVAL),
+		CHANGE(drm_tandem_get_param, param, 25, -EINVAL),
 		CHANGE(drm_tandem_get_param, param, UINT32_MAX, -EINVAL),
 		CHANGE(drm_tandem_get_param, index, 1, -EINVAL),
 	};
@@ -125,6 +125,37 @@ static void test_get_param(void **state)
 				     &name), -EINVAL);
 }
 
+/* Parameters of a class take its index, and no other. */
+static void test_get_param_of_classes(void **state)
+{
+	static const uint32_t params[] = {
+		TANDEM_PARAM_MEMORY_CLASS_KIND,
+		TANDEM_PARAM_MEMORY_CLASS_SIZE,
+		TANDEM_PARAM_MEMORY_CLASS_USED,
+		TANDEM_PARAM_MEMORY_CLASS_BANDWIDTH,
+	};
+	uint64_t classes = accel_param(&accel, TANDEM_PARAM_MEMORY_CLASSES);
+	struct drm_tandem_get_param args;
+	size_t i;
+
+	(void)state;
+	assert_in_range(classes, 1, 4);
+	for (i = 0; i < COUNT(params); i++) {
+		args = (struct drm_tandem_get_param) {
+			.param = params[i],
+			.index = classes - 1,
+		};
+		assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_GET_PARAM,
+					     &args), 0);
+		args.index = classes;
+		assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_GET_PARAM,
+					     &args), -EINVAL);
+		args.index = UINT32_MAX;
+		assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_GET_PARAM,
+					     &args), -EINVAL);
+	}
+}
+
 static void test_gem_create(void **state)
 {
 	static const struct drm_tandem_gem_create good = { .size = 4096 };
@@ -133,8 +164,15 @@ static void test_gem_create(void **state)
 		CHANGE(drm_tandem_gem_create, size, UINT64_MAX, -ENOSPC),
 		CHANGE(drm_tandem_gem_create, size, 1ull << 63, -ENOSPC),
 		CHANGE(drm_tandem_gem_create, size, 1ull << 50, -ENOSPC),
-		CHANGE(drm_tandem_gem_create, flags, 1, -EINVAL),
+		CHANGE(drm_tandem_gem_create, flags, TANDEM_GEM_CLASS(1),
+		       -EINVAL),
+		CHANGE(drm_tandem_gem_create, flags, TANDEM_GEM_CLASS(254),
+		       -EINVAL),
+		CHANGE(drm_tandem_gem_create, flags, 1u << 8, -EINVAL),
+		CHANGE(drm_tandem_gem_create, flags,
+		       1u << 8 | TANDEM_GEM_CLASS(0), -EINVAL),
 		CHANGE(drm_tandem_gem_create, flags, 1u << 31, -EINVAL),
+		CHANGE(drm_tandem_gem_create, flags, UINT32_MAX, -EINVAL),
 	};
 
 	(void)state;
@@ -625,6 +663,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_get_param),
+		cmocka_unit_test(test_get_param_of_classes),
 		cmocka_unit_test(test_gem_create),
 		cmocka_unit_test(test_gem_mmap_offset),
 		cmocka_unit_test(test_context),

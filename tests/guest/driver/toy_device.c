@@ -187,6 +187,72 @@ static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
 	check(!ioctl(toy->fd, TANDEM_EMU_IOC_INTERRUPT, queue), "INTERRUPT");
 }
 
+/* Each number one way in which classes of memory are wrong. */
+static void spoil_classes(struct tandem_hw_identity *identity, int number)
+{
+	struct tandem_hw_memory_class *class = identity->memory_class;
+	const uint64_t half = TOY_MEMORY / 2;
+
+	switch (number) {
+	case 0:
+		identity->memory_class_count = 0;
+		break;
+	case 1:
+		identity->memory_class_count = TANDEM_HW_MEMORY_CLASSES_MAX + 1;
+		break;
+	case 2:
+		identity->memory_class_count = UINT32_MAX;
+		break;
+	case 3:
+		class[0].size = half;
+		break;
+	case 4:
+		class[0].size = TOY_MEMORY + 4096;
+		break;
+	case 5:
+		class[0].start = 4096;
+		break;
+	case 6:
+		class[0].start = -4096ull;
+		break;
+	case 7:
+		class[0].kind = TANDEM_HW_MEMORY_SRAM + 1;
+		break;
+	case 8:
+		/* An empty one. */
+		identity->memory_class_count = 2;
+		break;
+	case 9:
+		/* Not of whole pages. */
+		identity->memory_class_count = 2;
+		class[0].size = half + 2048;
+		class[1].start = half + 2048;
+		class[1].size = half - 2048;
+		break;
+	case 10:
+		/* The same half twice. */
+		identity->memory_class_count = 2;
+		class[0].size = half;
+		class[1].size = half;
+		break;
+	case 11:
+		/* One within the other; only the sum of their sizes is right. */
+		identity->memory_class_count = 2;
+		class[0].start = 4096;
+		class[0].size = half + 4096;
+		class[1].start = 8192;
+		class[1].size = half - 4096;
+		break;
+	case 12:
+		/* Sizes that only add up because their sum wraps. */
+		identity->memory_class_count = 3;
+		class[0].size = 1ull << 63;
+		class[1].size = 1ull << 63;
+		class[2].size = TOY_MEMORY;
+		break;
+	}
+}
+
 static void identify(struct toy *toy, uint64_t address)
 {
 	struct tandem_hw_identity *identity = host(toy, address);
@@ -201,6 +267,10 @@ static void identify(struct toy *toy, uint64_t address)
 	if (toy->defect == TOY_BAD_IDENTITY)
 		identity->queue_entries_max = 17;
 	identity->memory_size = TOY_MEMORY;
+	identity->memory_class_count = 1;
+	identity->memory_class[0].size = TOY_MEMORY;
+	if (toy->defect >= TOY_BAD_CLASSES)
+		spoil_classes(identity, toy->defect - TOY_BAD_CLASSES);
 }
 
 static void admin_command(struct toy *toy,

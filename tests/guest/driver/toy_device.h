@@ -51,6 +51,8 @@ enum toy_manner {
  * @TOY_BAD_MEMORY_SIZE: memory in the registers is not that on the bus
  * @TOY_BAD_IDENTITY: sizes of rings in its identity
  * @TOY_NO_HANDSHAKE: it does not react to being enabled
+ * @TOY_BAD_CLASSES: and TOY_BAD_CLASS_DEFECTS - 1 after it: classes of memory
+ *	in its identity, each in another way
  */
 enum toy_defect {
 	TOY_NO_DEFECT,
@@ -59,7 +61,10 @@ enum toy_defect {
 	TOY_BAD_MEMORY_SIZE,
 	TOY_BAD_IDENTITY,
 	TOY_NO_HANDSHAKE,
+	TOY_BAD_CLASSES,
 };
+
+#define TOY_BAD_CLASS_DEFECTS	13
 
 /**
  * struct toy_shared - between the test and the process

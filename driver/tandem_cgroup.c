@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/err.h>
+#include <linux/errno.h>
+
+#include "tandem_cgroup.h"
+#include "tandem_compat.h"
+#include "tandem_hw.h"
+
+#ifdef TANDEM_HAVE_DMEM_CGROUP
+#include <linux/cgroup_dmem.h>
+
+struct dmem_cgroup_region *
+tandem_cgroup_register(const char *device, u32 class, u32 kind, u64 size)
+{
+	static const char * const kinds[] = {
+		[TANDEM_HW_MEMORY_DRAM] = "dram",
+		[TANDEM_HW_MEMORY_HBM] = "hbm",
+		[TANDEM_HW_MEMORY_SRAM] = "sram",
+	};
+
+	return dmem_cgroup_register_region(size, "drm/%s/%s%u", device,
+					   kinds[kind], class);
+}
+
+void tandem_cgroup_unregister(struct dmem_cgroup_region *region)
+{
+	if (region)
+		dmem_cgroup_unregister_region(region);
+}
+
+int tandem_cgroup_charge(struct dmem_cgroup_region *region, u64 size,
+			 struct dmem_cgroup_pool_state **pool)
+{
+	int ret;
+
+	*pool = NULL;
+	if (!region)
+		return 0;
+	ret = dmem_cgroup_try_charge(region, size, pool, NULL);
+	return ret == -EAGAIN ? -EDQUOT : ret;
+}
+
+void tandem_cgroup_uncharge(struct dmem_cgroup_pool_state *pool, u64 size)
+{
+	if (pool)
+		dmem_cgroup_uncharge(pool, size);
+}
+
+#else
+
+struct dmem_cgroup_region *
+tandem_cgroup_register(const char *device, u32 class, u32 kind, u64 size)
+{
+	return NULL;
+}
+
+void tandem_cgroup_unregister(struct dmem_cgroup_region *region)
+{
+}
+
+int tandem_cgroup_charge(struct dmem_cgroup_region *region, u64 size,
+			 struct dmem_cgroup_pool_state **pool)
+{
+	*pool = NULL;
+	return 0;
+}
+
+void tandem_cgroup_uncharge(struct dmem_cgroup_pool_state *pool, u64 size)
+{
+}
+
+#endif /* TANDEM_HAVE_DMEM_CGROUP */
