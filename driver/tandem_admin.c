@@ -183,6 +183,21 @@ void tandem_admin_interrupt(struct tandem_device *tdev)
 	admin_finish(&done);
 }
 
+void tandem_admin_poll(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	bool missed;
+
+	spin_lock_irq(&admin->lock);
+	missed = admin->running && tandem_ring_missed(&admin->ring);
+	spin_unlock_irq(&admin->lock);
+	if (!missed)
+		return;
+	dev_warn_ratelimited(tdev->dev,
+			     "admin queue: completions without an interrupt\n");
+	tandem_admin_interrupt(tdev);
+}
+
 bool tandem_admin_overdue(struct tandem_device *tdev)
 {
 	struct tandem_admin *admin = &tdev->admin;

@@ -67,6 +67,8 @@ int tandem_admin_execute_detail(struct tandem_device *tdev,
 				const struct tandem_hw_descriptor *descriptor,
 				u32 *detail);
 void tandem_admin_interrupt(struct tandem_device *tdev);
+/* Takes completions whose interrupt was lost; to be called now and then. */
+void tandem_admin_poll(struct tandem_device *tdev);
 /* Is a command overdue? */
 bool tandem_admin_overdue(struct tandem_device *tdev);
 

@@ -21,10 +21,11 @@ static struct tandem_device *device_of(struct seq_file *m)
 static void show_ring(struct seq_file *m, const char *kind,
 		      const struct tandem_ring *ring, u64 errors)
 {
-	seq_printf(m, "%u %s entries=%u head=%u tail=%u in_flight=%u completed=%llu stale=%llu spurious=%llu errors=%llu\n",
+	seq_printf(m, "%u %s entries=%u head=%u tail=%u in_flight=%u completed=%llu stale=%llu spurious=%llu missed=%llu errors=%llu\n",
 		   ring->queue, kind, ring->entries, ring->sq_head,
 		   ring->sq_tail, ring->sq_tail - ring->sq_head,
-		   ring->completed, ring->stale, ring->spurious, errors);
+		   ring->completed, ring->stale, ring->spurious, ring->missed,
+		   errors);
 }
 
 static int queues_show(struct seq_file *m, void *unused)

@@ -392,6 +392,21 @@ void tandem_engine_close_queue(struct tandem_engine *engine,
 	complete_jobs(&done);
 }
 
+void tandem_engine_poll(struct tandem_engine *engine)
+{
+	bool missed;
+
+	spin_lock_irq(&engine->lock);
+	missed = engine->running && tandem_ring_missed(&engine->ring);
+	spin_unlock_irq(&engine->lock);
+	if (!missed)
+		return;
+	dev_warn_ratelimited(engine->tdev->dev,
+			     "queue %u: completions without an interrupt\n",
+			     engine->index + 1);
+	tandem_engine_interrupt(engine);
+}
+
 bool tandem_engine_watch(struct tandem_engine *engine)
 {
 	struct tandem_job *late = NULL;

@@ -60,6 +60,8 @@ void tandem_engine_add_stats(struct tandem_engine *engine,
 			     struct tandem_stats *sum);
 
 void tandem_engine_interrupt(struct tandem_engine *engine);
+/* Takes completions whose interrupt was lost; to be called now and then. */
+void tandem_engine_poll(struct tandem_engine *engine);
 /* Aborts a job that takes too long: false when that has not helped either. */
 bool tandem_engine_watch(struct tandem_engine *engine);
 

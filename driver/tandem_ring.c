@@ -158,6 +158,21 @@ void *tandem_ring_pop(struct tandem_ring *ring,
 	return NULL;
 }
 
+bool tandem_ring_missed(struct tandem_ring *ring)
+{
+	const struct tandem_hw_completion *entries = ring->cq.virtual;
+	u16 phase = !(ring->cq_head & ring->entries);
+	bool unseen, missed;
+
+	unseen = le16_to_cpu(READ_ONCE(entries[slot_of(ring, ring->cq_head)].phase)) ==
+		 phase;
+	missed = unseen && ring->unseen && ring->unseen_head == ring->cq_head;
+	ring->unseen = unseen;
+	ring->unseen_head = ring->cq_head;
+	ring->missed += missed;
+	return missed;
+}
+
 void tandem_ring_publish_taken(struct tandem_ring *ring)
 {
 	ring->tdev->bus->ring_cq(ring->tdev->dev, ring->queue, ring->cq_head);

@@ -25,6 +25,9 @@ struct tandem_device;
  * @completed: completions that were taken
  * @stale: completions of another epoch
  * @spurious: completions for which there was no command
+ * @missed: completions that no interrupt has told of
+ * @unseen: there was a completion when tandem_ring_missed() was asked last, and
+ * @unseen_head: its number
  *
  * The user of a ring serializes all calls for it.
  *
@@ -47,6 +50,9 @@ struct tandem_ring {
 	u64 completed;
 	u64 stale;
 	u64 spurious;
+	u64 missed;
+	bool unseen;
+	u32 unseen_head;
 };
 
 /**
@@ -86,6 +92,11 @@ void tandem_ring_publish(struct tandem_ring *ring);
  */
 void *tandem_ring_pop(struct tandem_ring *ring,
 		      struct tandem_completion *completion, u32 *budget);
+/*
+ * To be asked now and then: has a completion been there since the last time, so
+ * that the interrupt for it must have been lost?
+ */
+bool tandem_ring_missed(struct tandem_ring *ring);
 /* Lets the device use the entries again that were taken. */
 void tandem_ring_publish_taken(struct tandem_ring *ring);
 /* Owner of the oldest command that has not completed, or NULL. */

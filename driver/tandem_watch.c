@@ -36,6 +36,9 @@ static const char *examine(struct tandem_device *tdev)
 		   tandem_heartbeat_timeout()) {
 		return "no heartbeat";
 	}
+	tandem_admin_poll(tdev);
+	for (i = 0; i < TANDEM_ENGINES_MAX; i++)
+		tandem_engine_poll(&tdev->engines[i]);
 	if (tandem_admin_overdue(tdev))
 		return "no answer to an admin command";
 	for (i = 0; i < TANDEM_ENGINES_MAX; i++) {
