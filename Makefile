@@ -138,10 +138,13 @@ guest-programs: $(addprefix $(out)/,$(guest-tests))
 
 # ---- modules ----------------------------------------------------------------
 
-# Debian's 6.12 headers, fetched when they are not in the cache.
+# Debian's 6.12 headers, fetched when they are not in the cache; KERNEL=uml or
+# KERNEL=debug: a debug kernel's instead.
 KDIR	:=
+KERNEL	:=
 MODFLAGS :=
-modules-dir := build/modules
+modules-dir := build/modules$(addprefix -,$(KERNEL))
+fetch-kernel := tests/vm/fetch-$(if $(KERNEL),debug-)kernel $(KERNEL)
 
 # kbuild writes beside its sources, so it gets links to them. W=1 as everywhere.
 modules:
@@ -153,8 +156,10 @@ modules:
 			ln -sf "$(CURDIR)/$$file" "$(modules-dir)/$$file" || exit; \
 		done
 	@kdir='$(KDIR)'; \
-	[ -n "$$kdir" ] || kdir=$$(tests/vm/fetch-kernel)/headers || exit; \
-	$(MAKE) -C "$$kdir" M="$(CURDIR)/$(modules-dir)" W=1 $(MODFLAGS) modules
+	[ -n "$$kdir" ] || kdir=$$($(fetch-kernel))/headers || exit; \
+	! grep -qs '^CONFIG_UML=y' "$$kdir/.config" || arch=ARCH=um; \
+	$(MAKE) -C "$$kdir" M="$(CURDIR)/$(modules-dir)" W=1 $$arch $(MODFLAGS) \
+		modules
 
 # ---- dependencies -----------------------------------------------------------
 
@@ -243,7 +248,8 @@ help:
 	@echo 'Targets:'
 	@echo '  all            libtandem, tandem-fw and tandem, in $(out)'
 	@echo '  modules        tandem.ko and tandem_emu.ko, in $(modules-dir)'
-	@echo '                 [KDIR=headers; default: Debian 6.12, fetched]'
+	@echo '                 [KDIR=headers; default: Debian 6.12, fetched;'
+	@echo '                 KERNEL=uml or debug: for that debug kernel]'
 	@echo '  deps           install the Debian packages that are missing (root)'
 	@echo '  demo           split inference in a QEMU guest'
 	@echo '                 [MODEL=file.gguf PROMPT=text TOKENS=n]'

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""A guest under QEMU."""
+
+import os
+
+from node import Node
+
+
+class QemuNode(Node):
+    runner = "QEMU"
+
+    # rdma_rxe also wants a crc32, which it does not declare.
+    boot_modules = ["virtio_net", "9pnet_virtio", "9p", "overlay",
+                    "crc32_generic", "rdma_rxe", "ib_uverbs", "rdma_ucm"]
+
+    def network(self):
+        """Two ports on a hub. Node 0's hub joins those of the others."""
+        options = []
+        for port in range(2):
+            options += [
+                "-netdev", f"hubport,id=port{port},hubid=0",
+                "-device", f"virtio-net-pci,netdev=port{port},romfile=,"
+                f"mac=52:54:00:77:{self.index:02x}:{port:02x}"]
+        peers = (range(1, self.args.nodes) if self.index == 0
+                 else [self.index])
+        server = "on" if self.index == 0 else "off"
+        for peer in peers:
+            path = f"{os.path.dirname(self.dir)}/link{peer}"
+            options += [
+                "-netdev", f"stream,id=link{peer},server={server},"
+                f"addr.type=unix,addr.path={path}",
+                "-netdev", f"hubport,id=joint{peer},hubid=0,"
+                f"netdev=link{peer}"]
+        return options
+
+    def port(self, number, name, passed):
+        """QEMU's options for a virtio port of the guest."""
+        writer = self.stream(name, passed)
+        return ["-chardev", f"file,id={name},path=/dev/fd/{writer}",
+                "-device", f"virtserialport,chardev={name},nr={number},"
+                f"name=tandem.{name}"]
+
+    def start(self, initramfs):
+        args, passed = self.args, []
+        append = ("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable "
+                  "random.trust_cpu=on log_buf_len=4M "
+                  "kfence.sample_interval=100 "
+                  # QEMU 7.2 may run a stale translation of code that another
+                  # processor has just patched (fixed in 8.1), and the kernel
+                  # patches itself as it boots: that is better done alone.
+                  "maxcpus=1 "
+                  # On a busy host a guest stands still for long.
+                  "rcupdate.rcu_cpu_stall_timeout=120 "
+                  "sysctl.kernel.watchdog_thresh=60 " + args.append)
+        command = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config",
+            "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
+            "-smp", str(args.cpus), "-m", args.memory,
+            "-display", "none", "-monitor", "none", "-no-reboot",
+            "-kernel", self.kernel + "/vmlinux", "-initrd", initramfs,
+            "-append", append, "-serial", "file:" + self.console,
+            "-fsdev", "local,id=host,path=/,security_model=none,readonly=on,"
+            "multidevs=remap",
+            "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
+            "-fsdev", f"local,id=share,path={self.share},"
+            "security_model=none",
+            "-device", "virtio-9p-pci,fsdev=share,mount_tag=share",
+            "-device", "virtio-serial-pci"]
+        for number, name in enumerate(("stdout", "stderr", "kmsg"), 1):
+            command += self.port(number, name, passed)
+        command += self.network()
+        self.launch(command, passed)
