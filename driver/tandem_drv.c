@@ -20,6 +20,7 @@
 #include "tandem_file.h"
 #include "tandem_gem.h"
 #include "tandem_queue.h"
+#include "tandem_submit.h"
 #include "tandem_uring.h"
 
 static unsigned int command_timeout_ms = 60000;
@@ -152,8 +153,12 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 	case TANDEM_PARAM_PROFILE_LINK_BANDWIDTH:
 		args->value = identity->profile_link_bandwidth;
 		break;
+	case TANDEM_PARAM_SUBMIT_MAX:
+		args->value = TANDEM_SUBMIT_MAX;
+		break;
 	case TANDEM_PARAM_CAPABILITIES:
 		args->value = TANDEM_CAPABILITY_SYNCOBJ |
+			      TANDEM_CAPABILITY_SUBMIT |
 			      TANDEM_CAPABILITY_MEMORY_CLASS;
 		break;
 	case TANDEM_PARAM_MEMORY_CLASSES:
@@ -184,6 +189,7 @@ static const struct drm_ioctl_desc tandem_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(TANDEM_REGION_UNMAP, tandem_ioctl_region_unmap, 0),
 	DRM_IOCTL_DEF_DRV(TANDEM_QUEUE_CREATE, tandem_ioctl_queue_create, 0),
 	DRM_IOCTL_DEF_DRV(TANDEM_QUEUE_DESTROY, tandem_ioctl_queue_destroy, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_SUBMIT, tandem_ioctl_submit, 0),
 };
 
 static int file_open(struct drm_device *drm, struct drm_file *filp)

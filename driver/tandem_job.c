@@ -18,6 +18,15 @@ static void cancel_job(struct work_struct *work)
 	tandem_job_put(job);
 }
 
+static void release_and_put(struct work_struct *work)
+{
+	struct tandem_job *job = container_of(work, struct tandem_job,
+					      release_work);
+
+	tandem_job_release(job);
+	tandem_job_put(job);
+}
+
 struct tandem_job *tandem_job_create(struct tandem_queue *queue)
 {
 	struct tandem_job *job;
@@ -29,6 +38,7 @@ struct tandem_job *tandem_job_create(struct tandem_queue *queue)
 	job->queue = queue;
 	INIT_LIST_HEAD(&job->link);
 	INIT_WORK(&job->cancel_work, cancel_job);
+	INIT_WORK(&job->release_work, release_and_put);
 	return job;
 }
 
@@ -91,6 +101,14 @@ void tandem_job_cancel_later(struct tandem_job *job)
 void tandem_job_release(struct tandem_job *job)
 {
 	tandem_user_release(job->queue->context->tdev, &job->user);
+}
+
+void tandem_job_forget(struct tandem_job *job)
+{
+	if (job->user.pages)
+		queue_work(tandem_release_wq, &job->release_work);
+	else
+		tandem_job_put(job);
 }
 
 void tandem_job_discard(struct tandem_job *job)

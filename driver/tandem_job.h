@@ -63,6 +63,7 @@ enum tandem_job_state {
  * @duration: time that the engine spent on it, in nanoseconds
  * @abort: the command that aborts it
  * @cancel_work: cancels it, from where that cannot be done
+ * @release_work: releases and puts it, likewise
  */
 struct tandem_job {
 	struct kref ref;
@@ -91,6 +92,7 @@ struct tandem_job {
 	u64 duration;
 	struct tandem_admin_command abort;
 	struct work_struct cancel_work;
+	struct work_struct release_work;
 };
 
 /* A job of @queue, of which the caller's reference goes over. Or NULL. */
@@ -107,6 +109,8 @@ int tandem_job_map(struct tandem_job *job);
 void tandem_job_submit(struct tandem_job *job);
 /* Lets go of all that has come with a job that has ended. May sleep. */
 void tandem_job_release(struct tandem_job *job);
+/* For @complete: when nobody waits for the job's end. */
+void tandem_job_forget(struct tandem_job *job);
 /* Releases and puts a job that was never submitted. May sleep. */
 void tandem_job_discard(struct tandem_job *job);
 

@@ -493,7 +493,8 @@ struct tandem_uring_command {
 
 /**
  * struct tandem_submit_command - one command of a SUBMIT
- * @op: in: one of TANDEM_URING_*, but CANCEL only by itself
+ * @op: in: one of TANDEM_URING_*, but CANCEL only by itself. Its ENOENT is that
+ *	of the call
  * @result: out, with %TANDEM_SUBMIT_WAIT: as of &struct tandem_uring_command
  * @report: out, with %TANDEM_SUBMIT_WAIT: &enum tandem_report
  * @command: in
@@ -511,16 +512,20 @@ struct tandem_submit_command {
  *	and @command are read once, before anything is submitted
  * @count: in: how many; 1 … TANDEM_PARAM_SUBMIT_MAX
  * @stride: in: bytes from one to the next, a multiple of 8, not less than the
- *	structure's size; what follows the part that the driver knows is zero
+ *	structure's size, and not more than 4096; what follows the part that the
+ *	driver knows is zero
  * @flags: in: TANDEM_SUBMIT_WAIT: return when all have ended, and tell results
  * @pad: in: zero
  * @deadline_ns: in: CLOCK_MONOTONIC; with %TANDEM_SUBMIT_WAIT, commands that
  *	have not ended then are cancelled. 0 for none
  *
  * Either all commands are submitted, in their order, or none is and the call
- * fails with the error of the first that is wrong. Without WAIT, out_syncobj
- * tells of the end. A signal during the wait cancels what has not ended, and
- * the call fails with EINTR when that is over; results are told then, too.
+ * fails with the error of the first that is wrong. All fences to wait for are
+ * looked up before that: none is that of another command of the call. Without
+ * WAIT, out_syncobj tells of the end. A signal during the wait cancels what has
+ * not ended, and the call fails with EINTR when that is over; results are told
+ * then, too. So use ioctl(2), since drmIoctl() would submit all once more.
+ * EFAULT for results that cannot be told, with all commands carried out.
  */
 struct drm_tandem_submit {
 	__u64 commands;

@@ -6,6 +6,7 @@ driver-tests := \
 	tests/guest/driver/test_driver_memory \
 	tests/guest/driver/test_driver_commands \
 	tests/guest/driver/test_driver_fence \
+	tests/guest/driver/test_driver_submit \
 	tests/guest/driver/test_driver_emu \
 	tests/guest/driver/test_driver_removal \
 	tests/guest/driver/test_driver_trace
@@ -13,6 +14,7 @@ driver-tests := \
 driver-test-support := \
 	tests/guest/driver/accel.c \
 	tests/guest/driver/firmware.c \
+	tests/guest/driver/gate.c \
 	tests/guest/driver/syncobj.c \
 	tests/guest/driver/toy_device.c \
 	tests/guest/driver/tracing.c

@@ -25,6 +25,8 @@ _Static_assert(sizeof(struct drm_tandem_region_unmap) == 8, "size");
 _Static_assert(sizeof(struct drm_tandem_queue_create) == 24, "size");
 _Static_assert(sizeof(struct drm_tandem_queue_destroy) == 8, "size");
 _Static_assert(sizeof(struct tandem_uring_command) == 80, "size");
+_Static_assert(sizeof(struct tandem_submit_command) == 96, "size");
+_Static_assert(sizeof(struct drm_tandem_submit) == 32, "size");
 
 static struct accel accel;
 static uint32_t handle;
@@ -396,6 +398,7 @@ static void test_arguments_that_cannot_be_read(void **state)
 		DRM_IOCTL_TANDEM_REGION_UNMAP,
 		DRM_IOCTL_TANDEM_QUEUE_CREATE,
 		DRM_IOCTL_TANDEM_QUEUE_DESTROY,
+		DRM_IOCTL_TANDEM_SUBMIT,
 	};
 	size_t i;
 
@@ -639,6 +642,97 @@ static void test_unknown_commands(void **state)
 				   &command), -EINVAL);
 }
 
+static void test_submit(void **state)
+{
+	static struct tandem_submit_command commands[2];
+	const struct drm_tandem_submit good = {
+		.commands = address_of(commands),
+		.count = 2,
+		.stride = sizeof(commands[0]),
+		.flags = TANDEM_SUBMIT_WAIT,
+	};
+	const struct change changes[] = {
+		CHANGE(drm_tandem_submit, commands, 0, -EFAULT),
+		CHANGE(drm_tandem_submit, commands, 8, -EFAULT),
+		CHANGE(drm_tandem_submit, commands, UINT64_MAX, -EFAULT),
+		CHANGE(drm_tandem_submit, commands, 1ull << 63, -EFAULT),
+		CHANGE(drm_tandem_submit, count, 0, -EINVAL),
+		CHANGE(drm_tandem_submit, count,
+		       accel_param(&accel, TANDEM_PARAM_SUBMIT_MAX) + 1,
+		       -EINVAL),
+		CHANGE(drm_tandem_submit, count, UINT32_MAX, -EINVAL),
+		CHANGE(drm_tandem_submit, stride, 0, -EINVAL),
+		CHANGE(drm_tandem_submit, stride, 88, -EINVAL),
+		CHANGE(drm_tandem_submit, stride, 100, -EINVAL),
+		CHANGE(drm_tandem_submit, stride, 4104, -EINVAL),
+		CHANGE(drm_tandem_submit, stride, 0xfffffff8, -EINVAL),
+		CHANGE(drm_tandem_submit, flags, 2, -EINVAL),
+		CHANGE(drm_tandem_submit, flags, 1u << 31, -EINVAL),
+		CHANGE(drm_tandem_submit, pad, 1, -EINVAL),
+		CHANGE(drm_tandem_submit, deadline_ns, UINT64_MAX, 0),
+	};
+	struct drm_tandem_submit no_wait = good;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		commands[i].op = TANDEM_URING_NOP;
+		commands[i].command.queue = accel.copy;
+	}
+	check_ioctl(DRM_IOCTL_TANDEM_SUBMIT, &good, sizeof(good), changes,
+		    COUNT(changes));
+	/* There is nothing that could have a deadline. */
+	no_wait.flags = 0;
+	no_wait.deadline_ns = 1;
+	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_SUBMIT,
+				     &no_wait), -EINVAL);
+}
+
+static void submit_each(const struct change *changes, size_t count,
+			const struct tandem_submit_command *good)
+{
+	struct tandem_submit_command command;
+	struct drm_tandem_submit args = {
+		.commands = address_of(&command),
+		.count = 1,
+		.stride = sizeof(command),
+		.flags = TANDEM_SUBMIT_WAIT,
+	};
+	size_t i;
+	int ret;
+
+	for (i = 0; i < count; i++) {
+		command = *good;
+		apply(&command, &changes[i]);
+		ret = accel_ioctl(&accel, DRM_IOCTL_TANDEM_SUBMIT, &args);
+		if (ret != changes[i].expected)
+			fail_msg("%s: got %d, expected %d", changes[i].what,
+				 ret, changes[i].expected);
+	}
+}
+
+static void test_submitted_command(void **state)
+{
+	const struct tandem_submit_command good = {
+		.op = TANDEM_URING_NOP,
+		.command.queue = accel.copy,
+	};
+	static const struct change changes[] = {
+		CHANGE(tandem_submit_command, op, 0, -EINVAL),
+		CHANGE(tandem_submit_command, op, UINT32_MAX, -EINVAL),
+		CHANGE(tandem_submit_command, op, TANDEM_URING_FILL, -EINVAL),
+		CHANGE(tandem_submit_command, result, 1, 0),
+		CHANGE(tandem_submit_command, report, 1, 0),
+		CHANGE(tandem_submit_command, command.queue, 999, -ENOENT),
+		CHANGE(tandem_submit_command, command.flags, 1u << 31, -EINVAL),
+		CHANGE(tandem_submit_command, command.in_syncobj, 99, -ENOENT),
+		CHANGE(tandem_submit_command, command.length, 1, -EINVAL),
+		CHANGE(tandem_submit_command, command.reserved, 1, -EINVAL),
+	};
+
+	(void)state;
+	submit_each(changes, COUNT(changes), &good);
+}
+
 /* The command does not fit into a short SQE. */
 static void test_short_entries_are_refused(void **state)
 {
@@ -683,6 +777,8 @@ int main(void)
 		cmocka_unit_test(test_copy_with_user_memory),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_unknown_commands),
+		cmocka_unit_test(test_submit),
+		cmocka_unit_test(test_submitted_command),
 		cmocka_unit_test(test_short_entries_are_refused),
 	};
 

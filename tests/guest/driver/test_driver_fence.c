@@ -15,46 +15,24 @@
 
 #include "accel.h"
 #include "firmware.h"
+#include "gate.h"
 #include "syncobj.h"
-#include "toy_device.h"
 
 #define SIZE	MIB
 /* In milliseconds: for what is sure to come. */
 #define LONG	60000
 
-/* A device whose commands end when a test wants, and the one under test. */
-static struct toy_device toy;
-static struct accel gate;
+static struct gate gate;
 static struct accel accel;
 static uint32_t region;
 static volatile uint32_t *memory;
-
-static int start_gate(void **state)
-{
-	char node[300];
-
-	(void)state;
-	toy_start(&toy, TOY_NO_DEFECT);
-	assert_true(toy_find_node(&toy, node, sizeof(node), 30));
-	accel_open(&gate, node);
-	return 0;
-}
-
-static int stop_gate(void **state)
-{
-	(void)state;
-	accel_close(&gate);
-	toy_kill(&toy);
-	while (toy_on_bus(&toy))
-		usleep(10000);
-	return 0;
-}
 
 static int setup(void **state)
 {
 	uint32_t handle;
 
-	start_gate(state);
+	(void)state;
+	gate_start(&gate);
 	accel_open_ring(&accel, ACCEL0, 2048, 0);
 	handle = accel_object(&accel, SIZE);
 	region = accel_region(&accel, 0, handle, 0, SIZE, READ | WRITE);
@@ -64,56 +42,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	(void)state;
 	munmap((void *)memory, SIZE);
 	accel_close(&accel);
-	return stop_gate(state);
-}
-
-/* A command of the gate that stays; its fence as a syncobj of @accel. */
-static uint32_t close_gate(struct accel *to)
-{
-	struct tandem_uring_command command = {
-		.queue = gate.copy,
-		.out_syncobj = syncobj_create(&gate),
-		.cookie = 1,
-	};
-
-	toy.shared->manner = TOY_HOLD;
-	accel_prepare(&gate, TANDEM_URING_NOP, &command, 0);
-	assert_int_equal(io_uring_submit(&gate.ring), 1);
-	return syncobj_share(&gate, command.out_syncobj, to);
-}
-
-/* Without a call that submits anything. */
-static void open_gate(void)
-{
-	toy.shared->manner = TOY_GOOD;
-}
-
-/* The gate's command fails. */
-static void break_gate(void)
-{
-	struct tandem_uring_command cancel = {
-		.queue = gate.copy,
-		.cookie = 1,
-	};
-
-	toy.shared->manner = TOY_HANG_UNTIL_ABORT;
-	/* Until the device has taken the command up. */
-	usleep(100000);
-	accel_prepare(&gate, TANDEM_URING_CANCEL, &cancel, 1);
-	assert_int_equal(io_uring_submit(&gate.ring), 1);
-}
-
-static void assert_gate_broke(void)
-{
-	int i, result;
-	uint64_t id;
-
-	for (i = 0; i < 2; i++) {
-		result = accel_wait(&gate, &id);
-		assert_int_equal(result, id ? 0 : -ECANCELED);
-	}
+	gate_stop(&gate);
+	return 0;
 }
 
 static struct tandem_uring_command fill(uint32_t pattern, uint32_t in)
@@ -253,7 +186,7 @@ static void test_no_fence_of_a_refused_command(void **state)
 static void test_one_device_waits_for_another(void **state)
 {
 	struct tandem_uring_command command;
-	uint32_t in = close_gate(&accel);
+	uint32_t in = gate_close(&gate, &accel);
 	int tries;
 
 	(void)state;
@@ -267,7 +200,7 @@ static void test_one_device_waits_for_another(void **state)
 	assert_nothing_ends();
 	assert_int_equal(memory[0], 0);
 
-	open_gate();
+	gate_open(&gate);
 	/* The process calls into neither driver: it only looks. */
 	for (tries = 0; tries < LONG && memory[1024] != 7; tries++)
 		usleep(1000);
@@ -275,7 +208,7 @@ static void test_one_device_waits_for_another(void **state)
 	assert_int_equal(memory[1024], 7);
 	assert_ends(1, 0);
 	assert_ends(2, 0);
-	assert_int_equal(accel_wait(&gate, NULL), 0);
+	gate_expect(&gate, 0);
 	syncobj_destroy(&accel, in);
 }
 
@@ -325,7 +258,7 @@ static void test_a_timeline_of_two_devices(void **state)
 static void test_thousands_wait(void **state)
 {
 	struct tandem_uring_command command;
-	uint32_t in = close_gate(&accel);
+	uint32_t in = gate_close(&gate, &accel);
 	int i;
 
 	(void)state;
@@ -335,18 +268,18 @@ static void test_thousands_wait(void **state)
 	}
 	assert_int_equal(io_uring_submit(&accel.ring), 2000);
 	assert_nothing_ends();
-	open_gate();
+	gate_open(&gate);
 	for (i = 0; i < 2000; i++)
 		assert_ends(i, 0);
 	assert_int_equal(memory[0], 1999);
-	assert_int_equal(accel_wait(&gate, NULL), 0);
+	gate_expect(&gate, 0);
 	syncobj_destroy(&accel, in);
 }
 
 static void test_failure_is_passed_on(void **state)
 {
 	struct tandem_uring_command command;
-	uint32_t in = close_gate(&accel), out = syncobj_create(&accel);
+	uint32_t in = gate_close(&gate, &accel), out = syncobj_create(&accel);
 	uint32_t queue = accel_queue(&accel, accel.context, TANDEM_QUEUE_COPY);
 	int fence, i, result;
 	uint64_t id;
@@ -367,7 +300,7 @@ static void test_failure_is_passed_on(void **state)
 	submit(&command, 2);
 	assert_nothing_ends();
 
-	break_gate();
+	gate_break(&gate);
 	for (i = 0; i < 3; i++) {
 		result = accel_wait(&accel, &id);
 		assert_true(id < 3);
@@ -376,7 +309,7 @@ static void test_failure_is_passed_on(void **state)
 	assert_int_equal(sync_file_status(fence), -ECANCELED);
 	assert_int_equal(memory[0], 0);
 	assert_int_equal(memory[1024], 10);
-	assert_gate_broke();
+	gate_expect(&gate, -ECANCELED);
 	/* Likewise for one that has failed before. */
 	command = fill(11, out);
 	assert_int_equal(accel_run(&accel, TANDEM_URING_FILL, &command),
@@ -390,7 +323,7 @@ static void test_failure_is_passed_on(void **state)
 static void test_failed_point_is_passed_on(void **state)
 {
 	struct tandem_uring_command first = fill(12, 0), command;
-	uint32_t in = close_gate(&accel);
+	uint32_t in = gate_close(&gate, &accel);
 	uint32_t queue = accel_queue(&accel, accel.context, TANDEM_QUEUE_COPY);
 	int i, result;
 	uint64_t id;
@@ -405,13 +338,13 @@ static void test_failed_point_is_passed_on(void **state)
 	command.in_point = 3;
 	command.queue = queue;
 	submit(&command, 1);
-	break_gate();
+	gate_break(&gate);
 	for (i = 0; i < 2; i++) {
 		result = accel_wait(&accel, &id);
 		assert_int_equal(result, -ECANCELED);
 	}
 	assert_int_equal(memory[0], 0);
-	assert_gate_broke();
+	gate_expect(&gate, -ECANCELED);
 	syncobj_destroy(&accel, in);
 	syncobj_destroy(&accel, first.out_syncobj);
 }
@@ -420,7 +353,7 @@ static void test_failed_point_is_passed_on(void **state)
 static void test_failure_goes_a_long_way(void **state)
 {
 	uint32_t queues[2] = { accel.copy, accel.compute };
-	uint32_t in = close_gate(&accel), out = syncobj_create(&accel);
+	uint32_t in = gate_close(&gate, &accel), out = syncobj_create(&accel);
 	struct tandem_uring_command command;
 	int i;
 
@@ -432,11 +365,11 @@ static void test_failure_goes_a_long_way(void **state)
 		accel_prepare(&accel, TANDEM_URING_FILL, &command, i);
 	}
 	assert_int_equal(io_uring_submit(&accel.ring), 2000);
-	break_gate();
+	gate_break(&gate);
 	for (i = 0; i < 2000; i++)
 		assert_ends(i, -ECANCELED);
 	assert_int_equal(accel_fill(&accel, region, 0, 15, 4), 0);
-	assert_gate_broke();
+	gate_expect(&gate, -ECANCELED);
 	syncobj_destroy(&accel, in);
 	syncobj_destroy(&accel, out);
 }
@@ -447,7 +380,7 @@ static void test_cancel_while_it_waits(void **state)
 		.queue = accel.copy,
 		.cookie = 5,
 	};
-	uint32_t in = close_gate(&accel), out = syncobj_create(&accel);
+	uint32_t in = gate_close(&gate, &accel), out = syncobj_create(&accel);
 
 	(void)state;
 	command = fill(16, in);
@@ -465,8 +398,8 @@ static void test_cancel_while_it_waits(void **state)
 	assert_ends(1, -ECANCELED);
 	assert_ends(2, 0);
 	assert_int_equal(memory[0], 17);
-	open_gate();
-	assert_int_equal(accel_wait(&gate, NULL), 0);
+	gate_open(&gate);
+	gate_expect(&gate, 0);
 	assert_int_equal(memory[0], 17);
 	syncobj_destroy(&accel, in);
 	syncobj_destroy(&accel, out);
@@ -477,7 +410,7 @@ static void test_queue_destroyed_while_it_waits(void **state)
 	struct drm_tandem_queue_destroy destroy = {
 		.queue = accel_queue(&accel, accel.context, TANDEM_QUEUE_COPY),
 	};
-	uint32_t in = close_gate(&accel);
+	uint32_t in = gate_close(&gate, &accel);
 	struct tandem_uring_command command = fill(18, in);
 
 	(void)state;
@@ -486,8 +419,8 @@ static void test_queue_destroyed_while_it_waits(void **state)
 	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_QUEUE_DESTROY,
 				     &destroy), 0);
 	assert_ends(1, -ECANCELED);
-	open_gate();
-	assert_int_equal(accel_wait(&gate, NULL), 0);
+	gate_open(&gate);
+	gate_expect(&gate, 0);
 	syncobj_destroy(&accel, in);
 }
 
@@ -496,7 +429,7 @@ static void test_context_destroyed_while_it_waits(void **state)
 	struct drm_tandem_context_destroy destroy = {
 		.context = accel_context(&accel),
 	};
-	uint32_t in = close_gate(&accel);
+	uint32_t in = gate_close(&gate, &accel);
 	struct tandem_uring_command command = {
 		.queue = accel_queue(&accel, destroy.context,
 				     TANDEM_QUEUE_COPY),
@@ -509,20 +442,20 @@ static void test_context_destroyed_while_it_waits(void **state)
 	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_CONTEXT_DESTROY,
 				     &destroy), 0);
 	assert_ends(1, -ECANCELED);
-	open_gate();
-	assert_int_equal(accel_wait(&gate, NULL), 0);
+	gate_open(&gate);
+	gate_expect(&gate, 0);
 	syncobj_destroy(&accel, in);
 }
 
 /* In another process: waits behind the gate, and tells when it does. */
-static void wait_in_child(int ready, bool close_ring)
+static void wait_in_child(uint32_t in, int ready, bool close_ring)
 {
 	struct tandem_uring_command command = { 0 };
 	struct accel own;
 
 	accel_open_ring(&own, ACCEL0, 64, 0);
 	command.queue = own.copy;
-	command.in_syncobj = syncobj_share(&gate, 1, &own);
+	command.in_syncobj = syncobj_share(&accel, in, &own);
 	command.out_syncobj = syncobj_create(&own);
 	accel_prepare(&own, TANDEM_URING_NOP, &command, 1);
 	if (io_uring_submit(&own.ring) != 1)
@@ -537,22 +470,21 @@ static void wait_in_child(int ready, bool close_ring)
 	_exit(1);
 }
 
-static void test_killed_while_it_waits(void **state)
+/* By the end of its ring, and by that of its process. */
+static void test_abandoned_while_it_waits(void **state)
 {
 	int ready[2], status, round;
 	uint32_t in;
 	pid_t pid;
 	char byte;
 
+	(void)state;
 	for (round = 0; round < 2; round++) {
-		/* Handle 1 is that of the gate's first syncobj. */
-		stop_gate(state);
-		start_gate(state);
-		in = close_gate(&accel);
+		in = gate_close(&gate, &accel);
 		assert_int_equal(pipe(ready), 0);
 		pid = fork();
 		if (!pid)
-			wait_in_child(ready[1], round);
+			wait_in_child(in, ready[1], round);
 		if (!round) {
 			assert_int_equal(read(ready[0], &byte, 1), 1);
 			kill(pid, SIGKILL);
@@ -564,8 +496,8 @@ static void test_killed_while_it_waits(void **state)
 		else
 			assert_true(WIFSIGNALED(status));
 		assert_false(syncobj_wait(&accel, in, 0, 0));
-		open_gate();
-		assert_int_equal(accel_wait(&gate, NULL), 0);
+		gate_open(&gate);
+		gate_expect(&gate, 0);
 		syncobj_destroy(&accel, in);
 		close(ready[0]);
 		close(ready[1]);
@@ -583,7 +515,7 @@ static void test_device_dies_while_it_waits(void **state)
 	firmware_start(&firmware);
 	accel_open(&own, firmware.node);
 	command.queue = own.copy;
-	command.in_syncobj = close_gate(&own);
+	command.in_syncobj = gate_close(&gate, &own);
 	command.out_syncobj = syncobj_create(&own);
 	accel_prepare(&own, TANDEM_URING_NOP, &command, 1);
 	assert_int_equal(io_uring_submit(&own.ring), 1);
@@ -595,8 +527,8 @@ static void test_device_dies_while_it_waits(void **state)
 	accel_close(&own);
 	assert_true(firmware_wait_for_unplug(&firmware));
 	/* The fence that it waited for has nobody to tell. */
-	open_gate();
-	assert_int_equal(accel_wait(&gate, NULL), 0);
+	gate_open(&gate);
+	gate_expect(&gate, 0);
 	/* The fence outlives its device and its file. */
 	assert_int_equal(sync_file_status(fence), -ENODEV);
 	close(fence);
@@ -604,20 +536,19 @@ static void test_device_dies_while_it_waits(void **state)
 
 static void test_what_it_waits_for_dies(void **state)
 {
-	uint32_t in = close_gate(&accel);
+	uint32_t in = gate_close(&gate, &accel);
 	struct tandem_uring_command command = fill(19, in);
 
+	(void)state;
 	memory[0] = 0;
 	submit(&command, 1);
 	assert_nothing_ends();
-	toy_kill(&toy);
+	gate_kill(&gate);
 	assert_ends(1, -ECANCELED);
 	assert_int_equal(memory[0], 0);
-	assert_int_equal(accel_wait(&gate, NULL), -ENODEV);
-	accel_close(&gate);
-	while (toy_on_bus(&toy))
-		usleep(10000);
-	start_gate(state);
+	gate_expect(&gate, -ENODEV);
+	gate_stop(&gate);
+	gate_start(&gate);
 	syncobj_destroy(&accel, in);
 }
 
@@ -674,7 +605,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_while_it_waits),
 		cmocka_unit_test(test_queue_destroyed_while_it_waits),
 		cmocka_unit_test(test_context_destroyed_while_it_waits),
-		cmocka_unit_test(test_killed_while_it_waits),
+		cmocka_unit_test(test_abandoned_while_it_waits),
 		cmocka_unit_test(test_device_dies_while_it_waits),
 		cmocka_unit_test(test_what_it_waits_for_dies),
 	};
