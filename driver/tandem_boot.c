@@ -81,11 +81,11 @@ int tandem_boot_enable(struct tandem_device *tdev, u32 *epoch)
 	tandem_write32(tdev, TANDEM_REG_EPOCH, *epoch);
 	tandem_write32(tdev, TANDEM_REG_ADMIN_ENTRIES, TANDEM_ADMIN_ENTRIES);
 	tandem_write64(tdev, TANDEM_REG_ADMIN_SQ,
-			 tdev->admin.ring.sq.bus_address);
+		       tdev->admin.ring.sq.bus_address);
 	tandem_write64(tdev, TANDEM_REG_ADMIN_CQ,
-			 tdev->admin.ring.cq.bus_address);
+		       tdev->admin.ring.cq.bus_address);
 	tandem_write64(tdev, TANDEM_REG_CONTEXT_TABLE,
-			 tdev->context_table.bus_address);
+		       tdev->context_table.bus_address);
 	tandem_write32(tdev, TANDEM_REG_CONTEXT_COUNT, TANDEM_CONTEXTS_MAX);
 	tandem_write32(tdev, TANDEM_REG_CONTROL, TANDEM_CONTROL_ENABLE);
 	tdev->bus->ring_control(tdev->dev);
