@@ -5,6 +5,7 @@
 
 #include "tandem_admin.h"
 #include "tandem_device.h"
+#include "tandem_reset.h"
 
 void tandem_admin_prepare(struct tandem_admin *admin)
 {
@@ -12,21 +13,47 @@ void tandem_admin_prepare(struct tandem_admin *admin)
 	INIT_LIST_HEAD(&admin->waiting);
 }
 
-int tandem_admin_start(struct tandem_device *tdev, u32 epoch)
+int tandem_admin_init(struct tandem_device *tdev)
+{
+	return tandem_ring_init(&tdev->admin.ring, tdev, 0,
+				TANDEM_ADMIN_ENTRIES);
+}
+
+void tandem_admin_fini(struct tandem_device *tdev)
+{
+	tandem_ring_fini(&tdev->admin.ring);
+}
+
+void tandem_admin_begin(struct tandem_device *tdev, u32 epoch)
 {
 	struct tandem_admin *admin = &tdev->admin;
-	int ret;
 	unsigned long flags;
 
-	ret = tandem_ring_init(&admin->ring, tdev, 0, TANDEM_ADMIN_ENTRIES,
-			       epoch);
-	if (ret)
-		return ret;
 	spin_lock_irqsave(&admin->lock, flags);
+	tandem_ring_begin(&admin->ring, epoch);
+	spin_unlock_irqrestore(&admin->lock, flags);
+}
+
+void tandem_admin_up(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	unsigned long flags;
+
+	spin_lock_irqsave(&admin->lock, flags);
+	admin->ring.state = TANDEM_RING_UP;
 	/* A device that died meanwhile has been stopped already. */
 	admin->running = !tandem_device_is_dead(tdev);
 	spin_unlock_irqrestore(&admin->lock, flags);
-	return 0;
+}
+
+void tandem_admin_pause(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	unsigned long flags;
+
+	spin_lock_irqsave(&admin->lock, flags);
+	admin->ring.state = TANDEM_RING_DRAINING;
+	spin_unlock_irqrestore(&admin->lock, flags);
 }
 
 static void admin_finish(struct list_head *done)
@@ -65,9 +92,35 @@ void tandem_admin_stop(struct tandem_device *tdev)
 	admin_finish(&done);
 }
 
-void tandem_admin_fini(struct tandem_device *tdev)
+/* What a device that is disabled would say. */
+static int answer_of_disabled(const struct tandem_admin_command *command)
 {
-	tandem_ring_fini(&tdev->admin.ring);
+	switch (command->descriptor.opcode) {
+	case TANDEM_HW_OP_ABORT:
+	case TANDEM_HW_OP_CONTEXT_SYNC:
+		return 0;
+	default:
+		return -EAGAIN;
+	}
+}
+
+void tandem_admin_down(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	struct tandem_admin_command *command, *next;
+	LIST_HEAD(done);
+	unsigned long flags;
+
+	spin_lock_irqsave(&admin->lock, flags);
+	while ((command = tandem_ring_forget(&admin->ring)))
+		admin_end(command, answer_of_disabled(command), &done);
+	list_for_each_entry_safe(command, next, &admin->waiting, link) {
+		list_del(&command->link);
+		admin_end(command, answer_of_disabled(command), &done);
+	}
+	admin->ring.state = TANDEM_RING_DOWN;
+	spin_unlock_irqrestore(&admin->lock, flags);
+	admin_finish(&done);
 }
 
 /* Hands waiting commands to the device while there is room. */
@@ -94,18 +147,21 @@ void tandem_admin_submit(struct tandem_device *tdev,
 			 struct tandem_admin_command *command)
 {
 	struct tandem_admin *admin = &tdev->admin;
-	bool running;
+	int result = -ENODEV;
 	unsigned long flags;
+	bool taken;
 
 	spin_lock_irqsave(&admin->lock, flags);
-	running = admin->running;
-	if (running) {
+	taken = admin->running && admin->ring.state != TANDEM_RING_DOWN;
+	if (taken) {
 		list_add_tail(&command->link, &admin->waiting);
 		admin_push_waiting(admin);
+	} else if (admin->running) {
+		result = answer_of_disabled(command);
 	}
 	spin_unlock_irqrestore(&admin->lock, flags);
-	if (!running)
-		command->done(command, -ENODEV);
+	if (!taken)
+		command->done(command, result);
 }
 
 struct admin_wait {
@@ -138,7 +194,7 @@ int tandem_admin_execute_detail(struct tandem_device *tdev,
 	};
 
 	tandem_admin_submit(tdev, &wait.command);
-	/* Ends in any case: the watch takes a device that is late out. */
+	/* Ends in any case: the watch has a device that is late reset. */
 	wait_for_completion(&wait.completion);
 	*detail = wait.command.detail;
 	return wait.result;
@@ -152,11 +208,35 @@ int tandem_admin_execute(struct tandem_device *tdev,
 	return tandem_admin_execute_detail(tdev, descriptor, &detail);
 }
 
+/* The lock is held. */
+static void admin_completed(struct tandem_device *tdev,
+			    struct tandem_admin_command *command,
+			    const struct tandem_completion *completion,
+			    struct list_head *done)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	u16 status = completion->status;
+
+	/* Not refused: the device is being disabled. */
+	if (status == TANDEM_HW_ABORTED &&
+	    admin->ring.state == TANDEM_RING_DRAINING) {
+		list_add(&command->link, &admin->waiting);
+		return;
+	}
+	if (status != TANDEM_HW_OK)
+		dev_warn_ratelimited(tdev->dev,
+				     "the device refused admin command %#x: status %u\n",
+				     command->descriptor.opcode, status);
+	command->detail = completion->detail;
+	admin_end(command, status == TANDEM_HW_OK ? 0 : -EIO, done);
+}
+
 void tandem_admin_interrupt(struct tandem_device *tdev)
 {
 	struct tandem_admin *admin = &tdev->admin;
 	struct tandem_admin_command *command;
 	struct tandem_completion completion;
+	bool insane = false;
 	LIST_HEAD(done);
 	u32 budget;
 	unsigned long flags;
@@ -165,22 +245,29 @@ void tandem_admin_interrupt(struct tandem_device *tdev)
 	if (admin->running) {
 		budget = admin->ring.entries;
 		while ((command = tandem_ring_pop(&admin->ring, &completion,
-						  &budget))) {
-			if (completion.status != TANDEM_HW_OK)
-				dev_warn_ratelimited(tdev->dev,
-						     "the device refused admin command %#x: status %u\n",
-						     command->descriptor.opcode,
-						     completion.status);
-			command->detail = completion.detail;
-			admin_end(command, completion.status == TANDEM_HW_OK ?
-					   0 : -EIO, &done);
-		}
+						  &budget)))
+			admin_completed(tdev, command, &completion, &done);
 		if (budget != admin->ring.entries)
 			tandem_ring_publish_taken(&admin->ring);
 		admin_push_waiting(admin);
+		insane = tandem_ring_is_insane(&admin->ring);
 	}
 	spin_unlock_irqrestore(&admin->lock, flags);
 	admin_finish(&done);
+	if (insane)
+		tandem_reset_request(tdev, TANDEM_RESET_INSANE);
+}
+
+bool tandem_admin_is_idle(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	unsigned long flags;
+	bool idle;
+
+	spin_lock_irqsave(&admin->lock, flags);
+	idle = list_empty(&admin->waiting) && !tandem_ring_oldest(&admin->ring);
+	spin_unlock_irqrestore(&admin->lock, flags);
+	return idle;
 }
 
 void tandem_admin_poll(struct tandem_device *tdev)

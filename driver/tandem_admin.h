@@ -16,8 +16,9 @@
  * struct tandem_admin_command - a command on its way
  * @descriptor: what to do
  * @done: called exactly once, in any context and without locks, with 0, -EIO
- *	when the device refused, or -ENODEV; must not sleep
- * @timeout: in jiffies; when it has passed, the device is taken out of service
+ *	when the device refused, -EAGAIN when it was stopped before it had
+ *	answered, or -ENODEV; must not sleep
+ * @timeout: in jiffies; when it has passed, the device is reset
  * @link: in &tandem_admin.waiting, or on a list of those that are done
  * @deadline: jiffies; set when it is handed to the device
  * @result: for @done
@@ -51,11 +52,23 @@ struct tandem_admin {
 
 /* Prepares the lock; before anything else, interrupts included. */
 void tandem_admin_prepare(struct tandem_admin *admin);
-int tandem_admin_start(struct tandem_device *tdev, u32 epoch);
+int tandem_admin_init(struct tandem_device *tdev);
+/* The device does not reach the rings afterwards. */
+void tandem_admin_fini(struct tandem_device *tdev);
+
+/* Empties the rings, which the device is about to get to know. */
+void tandem_admin_begin(struct tandem_device *tdev, u32 epoch);
+/* The device takes commands. */
+void tandem_admin_up(struct tandem_device *tdev);
+/* No more commands for the device: they wait. */
+void tandem_admin_pause(struct tandem_device *tdev);
+/*
+ * The device is disabled. Ends all commands, and until it takes commands again
+ * answers in its stead: what asks it to let go of something has its wish.
+ */
+void tandem_admin_down(struct tandem_device *tdev);
 /* Ends all commands with -ENODEV and takes no more. Does not sleep. */
 void tandem_admin_stop(struct tandem_device *tdev);
-/* After stopping. The device does not reach the rings afterwards. */
-void tandem_admin_fini(struct tandem_device *tdev);
 
 void tandem_admin_submit(struct tandem_device *tdev,
 			 struct tandem_admin_command *command);
@@ -66,6 +79,8 @@ int tandem_admin_execute(struct tandem_device *tdev,
 int tandem_admin_execute_detail(struct tandem_device *tdev,
 				const struct tandem_hw_descriptor *descriptor,
 				u32 *detail);
+/* Is no command on its way? */
+bool tandem_admin_is_idle(struct tandem_device *tdev);
 void tandem_admin_interrupt(struct tandem_device *tdev);
 /* Takes completions whose interrupt was lost; to be called now and then. */
 void tandem_admin_poll(struct tandem_device *tdev);

@@ -9,6 +9,7 @@
 #include "tandem_admin.h"
 #include "tandem_boot.h"
 #include "tandem_device.h"
+#include "tandem_engine.h"
 #include "tandem_hw.h"
 #include "tandem_register.h"
 #include "tandem_shared.h"
@@ -19,7 +20,10 @@ static bool left_state(struct tandem_device *tdev, u32 expected)
 {
 	u32 state = tandem_read32(tdev, TANDEM_REG_STATUS);
 
-	return state == expected || state == TANDEM_HW_STATE_FATAL ||
+	/* Out of FATAL the device comes back to READY, but not at once. */
+	return state == expected ||
+	       (state == TANDEM_HW_STATE_FATAL &&
+		expected != TANDEM_HW_STATE_READY) ||
 	       tdev->bus->is_gone(tdev->dev);
 }
 
@@ -74,10 +78,7 @@ int tandem_boot_enable(struct tandem_device *tdev, u32 *epoch)
 
 	/* The last one stays in the register when the driver is reloaded. */
 	*epoch = tandem_read32(tdev, TANDEM_REG_EPOCH) + 1 ?: 1;
-	ret = tandem_admin_start(tdev, *epoch);
-	if (ret)
-		return ret;
-
+	tandem_admin_begin(tdev, *epoch);
 	tandem_write32(tdev, TANDEM_REG_EPOCH, *epoch);
 	tandem_write32(tdev, TANDEM_REG_ADMIN_ENTRIES, TANDEM_ADMIN_ENTRIES);
 	tandem_write64(tdev, TANDEM_REG_ADMIN_SQ,
@@ -89,17 +90,19 @@ int tandem_boot_enable(struct tandem_device *tdev, u32 *epoch)
 	tandem_write32(tdev, TANDEM_REG_CONTEXT_COUNT, TANDEM_CONTEXTS_MAX);
 	tandem_write32(tdev, TANDEM_REG_CONTROL, TANDEM_CONTROL_ENABLE);
 	tdev->bus->ring_control(tdev->dev);
-	return wait_for_state(tdev, TANDEM_HW_STATE_RUNNING);
+	ret = wait_for_state(tdev, TANDEM_HW_STATE_RUNNING);
+	if (!ret)
+		tandem_admin_up(tdev);
+	return ret;
 }
 
-void tandem_boot_disable(struct tandem_device *tdev)
+int tandem_boot_disable(struct tandem_device *tdev)
 {
 	if (tdev->bus->is_gone(tdev->dev))
-		return;
+		return -ENODEV;
 	tandem_write32(tdev, TANDEM_REG_CONTROL, 0);
 	tdev->bus->ring_control(tdev->dev);
-	/* If it does not answer: what it could reach is unmapped anyway. */
-	wait_for_state(tdev, TANDEM_HW_STATE_READY);
+	return wait_for_state(tdev, TANDEM_HW_STATE_READY);
 }
 
 static void copy_name(char *to, const char *from, size_t size)
@@ -162,7 +165,7 @@ static int check_identity(struct tandem_device *tdev,
 	return wrong ? -EINVAL : 0;
 }
 
-int tandem_boot_identify(struct tandem_device *tdev)
+static int identify(struct tandem_device *tdev)
 {
 	struct tandem_hw_descriptor descriptor = {
 		.opcode = TANDEM_HW_OP_IDENTIFY,
@@ -189,4 +192,30 @@ free_shared:
 free_copy:
 	kfree(copy);
 	return ret;
+}
+
+static int make_engines(struct tandem_device *tdev)
+{
+	u32 compute = tdev->identity.compute_queues;
+	u32 count = compute + tdev->identity.copy_queues;
+	u32 i;
+	int ret;
+
+	for (i = 0; i < count; i++) {
+		ret = tandem_engine_init(&tdev->engines[i],
+					 i < compute ? TANDEM_HW_QUEUE_COMPUTE :
+						       TANDEM_HW_QUEUE_COPY);
+		if (ret)
+			return ret;
+	}
+	tdev->engine_count = count;
+	return 0;
+}
+
+int tandem_boot_discover(struct tandem_device *tdev)
+{
+	int ret;
+
+	ret = identify(tdev);
+	return ret ?: make_engines(tdev);
 }

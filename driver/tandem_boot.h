@@ -19,8 +19,16 @@ int tandem_boot_check(struct tandem_device *tdev);
  * empty admin queue. *@epoch is the one that has begun.
  */
 int tandem_boot_enable(struct tandem_device *tdev, u32 *epoch);
-void tandem_boot_disable(struct tandem_device *tdev);
-/* Fills in &tandem_device.identity, or refuses with -EINVAL. */
-int tandem_boot_identify(struct tandem_device *tdev);
+/*
+ * Disables it: the device then touches nothing of the host. Errors: -ETIMEDOUT,
+ * -ENODEV.
+ */
+int tandem_boot_disable(struct tandem_device *tdev);
+/*
+ * Asks a device that was enabled for the first time what it is. Fills in
+ * &tandem_device.identity, and makes the engines. Errors: -EINVAL for what makes
+ * no sense, -ENOMEM.
+ */
+int tandem_boot_discover(struct tandem_device *tdev);
 
 #endif /* _TANDEM_BOOT_H */

@@ -4,7 +4,9 @@
  */
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/pm_runtime.h>
 #include <linux/sched/signal.h>
+#include <linux/suspend.h>
 
 #include "tandem_bus.h"
 #include "tandem_device.h"
@@ -192,15 +194,37 @@ static const struct tandem_bus_ops emu_ops = {
 	.unmap = emu_unmap,
 };
 
+static void runtime_pm_off(struct device *dev)
+{
+	pm_runtime_disable(dev);
+	pm_runtime_set_suspended(dev);
+}
+
 static int emu_probe(struct tandem_emu_device *edev)
 {
-	return tandem_device_probe(&edev->dev, &emu_ops, edev->queues,
-				   edev->memory_size);
+	struct device *dev = &edev->dev;
+	int ret;
+
+	pm_runtime_get_noresume(dev);
+	pm_runtime_set_active(dev);
+	pm_runtime_enable(dev);
+	ret = tandem_device_probe(dev, &emu_ops, edev->queues,
+				  edev->memory_size);
+	if (ret) {
+		runtime_pm_off(dev);
+		pm_runtime_put_noidle(dev);
+	} else {
+		pm_runtime_put_autosuspend(dev);
+	}
+	return ret;
 }
 
 static void emu_remove(struct tandem_emu_device *edev)
 {
+	/* Whatever waits for the device to be enabled ends with the removal. */
+	pm_runtime_disable(&edev->dev);
 	tandem_device_remove(&edev->dev);
+	pm_runtime_set_suspended(&edev->dev);
 }
 
 static void emu_gone(struct tandem_emu_device *edev)
@@ -218,6 +242,7 @@ static struct tandem_emu_driver emu_driver = {
 		.name = "tandem",
 		.owner = THIS_MODULE,
 		.dev_groups = tandem_device_groups,
+		.pm = pm_ptr(&tandem_device_pm_ops),
 	},
 	.probe = emu_probe,
 	.remove = emu_remove,
@@ -225,12 +250,77 @@ static struct tandem_emu_driver emu_driver = {
 	.interrupt = emu_interrupt,
 };
 
+static int suspend_one(struct device *dev, void *unused)
+{
+	int ret = 0;
+
+	/* Against its removal. */
+	device_lock(dev);
+	if (device_is_bound(dev))
+		ret = tandem_device_suspend(dev);
+	device_unlock(dev);
+	return ret;
+}
+
+static int resume_one(struct device *dev, void *unused)
+{
+	device_lock(dev);
+	if (device_is_bound(dev))
+		tandem_device_resume(dev);
+	device_unlock(dev);
+	return 0;
+}
+
+static int for_each_device(int (*call)(struct device *dev, void *unused))
+{
+	return driver_for_each_device(&emu_driver.driver, NULL, NULL, call);
+}
+
+/*
+ * Not by the device's own callbacks: the process behind it is frozen by the
+ * time that these are called, and cannot answer.
+ */
+static int system_sleeps(struct notifier_block *notifier, unsigned long event,
+			 void *unused)
+{
+	int ret = 0;
+
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		ret = for_each_device(suspend_one);
+		if (ret)
+			for_each_device(resume_one);
+		break;
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		for_each_device(resume_one);
+		break;
+	}
+	return notifier_from_errno(ret);
+}
+
+static struct notifier_block sleep_notifier = {
+	.notifier_call = system_sleeps,
+};
+
 int tandem_bus_emu_register(void)
 {
-	return tandem_emu_driver_register(&emu_driver);
+	int ret;
+
+	ret = tandem_emu_driver_register(&emu_driver);
+	if (ret)
+		return ret;
+	ret = register_pm_notifier(&sleep_notifier);
+	if (ret)
+		tandem_emu_driver_unregister(&emu_driver);
+	return ret;
 }
 
 void tandem_bus_emu_unregister(void)
 {
+	unregister_pm_notifier(&sleep_notifier);
 	tandem_emu_driver_unregister(&emu_driver);
 }

@@ -5,6 +5,7 @@
 #include <linux/completion.h>
 #include <linux/nospec.h>
 #include <linux/overflow.h>
+#include <linux/seq_buf.h>
 #include <linux/slab.h>
 
 #include "tandem_accel.h"
@@ -141,6 +142,8 @@ static struct tandem_context *context_alloc(struct tandem_file *file)
 	kref_init(&context->ref);
 	context->tdev = tdev;
 	context->file = file;
+	context->pid = task_tgid_nr(current);
+	get_task_comm(context->comm, current);
 	spin_lock_init(&context->lock);
 	INIT_WORK(&context->release_work, release_context);
 
@@ -516,4 +519,26 @@ int tandem_context_check(struct tandem_context *context, u32 index, u64 offset,
 		ret = 0;
 	spin_unlock(&context->lock);
 	return ret;
+}
+
+void tandem_context_describe(struct tandem_context *context,
+			     struct seq_buf *text)
+{
+	const struct tandem_region *region;
+	u32 i;
+
+	spin_lock(&context->lock);
+	for (i = 0; i < TANDEM_REGIONS_MAX; i++) {
+		region = context->regions[i];
+		if (!region)
+			continue;
+		seq_buf_printf(text, "  region %u: address=%#llx length=%llu %s%s%s\n",
+			       i,
+			       le64_to_cpu(table_entry(context, i)->address),
+			       region->length,
+			       tandem_gem_is_host(region->object) ? "host " : "",
+			       region->flags & TANDEM_REGION_READ ? "r" : "",
+			       region->flags & TANDEM_REGION_WRITE ? "w" : "");
+	}
+	spin_unlock(&context->lock);
 }

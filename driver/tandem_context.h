@@ -8,6 +8,7 @@
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/kref.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -18,6 +19,7 @@
 struct drm_device;
 struct drm_file;
 struct drm_gem_object;
+struct seq_buf;
 struct tandem_file;
 struct tandem_user_memory;
 
@@ -40,7 +42,10 @@ struct tandem_region {
  * @tdev: the device; holds a reference
  * @file: that made it; holds a reference
  * @index: in the device's context table
+ * @pid: process that made it; a number, for messages
+ * @comm: name of that process
  * @queues: how many it has
+ * @resets: how often the device was reset because of its commands
  * @table: &struct tandem_hw_region, read by the device: first
  *	TANDEM_REGIONS_MAX entries for @regions, then one for each slot of each
  *	engine's ring, which are written under the engine's lock
@@ -56,7 +61,10 @@ struct tandem_context {
 	struct tandem_device *tdev;
 	struct tandem_file *file;
 	u32 index;
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
 	atomic_t queues;
+	atomic_t resets;
 	struct tandem_shared table;
 	spinlock_t lock; /* see above */
 	DECLARE_BITMAP(taken, TANDEM_REGIONS_MAX);
@@ -79,6 +87,10 @@ void tandem_context_destroy_all(struct tandem_file *file);
  */
 int tandem_context_check(struct tandem_context *context, u32 region, u64 offset,
 			 u64 length, u32 flags);
+
+/* Where its regions are, for a core dump. */
+void tandem_context_describe(struct tandem_context *context,
+			     struct seq_buf *text);
 
 /* Entries of user memory; the lock of the engine is held. */
 void tandem_context_set_user(struct tandem_context *context, u32 slot,

@@ -71,9 +71,29 @@ static void device_unplug(struct tandem_device *tdev)
 	mutex_unlock(&tdev->unplug_lock);
 }
 
+void tandem_device_tell(struct tandem_device *tdev, const char *event,
+			const char *reason)
+{
+	char event_variable[32], reason_variable[32], resets_variable[32];
+	char *variables[] = { event_variable, reason_variable, resets_variable,
+			      NULL };
+
+	snprintf(event_variable, sizeof(event_variable), "TANDEM_EVENT=%s",
+		 event);
+	snprintf(reason_variable, sizeof(reason_variable), "TANDEM_REASON=%s",
+		 reason);
+	snprintf(resets_variable, sizeof(resets_variable), "TANDEM_RESETS=%d",
+		 atomic_read(&tdev->reset.count));
+	kobject_uevent_env(&tdev->dev->kobj, KOBJ_CHANGE, variables);
+}
+
 static void device_unplug_failed(struct work_struct *work)
 {
-	device_unplug(container_of(work, struct tandem_device, fail_work));
+	struct tandem_device *tdev =
+		container_of(work, struct tandem_device, fail_work);
+
+	tandem_device_tell(tdev, "failed", "out-of-service");
+	device_unplug(tdev);
 }
 
 /* With the DRM device's last reference. */
@@ -84,6 +104,7 @@ static void release_tables(struct drm_device *drm, void *unused)
 	tandem_shared_free(tdev, &tdev->context_table);
 	ida_destroy(&tdev->context_ids);
 	tandem_memory_fini(&tdev->memory);
+	mutex_destroy(&tdev->power.lock);
 	mutex_destroy(&tdev->unplug_lock);
 }
 
@@ -113,6 +134,9 @@ static struct tandem_device *device_alloc(struct device *dev,
 	tandem_memory_prepare(&tdev->memory);
 	mutex_init(&tdev->unplug_lock);
 	INIT_WORK(&tdev->fail_work, device_unplug_failed);
+	mutex_init(&tdev->power.lock);
+	tandem_reset_prepare(&tdev->reset);
+	tandem_coredump_prepare(&tdev->coredump);
 	tandem_watch_prepare(&tdev->watch);
 
 	ret = drmm_add_action_or_reset(&tdev->drm, release_tables, NULL);
@@ -124,38 +148,21 @@ static void device_stop(struct tandem_device *tdev)
 	u32 i;
 
 	mark_dead(tdev);
+	tandem_reset_cancel(tdev);
 	tandem_watch_stop(tdev);
+	tandem_coredump_flush(tdev);
 	cancel_work_sync(&tdev->fail_work);
 	device_unplug(tdev);
+	/* If it does not answer: what it could reach is unmapped anyway. */
 	tandem_boot_disable(tdev);
 	for (i = 0; i < TANDEM_ENGINES_MAX; i++)
 		tandem_engine_fini(&tdev->engines[i]);
 	tandem_admin_fini(tdev);
-}
-
-static int start_engines(struct tandem_device *tdev, u32 epoch)
-{
-	u32 compute = tdev->identity.compute_queues;
-	u32 count = compute + tdev->identity.copy_queues;
-	u32 i;
-	int ret;
-
-	for (i = 0; i < count; i++) {
-		ret = tandem_engine_start(&tdev->engines[i],
-					  i < compute ? TANDEM_HW_QUEUE_COMPUTE :
-							TANDEM_HW_QUEUE_COPY,
-					  epoch);
-		if (ret)
-			return ret;
-	}
-	tdev->engine_count = count;
-	tandem_debugfs_init(tdev);
-	return 0;
+	tandem_power_disable(tdev);
 }
 
 static int device_start(struct tandem_device *tdev)
 {
-	u32 epoch;
 	int ret;
 
 	ret = tandem_boot_check(tdev);
@@ -167,25 +174,26 @@ static int device_start(struct tandem_device *tdev)
 				  DMA_TO_DEVICE);
 	if (ret)
 		return ret;
-	ret = tandem_boot_enable(tdev, &epoch);
+	ret = tandem_admin_init(tdev);
 	if (ret)
 		return ret;
-	tandem_watch_start(tdev);
-	ret = tandem_boot_identify(tdev);
+	mutex_lock(&tdev->power.lock);
+	ret = tandem_power_start(tdev);
+	mutex_unlock(&tdev->power.lock);
 	if (ret)
 		return ret;
 	ret = tandem_memory_start(tdev);
 	if (ret)
 		return ret;
-	ret = start_engines(tdev, epoch);
-	if (ret)
-		return ret;
+	tandem_debugfs_init(tdev);
 
 	mutex_lock(&tdev->unplug_lock);
 	ret = tandem_device_is_dead(tdev) ? -ENODEV :
 					    drm_dev_register(&tdev->drm, 0);
 	tdev->registered = !ret;
 	mutex_unlock(&tdev->unplug_lock);
+	if (!ret)
+		tandem_power_enable(tdev);
 	return ret;
 }
 
@@ -242,8 +250,8 @@ void tandem_device_interrupt(struct device *dev, u32 vector)
 		return;
 	trace_tandem_interrupt(tdev, vector);
 	if (!vector) {
-		wake_up_all(&tdev->state_wait);
 		tandem_admin_interrupt(tdev);
+		wake_up_all(&tdev->state_wait);
 	} else if (vector <= TANDEM_ENGINES_MAX) {
 		vector = array_index_nospec(vector - 1, TANDEM_ENGINES_MAX);
 		tandem_engine_interrupt(&tdev->engines[vector]);

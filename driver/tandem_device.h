@@ -14,9 +14,12 @@
 
 #include "tandem_admin.h"
 #include "tandem_bus.h"
+#include "tandem_coredump.h"
 #include "tandem_engine.h"
 #include "tandem_hw.h"
 #include "tandem_memory.h"
+#include "tandem_power.h"
+#include "tandem_reset.h"
 #include "tandem_shared.h"
 #include "tandem_watch.h"
 
@@ -73,7 +76,8 @@ struct tandem_identity {
  * @next_engine: for choosing them in turn, for each kind
  * @dead: it takes no more commands: removed, failed, or being removed. Set
  *	once
- * @state_wait: woken by interrupt 0 and with @dead
+ * @state_wait: woken by interrupt 0, when an engine is drained, when a reset is
+ *	due, and with @dead
  * @dead_wait: woken with @dead, for poll(2)
  * @context_table: &struct tandem_hw_context [TANDEM_CONTEXTS_MAX], read by the
  *	device
@@ -87,6 +91,9 @@ struct tandem_identity {
  * @unplug_lock: guards @registered
  * @registered: users can find the device
  * @fail_work: unplugs a device that has failed
+ * @power: whether it is enabled
+ * @reset: resets
+ * @coredump: what is told of the last one
  * @watch: looks after the heartbeat and commands that take too long
  */
 struct tandem_device {
@@ -113,6 +120,9 @@ struct tandem_device {
 	struct mutex unplug_lock; /* see above */
 	bool registered;
 	struct work_struct fail_work;
+	struct tandem_power power;
+	struct tandem_reset reset;
+	struct tandem_coredump coredump;
 	struct tandem_watch watch;
 };
 
@@ -128,6 +138,19 @@ void tandem_device_remove(struct device *dev);
 /* Surprise removal; remove follows. Does not sleep. */
 void tandem_device_gone(struct device *dev);
 void tandem_device_interrupt(struct device *dev, u32 vector);
+/*
+ * Between probe and remove: the system is going to sleep, and is awake again. A
+ * device is disabled in between and touches nothing of the host. Adapters call
+ * them while the device can still answer, and can again. Error of the first:
+ * -EBUSY when commands do not end in time; the device goes on.
+ */
+int tandem_device_suspend(struct device *dev);
+int tandem_device_resume(struct device *dev);
+/*
+ * Runtime PM, for &device_driver.pm. Adapters enable it for the device, and hold
+ * a reference while it is probed.
+ */
+extern const struct dev_pm_ops tandem_device_pm_ops;
 
 /*
  * Takes a device that cannot be trusted to answer out of service, for good:
@@ -139,6 +162,10 @@ static inline bool tandem_device_is_dead(struct tandem_device *tdev)
 {
 	return READ_ONCE(tdev->dead);
 }
+
+/* Tells user space, by a uevent of the device on the bus. May sleep. */
+void tandem_device_tell(struct tandem_device *tdev, const char *event,
+			const char *reason);
 
 /* Module parameters, in jiffies. */
 unsigned long tandem_admin_timeout(void);

@@ -156,6 +156,9 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 	case TANDEM_PARAM_SUBMIT_MAX:
 		args->value = TANDEM_SUBMIT_MAX;
 		break;
+	case TANDEM_PARAM_RESETS:
+		args->value = atomic_read(&tdev->reset.count);
+		break;
 	case TANDEM_PARAM_CAPABILITIES:
 		args->value = TANDEM_CAPABILITY_SYNCOBJ |
 			      TANDEM_CAPABILITY_SUBMIT |

@@ -6,6 +6,7 @@
 #include "tandem_device.h"
 #include "tandem_engine.h"
 #include "tandem_job.h"
+#include "tandem_power.h"
 #include "tandem_queue.h"
 #include "tandem_trace.h"
 
@@ -17,40 +18,38 @@ void tandem_engine_prepare(struct tandem_engine *engine,
 	spin_lock_init(&engine->lock);
 	INIT_LIST_HEAD(&engine->ready);
 	INIT_LIST_HEAD(&engine->blocked);
+	INIT_LIST_HEAD(&engine->in_flight);
 }
 
-int tandem_engine_start(struct tandem_engine *engine, u32 kind, u32 epoch)
+int tandem_engine_init(struct tandem_engine *engine, u32 kind)
 {
-	struct tandem_device *tdev = engine->tdev;
-	struct tandem_ring *ring = &engine->ring;
-	struct tandem_hw_descriptor descriptor;
-	int ret;
-	unsigned long flags;
+	engine->kind = kind;
+	return tandem_ring_init(&engine->ring, engine->tdev, engine->index + 1,
+				engine->tdev->identity.queue_entries);
+}
 
-	ret = tandem_ring_init(ring, tdev, engine->index + 1,
-			       tdev->identity.queue_entries, epoch);
-	if (ret)
-		return ret;
-	descriptor = (struct tandem_hw_descriptor) {
+void tandem_engine_fini(struct tandem_engine *engine)
+{
+	tandem_ring_fini(&engine->ring);
+}
+
+int tandem_engine_create(struct tandem_engine *engine, u32 epoch)
+{
+	struct tandem_ring *ring = &engine->ring;
+	struct tandem_hw_descriptor descriptor = {
 		.opcode = TANDEM_HW_OP_QUEUE_CREATE,
-		.src_region = cpu_to_le32(kind),
+		.src_region = cpu_to_le32(engine->kind),
 		.src_offset = cpu_to_le64(ring->sq.bus_address),
 		.dst_offset = cpu_to_le64(ring->cq.bus_address),
 		.length = cpu_to_le64(ring->entries),
 		.argument = cpu_to_le64(ring->queue),
 	};
-	ret = tandem_admin_execute(tdev, &descriptor);
-	if (ret)
-		return ret;
+	unsigned long flags;
 
 	spin_lock_irqsave(&engine->lock, flags);
-	engine->kind = kind;
-	engine->oldest = ring->sq_head;
-	engine->oldest_since = jiffies;
-	/* A device that died meanwhile has been stopped already. */
-	engine->running = !tandem_device_is_dead(tdev);
+	tandem_ring_begin(ring, epoch);
 	spin_unlock_irqrestore(&engine->lock, flags);
-	return 0;
+	return tandem_admin_execute(engine->tdev, &descriptor);
 }
 
 static void complete_jobs(struct list_head *done)
@@ -112,6 +111,7 @@ static void end_job(struct tandem_engine *engine, struct tandem_job *job,
 		tandem_context_clear_user(queue->context, job->user_slot);
 	count_end(engine, job);
 	job->state = TANDEM_JOB_DONE;
+	list_del_init(&job->flight_link);
 	list_move_tail(&job->link, done);
 	place_queue(engine, queue);
 	if (queue->closed && list_empty(&queue->waiting) &&
@@ -138,28 +138,27 @@ static void end_waiting(struct tandem_engine *engine,
 
 void tandem_engine_stop(struct tandem_engine *engine)
 {
-	struct tandem_queue *queue, *next;
-	struct tandem_job *job;
+	struct tandem_queue *queue, *next_queue;
+	struct tandem_job *job, *next;
 	LIST_HEAD(done);
 	unsigned long flags;
 
 	spin_lock_irqsave(&engine->lock, flags);
 	if (engine->running) {
 		engine->running = false;
-		while ((job = tandem_ring_forget(&engine->ring)))
+		list_for_each_entry_safe(job, next, &engine->in_flight,
+					 flight_link)
 			end_job_with(engine, job, -ENODEV, &done);
 		list_splice_tail_init(&engine->blocked, &engine->ready);
-		list_for_each_entry_safe(queue, next, &engine->ready,
+		list_for_each_entry_safe(queue, next_queue, &engine->ready,
 					 ready_link)
 			end_waiting(engine, queue, -ENODEV, &done);
 	}
+	if (engine->awake)
+		tandem_power_release(engine->tdev);
+	engine->awake = false;
 	spin_unlock_irqrestore(&engine->lock, flags);
 	complete_jobs(&done);
-}
-
-void tandem_engine_fini(struct tandem_engine *engine)
-{
-	tandem_ring_fini(&engine->ring);
 }
 
 void tandem_engine_add_stats(struct tandem_engine *engine,
@@ -195,6 +194,7 @@ static void push_job(struct tandem_engine *engine, struct tandem_job *job)
 	job->started = ktime_get();
 	job->state = TANDEM_JOB_RUNNING;
 	list_move_tail(&job->link, &queue->running);
+	list_add_tail(&job->flight_link, &engine->in_flight);
 	job->command_id = tandem_ring_push(&engine->ring, &job->descriptor,
 					   job);
 	trace_tandem_job_push(job, slot);
@@ -206,6 +206,10 @@ static void push_ready(struct tandem_engine *engine)
 	struct tandem_queue *queue;
 	bool pushed = false;
 
+	if (!engine->awake && !list_empty(&engine->ready)) {
+		engine->awake = true;
+		tandem_power_need(engine->tdev);
+	}
 	while (!tandem_ring_full(&engine->ring)) {
 		queue = list_first_entry_or_null(&engine->ready,
 						 typeof(*queue), ready_link);
@@ -221,9 +225,112 @@ static void push_ready(struct tandem_engine *engine)
 		tandem_ring_publish(&engine->ring);
 }
 
+void tandem_engine_up(struct tandem_engine *engine)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&engine->lock, flags);
+	if (engine->ring.state == TANDEM_RING_DOWN) {
+		engine->oldest = engine->ring.sq_head;
+		engine->oldest_since = jiffies;
+		engine->abort_since = 0;
+	}
+	engine->ring.state = TANDEM_RING_UP;
+	/* A device that died meanwhile has been stopped already. */
+	engine->running = !tandem_device_is_dead(engine->tdev);
+	if (engine->running)
+		push_ready(engine);
+	spin_unlock_irqrestore(&engine->lock, flags);
+}
+
+void tandem_engine_pause(struct tandem_engine *engine)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&engine->lock, flags);
+	engine->ring.state = TANDEM_RING_DRAINING;
+	spin_unlock_irqrestore(&engine->lock, flags);
+}
+
+/* Back to the head of its queue, as if it had never been pushed. */
+static void take_back(struct tandem_engine *engine, struct tandem_job *job)
+{
+	struct tandem_queue *queue = job->queue;
+
+	if (tandem_user_is_mapped(&job->user))
+		tandem_context_clear_user(queue->context, job->user_slot);
+	job->state = TANDEM_JOB_WAITING;
+	list_del_init(&job->flight_link);
+	list_move(&job->link, &queue->waiting);
+	place_queue(engine, queue);
+}
+
+void tandem_engine_down(struct tandem_engine *engine,
+			enum tandem_reset_reason reason)
+{
+	struct tandem_job *oldest, *job, *next;
+	LIST_HEAD(done);
+	unsigned long flags;
+
+	spin_lock_irqsave(&engine->lock, flags);
+	engine->ring.state = TANDEM_RING_DOWN;
+	oldest = list_first_entry_or_null(&engine->in_flight,
+					  struct tandem_job, flight_link);
+	/* In their order, for those who wait. */
+	list_for_each_entry_safe(job, next, &engine->in_flight, flight_link) {
+		job->result = tandem_reset_judge(job, job == oldest, reason);
+		if (job->result)
+			end_job(engine, job, &done);
+	}
+	/* The last first, since each goes before those that are there. */
+	list_for_each_entry_safe_reverse(job, next, &engine->in_flight,
+					 flight_link)
+		take_back(engine, job);
+	spin_unlock_irqrestore(&engine->lock, flags);
+	complete_jobs(&done);
+}
+
+bool tandem_engine_is_drained(struct tandem_engine *engine)
+{
+	unsigned long flags;
+	bool drained;
+
+	spin_lock_irqsave(&engine->lock, flags);
+	drained = list_empty(&engine->in_flight);
+	spin_unlock_irqrestore(&engine->lock, flags);
+	return drained;
+}
+
+void tandem_engine_rest(struct tandem_engine *engine)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&engine->lock, flags);
+	if (engine->awake && list_empty(&engine->in_flight) &&
+	    list_empty(&engine->ready)) {
+		engine->awake = false;
+		tandem_power_release(engine->tdev);
+	}
+	spin_unlock_irqrestore(&engine->lock, flags);
+}
+
+/*
+ * A device that is being disabled gives up what it has not begun, which then
+ * is taken back. The lock is held.
+ */
+static bool is_given_up(const struct tandem_engine *engine,
+			const struct tandem_job *job,
+			const struct tandem_completion *completion)
+{
+	return engine->ring.state == TANDEM_RING_DRAINING &&
+	       completion->status == TANDEM_HW_ABORTED && !job->aborting;
+}
+
 void tandem_engine_interrupt(struct tandem_engine *engine)
 {
+	struct tandem_device *tdev = engine->tdev;
 	struct tandem_completion completion;
+	bool drained = false, insane = false;
 	struct tandem_job *job;
 	LIST_HEAD(done);
 	u32 budget;
@@ -234,15 +341,24 @@ void tandem_engine_interrupt(struct tandem_engine *engine)
 		budget = engine->ring.entries;
 		while ((job = tandem_ring_pop(&engine->ring, &completion,
 					      &budget))) {
+			if (is_given_up(engine, job, &completion))
+				continue;
 			tandem_job_set_completion(job, &completion);
 			end_job(engine, job, &done);
 		}
 		if (budget != engine->ring.entries)
 			tandem_ring_publish_taken(&engine->ring);
 		push_ready(engine);
+		drained = engine->ring.state == TANDEM_RING_DRAINING &&
+			  list_empty(&engine->in_flight);
+		insane = tandem_ring_is_insane(&engine->ring);
 	}
 	spin_unlock_irqrestore(&engine->lock, flags);
 	complete_jobs(&done);
+	if (drained)
+		wake_up_all(&tdev->state_wait);
+	if (insane)
+		tandem_reset_request(tdev, TANDEM_RESET_INSANE);
 }
 
 void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job)
@@ -423,6 +539,7 @@ bool tandem_engine_watch(struct tandem_engine *engine)
 	} else if (engine->abort_since) {
 		alive = time_before(jiffies, engine->abort_since +
 					     tandem_admin_timeout());
+		job->stuck = !alive;
 	} else if (job->aborting) {
 		engine->abort_since = jiffies ?: 1;
 	} else if (time_after(jiffies, engine->oldest_since +

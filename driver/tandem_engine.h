@@ -9,6 +9,7 @@
 #include <linux/list.h>
 #include <linux/spinlock.h>
 
+#include "tandem_reset.h"
 #include "tandem_ring.h"
 #include "tandem_stats.h"
 
@@ -26,8 +27,10 @@ struct tandem_queue;
  * @kind: &enum tandem_hw_queue_kind
  * @ready: queues with jobs that wait, in the order of their turns
  * @blocked: queues of which the oldest job waits for a fence
- * @running: no job is taken otherwise
  * @stats: of all its commands
+ * @running: no job is taken otherwise. Jobs wait while the ring is not up
+ * @awake: the device is kept from being suspended for the sake of the engine
+ * @in_flight: jobs that are on the ring, in the order of its descriptors
  * @oldest: number of the oldest command when the watch came by last, and
  * @oldest_since: in jiffies, since when it is
  * @abort_since: in jiffies, when it was told to abort that one; or zero
@@ -42,6 +45,8 @@ struct tandem_engine {
 	struct list_head blocked;
 	bool running;
 	struct tandem_stats stats;
+	bool awake;
+	struct list_head in_flight;
 	u32 oldest;
 	unsigned long oldest_since;
 	unsigned long abort_since;
@@ -49,11 +54,28 @@ struct tandem_engine {
 
 void tandem_engine_prepare(struct tandem_engine *engine,
 			   struct tandem_device *tdev, u32 index);
-int tandem_engine_start(struct tandem_engine *engine, u32 kind, u32 epoch);
+int tandem_engine_init(struct tandem_engine *engine, u32 kind);
+/* The device does not reach the rings afterwards. */
+void tandem_engine_fini(struct tandem_engine *engine);
+
+/* Has the device, which was just enabled, make the queue. */
+int tandem_engine_create(struct tandem_engine *engine, u32 epoch);
+/* Jobs that wait go to the device from now on. */
+void tandem_engine_up(struct tandem_engine *engine);
+/* No more jobs go to the device: they wait. Those in flight may still end. */
+void tandem_engine_pause(struct tandem_engine *engine);
+/*
+ * The device is disabled. What it has not completed ends as
+ * tandem_reset_judge() says, or waits again, before all others of its queue.
+ */
+void tandem_engine_down(struct tandem_engine *engine,
+			enum tandem_reset_reason reason);
 /* Ends all jobs with -ENODEV and takes no more. Does not sleep. */
 void tandem_engine_stop(struct tandem_engine *engine);
-/* After stopping. The device does not reach the rings afterwards. */
-void tandem_engine_fini(struct tandem_engine *engine);
+/* Is no job in flight? */
+bool tandem_engine_is_drained(struct tandem_engine *engine);
+/* Lets the device be suspended if there is nothing to do. */
+void tandem_engine_rest(struct tandem_engine *engine);
 
 /* Adds what was counted so far to @sum. */
 void tandem_engine_add_stats(struct tandem_engine *engine,

@@ -39,6 +39,7 @@ struct tandem_job *tandem_job_create(struct tandem_queue *queue)
 	INIT_LIST_HEAD(&job->link);
 	INIT_WORK(&job->cancel_work, cancel_job);
 	INIT_WORK(&job->release_work, release_and_put);
+	INIT_LIST_HEAD(&job->flight_link);
 	return job;
 }
 

@@ -54,7 +54,11 @@ enum tandem_job_state {
  * @cancelled: someone wants it to end early, or its fence failed
  * @timed_out: it was aborted since it took too long
  * @aborting: @abort is in use
+ * @stuck: it did not end although it was aborted
  * @link: as @state says; or on a list of jobs that are to be completed
+ * @flight_link: in &tandem_engine.in_flight while it is running
+ * @suspicions: how often the device had to be reset while it was the oldest job
+ *	of its engine, and no other was known to be the cause
  * @command_id: on the ring
  * @user_slot: index in the region table while @user is mapped there
  * @started: when it was put on the ring
@@ -83,7 +87,10 @@ struct tandem_job {
 	bool cancelled;
 	bool timed_out;
 	bool aborting;
+	bool stuck;
 	struct list_head link;
+	struct list_head flight_link;
+	unsigned int suspicions;
 	u16 command_id;
 	u32 user_slot;
 	ktime_t started;

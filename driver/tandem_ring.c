@@ -7,11 +7,14 @@
 #include "tandem_device.h"
 #include "tandem_ring.h"
 
+/* A device that writes more of them than that in turn has lost its mind. */
+#define MALFORMED_IN_TURN_MAX	64
+
 static_assert(sizeof(struct tandem_hw_descriptor) == 64);
 static_assert(sizeof(struct tandem_hw_completion) == 64);
 
 int tandem_ring_init(struct tandem_ring *ring, struct tandem_device *tdev,
-		     u32 queue, u32 entries, u32 epoch)
+		     u32 queue, u32 entries)
 {
 	int ret;
 
@@ -19,7 +22,6 @@ int tandem_ring_init(struct tandem_ring *ring, struct tandem_device *tdev,
 		.tdev = tdev,
 		.entries = entries,
 		.queue = queue,
-		.epoch = epoch,
 	};
 	ring->owner = kvcalloc(entries, sizeof(*ring->owner), GFP_KERNEL);
 	if (!ring->owner)
@@ -50,6 +52,21 @@ void tandem_ring_fini(struct tandem_ring *ring)
 	ring->owner = NULL;
 }
 
+void tandem_ring_begin(struct tandem_ring *ring, u32 epoch)
+{
+	memset(ring->sq.virtual, 0,
+	       ring->entries * sizeof(struct tandem_hw_descriptor));
+	memset(ring->cq.virtual, 0,
+	       ring->entries * sizeof(struct tandem_hw_completion));
+	memset(ring->owner, 0, ring->entries * sizeof(*ring->owner));
+	ring->epoch = epoch;
+	ring->sq_head = 0;
+	ring->sq_tail = 0;
+	ring->cq_head = 0;
+	ring->unseen = false;
+	ring->malformed_in_turn = 0;
+}
+
 static u32 slot_of(const struct tandem_ring *ring, u32 number)
 {
 	return number & (ring->entries - 1);
@@ -57,7 +74,13 @@ static u32 slot_of(const struct tandem_ring *ring, u32 number)
 
 bool tandem_ring_full(const struct tandem_ring *ring)
 {
-	return ring->sq_tail - ring->sq_head == ring->entries;
+	return ring->state != TANDEM_RING_UP ||
+	       ring->sq_tail - ring->sq_head == ring->entries;
+}
+
+bool tandem_ring_is_insane(const struct tandem_ring *ring)
+{
+	return ring->malformed_in_turn >= MALFORMED_IN_TURN_MAX;
 }
 
 u32 tandem_ring_next_slot(const struct tandem_ring *ring)
@@ -127,6 +150,23 @@ static void *claim(struct tandem_ring *ring, u16 id)
 	return owner;
 }
 
+static void note_malformed(struct tandem_ring *ring,
+			   const struct tandem_completion *completion,
+			   u32 epoch, u16 queue)
+{
+	u64 count = ring->stale + ring->spurious;
+
+	ring->malformed[count % TANDEM_RING_MALFORMED_MAX] =
+		(struct tandem_malformed) {
+			.number = ring->cq_head - 1,
+			.epoch = epoch,
+			.command_id = completion->command_id,
+			.queue = queue,
+			.status = completion->status,
+		};
+	ring->malformed_in_turn++;
+}
+
 void *tandem_ring_pop(struct tandem_ring *ring,
 		      struct tandem_completion *completion, u32 *budget)
 {
@@ -134,12 +174,13 @@ void *tandem_ring_pop(struct tandem_ring *ring,
 	u32 epoch;
 	u16 queue;
 
-	while (*budget) {
+	while (*budget && ring->state != TANDEM_RING_DOWN) {
 		if (!read_completion(ring, completion, &epoch, &queue))
 			return NULL;
 		--*budget;
 		ring->cq_head++;
 		if (epoch != ring->epoch) {
+			note_malformed(ring, completion, epoch, queue);
 			ring->stale++;
 			continue;
 		}
@@ -147,8 +188,10 @@ void *tandem_ring_pop(struct tandem_ring *ring,
 			claim(ring, completion->command_id) : NULL;
 		if (owner) {
 			ring->completed++;
+			ring->malformed_in_turn = 0;
 			return owner;
 		}
+		note_malformed(ring, completion, epoch, queue);
 		ring->spurious++;
 		dev_warn_ratelimited(ring->tdev->dev,
 				     "queue %u: the device completed command %u of queue %u, which is not in flight\n",

@@ -11,6 +11,37 @@
 struct tandem_device;
 
 /**
+ * enum tandem_ring_state - what is done with a pair of rings
+ * @TANDEM_RING_DOWN: nothing; the device does not know it
+ * @TANDEM_RING_DRAINING: completions are taken, but nothing more is pushed
+ * @TANDEM_RING_UP: both
+ */
+enum tandem_ring_state {
+	TANDEM_RING_DOWN,
+	TANDEM_RING_DRAINING,
+	TANDEM_RING_UP,
+};
+
+/* How many malformed completions are remembered. */
+#define TANDEM_RING_MALFORMED_MAX	8
+
+/**
+ * struct tandem_malformed - a completion that made no sense
+ * @number: of the completion on its ring
+ * @epoch: as the device gave it, like all that follows
+ * @command_id: as above
+ * @queue: as above
+ * @status: as above
+ */
+struct tandem_malformed {
+	u32 number;
+	u32 epoch;
+	u16 command_id;
+	u16 queue;
+	u16 status;
+};
+
+/**
  * struct tandem_ring - a submission ring and its completion ring
  * @tdev: the device
  * @sq: &struct tandem_hw_descriptor [@entries], read by the device
@@ -18,6 +49,7 @@ struct tandem_device;
  * @owner: who waits for the command in each slot, NULL when it has completed
  * @entries: a power of two
  * @queue: number of the queue at the device
+ * @state: &enum tandem_ring_state
  * @epoch: of this enabling of the device
  * @sq_head: oldest command that has not completed; free-running, as all three
  * @sq_tail: next command
@@ -28,6 +60,8 @@ struct tandem_device;
  * @missed: completions that no interrupt has told of
  * @unseen: there was a completion when tandem_ring_missed() was asked last, and
  * @unseen_head: its number
+ * @malformed: the latest of both
+ * @malformed_in_turn: how many came since the last good one
  *
  * The user of a ring serializes all calls for it.
  *
@@ -43,6 +77,7 @@ struct tandem_ring {
 	void **owner;
 	u32 entries;
 	u32 queue;
+	enum tandem_ring_state state;
 	u32 epoch;
 	u32 sq_head;
 	u32 sq_tail;
@@ -53,6 +88,8 @@ struct tandem_ring {
 	u64 missed;
 	bool unseen;
 	u32 unseen_head;
+	struct tandem_malformed malformed[TANDEM_RING_MALFORMED_MAX];
+	u32 malformed_in_turn;
 };
 
 /**
@@ -69,12 +106,21 @@ struct tandem_completion {
 	u64 duration_ns;
 };
 
+/* Allocates. The ring is down. */
 int tandem_ring_init(struct tandem_ring *ring, struct tandem_device *tdev,
-		     u32 queue, u32 entries, u32 epoch);
+		     u32 queue, u32 entries);
+/*
+ * Empties a ring that is down, before the device gets to know it; the counts
+ * of completions go on. Its user sets @state when the device does.
+ */
+void tandem_ring_begin(struct tandem_ring *ring, u32 epoch);
 /* The device does not reach the rings afterwards. Does nothing twice. */
 void tandem_ring_fini(struct tandem_ring *ring);
 
+/* Also when the ring is not up: nothing can be pushed. */
 bool tandem_ring_full(const struct tandem_ring *ring);
+/* Have so many completions in turn made no sense that none can be trusted? */
+bool tandem_ring_is_insane(const struct tandem_ring *ring);
 /* The slot that the next push uses. */
 u32 tandem_ring_next_slot(const struct tandem_ring *ring);
 /*

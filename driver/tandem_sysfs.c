@@ -5,6 +5,8 @@
 #include "tandem_accel.h"
 #include "tandem_device.h"
 #include "tandem_engine.h"
+#include "tandem_power.h"
+#include "tandem_reset.h"
 #include "tandem_stats.h"
 
 /*
@@ -67,8 +69,7 @@ static DEVICE_ATTR_RO(uapi_version);
 static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
-	return sysfs_emit(buf, "%s\n", tandem_device_is_dead(tandem_of(dev)) ?
-					"failed" : "running");
+	return sysfs_emit(buf, "%s\n", tandem_power_state(tandem_of(dev)));
 }
 static DEVICE_ATTR_RO(state);
 
@@ -195,6 +196,30 @@ static ssize_t commands_failed_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(commands_failed);
 
+static ssize_t resets_show(struct device *dev, struct device_attribute *attr,
+			   char *buf)
+{
+	return sysfs_emit(buf, "%d\n",
+			  atomic_read(&tandem_of(dev)->reset.count));
+}
+static DEVICE_ATTR_RO(resets);
+
+static ssize_t reset_store(struct device *dev, struct device_attribute *attr,
+			   const char *buf, size_t count)
+{
+	bool wanted;
+	int ret;
+
+	ret = kstrtobool(buf, &wanted);
+	if (ret)
+		return ret;
+	if (!wanted)
+		return -EINVAL;
+	ret = tandem_reset_now(tandem_of(dev));
+	return ret ?: count;
+}
+static DEVICE_ATTR_WO(reset);
+
 static struct attribute *tandem_attrs[] = {
 	&dev_attr_profile.attr,
 	&dev_attr_role.attr,
@@ -213,6 +238,8 @@ static struct attribute *tandem_attrs[] = {
 	&dev_attr_compute_busy_ns.attr,
 	&dev_attr_commands_completed.attr,
 	&dev_attr_commands_failed.attr,
+	&dev_attr_resets.attr,
+	&dev_attr_reset.attr,
 	NULL,
 };
 

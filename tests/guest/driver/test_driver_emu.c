@@ -349,6 +349,7 @@ static int teardown(void **state)
 	(void)state;
 	set_parameter("command_timeout_ms", "60000");
 	set_parameter("admin_timeout_ms", "10000");
+	set_parameter("reset_limit", "8");
 	accel_close(&accel);
 	toy_kill(&toy);
 	wait_until_off_bus(&toy);
@@ -457,6 +458,7 @@ static void test_device_that_cannot_abort_is_taken_out(void **state)
 	(void)state;
 	set_parameter("command_timeout_ms", "500");
 	set_parameter("admin_timeout_ms", "500");
+	set_parameter("reset_limit", "0");
 	toy.shared->manner = TOY_HANG;
 	nops(40, -ENODEV);
 	assert_lost();
@@ -465,6 +467,7 @@ static void test_device_that_cannot_abort_is_taken_out(void **state)
 static void test_device_without_heartbeat_is_taken_out(void **state)
 {
 	(void)state;
+	set_parameter("reset_limit", "0");
 	toy.shared->manner = TOY_STILL;
 	assert_lost();
 }
@@ -472,6 +475,7 @@ static void test_device_without_heartbeat_is_taken_out(void **state)
 static void test_device_that_reports_a_fatal_error_is_taken_out(void **state)
 {
 	(void)state;
+	set_parameter("reset_limit", "0");
 	toy.shared->manner = TOY_FATAL;
 	assert_lost();
 }
@@ -485,6 +489,7 @@ static void test_device_that_does_not_let_go_is_taken_out(void **state)
 	(void)state;
 	set_parameter("command_timeout_ms", "100");
 	set_parameter("admin_timeout_ms", "100");
+	set_parameter("reset_limit", "0");
 	toy.shared->manner = TOY_SILENT;
 	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_CONTEXT_DESTROY,
 				     &destroy), -ENODEV);
@@ -501,6 +506,7 @@ static void test_process_killed_on_a_hung_device(void **state)
 
 	(void)state;
 	set_parameter("admin_timeout_ms", "500");
+	set_parameter("reset_limit", "0");
 	toy.shared->manner = TOY_HANG;
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The core dump of a device that is about to be reset: text that says what it
+ * was doing. It is found in /sys/class/devcoredump until it is read, or for some
+ * minutes; a device has one at a time, which is the first.
+ *
+ * It names processes, contexts, and the addresses and lengths of regions, and
+ * is for root. It holds no contents of memory.
+ */
+#ifndef _TANDEM_COREDUMP_H
+#define _TANDEM_COREDUMP_H
+
+#include <linux/kconfig.h>
+#include <linux/workqueue.h>
+
+#include "tandem_reset.h"
+
+struct tandem_device;
+struct tandem_dump;
+
+/**
+ * struct tandem_coredump - the dump in the making, if any
+ * @work: hands it on
+ * @dump: what was written down. One who takes it out owns it
+ */
+struct tandem_coredump {
+	struct work_struct work;
+	struct tandem_dump *dump;
+};
+
+#if IS_ENABLED(CONFIG_DEV_COREDUMP)
+void tandem_coredump_prepare(struct tandem_coredump *coredump);
+/*
+ * Writes down what there is to say before the reset, while the device is not
+ * stopped yet. Nothing when there is no memory for it.
+ */
+void tandem_coredump_take(struct tandem_device *tdev,
+			  enum tandem_reset_reason reason);
+/*
+ * The reset is over. Hands the dump on soon, with the firmware's log if the
+ * device is up again.
+ */
+void tandem_coredump_hand_on(struct tandem_device *tdev);
+/* Returns when it has been handed on. No reset is carried out any more. */
+void tandem_coredump_flush(struct tandem_device *tdev);
+#else
+static inline void tandem_coredump_prepare(struct tandem_coredump *coredump)
+{
+}
+
+static inline void tandem_coredump_take(struct tandem_device *tdev,
+					enum tandem_reset_reason reason)
+{
+}
+
+static inline void tandem_coredump_hand_on(struct tandem_device *tdev)
+{
+}
+
+static inline void tandem_coredump_flush(struct tandem_device *tdev)
+{
+}
+#endif
+
+#endif /* _TANDEM_COREDUMP_H */
