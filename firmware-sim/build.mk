@@ -6,6 +6,7 @@ firmware-src := \
 	firmware-sim/buffer.c \
 	firmware-sim/command.c \
 	firmware-sim/control.c \
+	firmware-sim/copy_list.c \
 	firmware-sim/device.c \
 	firmware-sim/dma.c \
 	firmware-sim/executor.c \

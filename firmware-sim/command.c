@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Commands of I/O queues. */
 #include "command.h"
+#include "copy_list.h"
 #include "device.h"
 #include "dma.h"
 #include "executor.h"
@@ -11,7 +12,8 @@
 
 bool fw_command_may_take_long(const struct tandem_hw_descriptor *descriptor)
 {
-	return descriptor->opcode == TANDEM_HW_OP_EXEC || descriptor->length > LONG_BYTES;
+	return descriptor->opcode == TANDEM_HW_OP_EXEC ||
+	       descriptor->opcode == TANDEM_HW_OP_COPY_LIST || descriptor->length > LONG_BYTES;
 }
 
 /* A range of the command's own context; a fault is charged to its region. */
@@ -30,8 +32,8 @@ static uint32_t resolve(struct fw_queue *queue, const struct fw_context *context
 static uint32_t run_copy(struct fw_queue *queue, const struct tandem_hw_descriptor *d,
 			 struct fw_result *result)
 {
-	struct fw_range source, destination;
 	struct fw_context context;
+	struct fw_copy copy;
 	uint32_t status;
 
 	if (d->argument)
@@ -40,14 +42,28 @@ static uint32_t run_copy(struct fw_queue *queue, const struct tandem_hw_descript
 	if (status != TANDEM_HW_OK)
 		return status;
 	status = resolve(queue, &context, d->src_region, d->src_offset, d->length,
-			 TANDEM_HW_REGION_READ, &source, result);
+			 TANDEM_HW_REGION_READ, &copy.source, result);
 	if (status != TANDEM_HW_OK)
 		return status;
 	status = resolve(queue, &context, d->dst_region, d->dst_offset, d->length,
-			 TANDEM_HW_REGION_WRITE, &destination, result);
+			 TANDEM_HW_REGION_WRITE, &copy.destination, result);
 	if (status != TANDEM_HW_OK)
 		return status;
-	return fw_dma_copy(queue, &destination, &source, result);
+	return fw_dma_copy(queue, &copy, 1, result);
+}
+
+static uint32_t run_copy_list(struct fw_queue *queue, const struct tandem_hw_descriptor *d,
+			      struct fw_result *result)
+{
+	struct fw_context context;
+	uint32_t status;
+
+	if (d->dst_region || d->src_region || d->dst_offset || d->src_offset)
+		return TANDEM_HW_INVALID_FIELD;
+	status = fw_context_load(queue->fw, d->context, &context);
+	if (status != TANDEM_HW_OK)
+		return status;
+	return fw_copy_list_run(queue, &context, d->argument, d->length, result);
 }
 
 static uint32_t run_fill(struct fw_queue *queue, const struct tandem_hw_descriptor *d,
@@ -110,6 +126,8 @@ static uint32_t run(struct fw_queue *queue, const struct tandem_hw_descriptor *d
 		return run_nop(d);
 	case TANDEM_HW_OP_COPY:
 		return run_copy(queue, d, result);
+	case TANDEM_HW_OP_COPY_LIST:
+		return run_copy_list(queue, d, result);
 	case TANDEM_HW_OP_FILL:
 		return run_fill(queue, d, result);
 	case TANDEM_HW_OP_EXEC:

@@ -45,28 +45,39 @@ static uint64_t memory_traffic(const struct fw_range *range)
 	return range->host ? 0 : range->length;
 }
 
-uint32_t fw_dma_copy(struct fw_queue *queue, const struct fw_range *destination,
-		     const struct fw_range *source, struct fw_result *result)
+static uint32_t copy_one(struct fw_queue *queue, const struct fw_copy *copy)
 {
-	uint64_t length = source->length;
+	uint64_t length = copy->source.length;
 	struct slice slice;
-
-	if (overlap(destination, source))
-		return TANDEM_HW_INVALID_FIELD;
-	result->modelled_ns = fw_roofline_ns(queue->fw->profile, 0,
-					     (double)memory_traffic(source) +
-					     (double)memory_traffic(destination));
 
 	for (uint64_t done = 0; done < length; done += slice.length) {
 		if (fw_queue_aborted(queue))
 			return TANDEM_HW_ABORTED;
-		slice.to = (char *)destination->pointer + done;
-		slice.from = (const char *)source->pointer + done;
+		slice.to = (char *)copy->destination.pointer + done;
+		slice.from = (const char *)copy->source.pointer + done;
 		slice.length = smaller(length - done, SLICE_BYTES);
 		if (fw_guarded(queue->fw, copy_body, &slice))
 			return TANDEM_HW_BUS_FAULT;
 	}
 	return TANDEM_HW_OK;
+}
+
+uint32_t fw_dma_copy(struct fw_queue *queue, const struct fw_copy *copies, uint64_t count,
+		     struct fw_result *result)
+{
+	uint32_t status = TANDEM_HW_OK;
+	double traffic = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (overlap(&copies[i].destination, &copies[i].source))
+			return TANDEM_HW_INVALID_FIELD;
+		traffic += (double)memory_traffic(&copies[i].source) +
+			   (double)memory_traffic(&copies[i].destination);
+	}
+	result->modelled_ns = fw_roofline_ns(queue->fw->profile, 0, traffic);
+	for (uint64_t i = 0; i < count && status == TANDEM_HW_OK; i++)
+		status = copy_one(queue, &copies[i]);
+	return status;
 }
 
 static void fill_body(void *argument)

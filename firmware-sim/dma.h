@@ -7,22 +7,33 @@
 
 #include <stdint.h>
 
+#include "regions.h"
+
 struct fw_queue;
-struct fw_range;
 struct fw_result;
 
 /**
- * fw_dma_copy() - copy between two ranges of one length
- * @queue: whose command it is; an abort is noticed between slices
+ * struct fw_copy - one copy, between two ranges of one length
  * @destination: where to
  * @source: where from
+ */
+struct fw_copy {
+	struct fw_range destination;
+	struct fw_range source;
+};
+
+/**
+ * fw_dma_copy() - carry copies out
+ * @queue: whose command they are; an abort is noticed between slices
+ * @copies: in order
+ * @count: how many
  * @result: modelled_ns is filled in
  *
- * Return: TANDEM_HW_OK, INVALID_FIELD for ranges that overlap without being
- * the same, BUS_FAULT, ABORTED.
+ * Return: TANDEM_HW_OK; INVALID_FIELD, with nothing copied, when the ranges of
+ * a copy overlap without being the same; BUS_FAULT; ABORTED.
  */
-uint32_t fw_dma_copy(struct fw_queue *queue, const struct fw_range *destination,
-		     const struct fw_range *source, struct fw_result *result);
+uint32_t fw_dma_copy(struct fw_queue *queue, const struct fw_copy *copies, uint64_t count,
+		     struct fw_result *result);
 
 /**
  * fw_dma_fill() - repeat a pattern over a range

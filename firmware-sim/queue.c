@@ -66,7 +66,8 @@ static void execute(struct fw_queue *queue, const struct tandem_hw_descriptor *d
 		       queue->ring.queue, descriptor->command_id, descriptor->context,
 		       descriptor->opcode, result->status, result->detail);
 	}
-	result->duration_ns = fw_now() - start;
+	result->ended_ns = fw_now();
+	result->duration_ns = result->ended_ns - start;
 }
 
 /* Leaves the processor's other thread, or the emulator, more room. */

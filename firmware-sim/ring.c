@@ -128,6 +128,7 @@ int fw_ring_post(struct tandem_fw *fw, struct fw_ring *ring, uint16_t command_id
 		.detail = result->detail,
 		.duration_ns = result->duration_ns,
 		.modelled_ns = result->modelled_ns,
+		.ended_ns = result->ended_ns ? result->ended_ns : fw_now(),
 	};
 
 	if (fw_has_faults(fw))

@@ -42,12 +42,14 @@ struct fw_ring {
  * @detail: as in the completion
  * @duration_ns: as in the completion
  * @modelled_ns: as in the completion
+ * @ended_ns: as in the completion; 0 for when the completion is written
  */
 struct fw_result {
 	uint32_t status;
 	uint32_t detail;
 	uint64_t duration_ns;
 	uint64_t modelled_ns;
+	uint64_t ended_ns;
 };
 
 /**

@@ -333,7 +333,7 @@ struct tandem_hw_context {
  *
  * The driver sets VALID last and clears it first, and lets go of the memory
  * only when no command that names the region is on a queue. The device reads
- * an entry once for each command and checks the copy.
+ * an entry once each time that a command names it, and checks the copy.
  */
 struct tandem_hw_region {
 	__le64 address;

@@ -4,6 +4,7 @@
 native-tests += \
 	tests/native/firmware/test_admin \
 	tests/native/firmware/test_commands \
+	tests/native/firmware/test_copy_list \
 	tests/native/firmware/test_fault \
 	tests/native/firmware/test_forward \
 	tests/native/firmware/test_handshake \
@@ -24,6 +25,9 @@ tests/native/firmware/test_admin-src := \
 tests/native/firmware/test_commands-src := \
 	tests/native/firmware/driver.c \
 	tests/native/firmware/test_commands.c
+tests/native/firmware/test_copy_list-src := \
+	tests/native/firmware/driver.c \
+	tests/native/firmware/test_copy_list.c
 tests/native/firmware/test_fault-src := \
 	firmware-sim/fault_guard.c \
 	tests/native/firmware/test_fault.c \

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -216,6 +217,9 @@ static void opcodes_of_other_queues(void **state)
 		/* Region 0 is not valid. */
 		if (opcode == TANDEM_HW_OP_COPY || opcode == TANDEM_HW_OP_FILL)
 			expected = TANDEM_HW_REGION_FAULT;
+		/* Nor is a list of no segments. */
+		if (opcode == TANDEM_HW_OP_COPY_LIST)
+			expected = TANDEM_HW_INVALID_FIELD;
 		assert_int_equal(driver_run(&f->driver, 1, &d).status, expected);
 		if (opcode == TANDEM_HW_OP_EXEC)
 			expected = TANDEM_HW_REGION_FAULT;
@@ -340,13 +344,25 @@ static void rings_go_round(void **state)
 	}
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
 static void times_are_reported(void **state)
 {
 	struct tandem_hw_descriptor d = fill(RW, 0, SIZE, 0);
 	struct fixture *f = *state;
+	uint64_t before = now_ns();
 	struct tandem_hw_completion got = driver_run(&f->driver, 1, &d);
 
 	assert_true(got.duration_ns > 0);
+	/* The device's clock is that of the host here. */
+	assert_true(got.ended_ns - got.duration_ns >= before);
+	assert_true(got.ended_ns <= now_ns());
 	/* 8192 bytes at 2.9 TB/s: 2.8 ns. */
 	assert_int_equal(got.modelled_ns, 3);
 	d = copy(RW, 0, RW2, 0, SIZE);
