@@ -17,9 +17,15 @@ tandem_cgroup_register(const char *device, u32 class, u32 kind, u64 size)
 		[TANDEM_HW_MEMORY_HBM] = "hbm",
 		[TANDEM_HW_MEMORY_SRAM] = "sram",
 	};
+#ifdef TANDEM_HAVE_DMEM_CGROUP_INIT
+	const struct dmem_cgroup_init init = { .size = size };
 
+	return dmem_cgroup_register_region(&init, "drm/%s/%s%u", device,
+					   kinds[kind], class);
+#else
 	return dmem_cgroup_register_region(size, "drm/%s/%s%u", device,
 					   kinds[kind], class);
+#endif
 }
 
 void tandem_cgroup_unregister(struct dmem_cgroup_region *region)

@@ -73,3 +73,15 @@ static int probe(struct dmem_cgroup_region *region,
 	return dmem_cgroup_try_charge(region, 4096, pool, NULL);
 }
 #endif
+
+#ifdef TANDEM_PROBE_DMEM_CGROUP_INIT
+#include <linux/cgroup_dmem.h>
+
+static struct dmem_cgroup_region *probe(void) __used;
+static struct dmem_cgroup_region *probe(void)
+{
+	const struct dmem_cgroup_init init = { .size = 4096 };
+
+	return dmem_cgroup_register_region(&init, "probe");
+}
+#endif
