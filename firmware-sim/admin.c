@@ -39,14 +39,21 @@ static uint32_t identify(struct tandem_fw *fw, const struct tandem_hw_descriptor
 		.profile_memory_bandwidth = fw->profile->memory_bandwidth,
 		.profile_flops = fw->profile->flops,
 		.profile_link_bandwidth = fw->profile->link_bandwidth,
-		.memory_class_count = 1,
+		.memory_class_count = fw->sram_size ? 2 : 1,
 		.memory_class[0] = {
-			.size = fw->memory_size,
+			.size = fw->memory_size - fw->sram_size,
 			.bandwidth = fw->profile->memory_bandwidth,
+			.kind = fw->profile->memory_kind,
 		},
 	};
 	void *page;
 
+	if (fw->sram_size)
+		identity.memory_class[1] = (struct tandem_hw_memory_class){
+			.start = fw->memory_size - fw->sram_size,
+			.size = fw->sram_size,
+			.kind = TANDEM_HW_MEMORY_SRAM,
+		};
 	if (d->context || d->dst_region || d->src_region || d->dst_offset || d->length ||
 	    d->argument)
 		return TANDEM_HW_INVALID_FIELD;

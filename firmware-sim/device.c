@@ -163,6 +163,13 @@ static int check_config(const struct tandem_fw_config *config, char *error)
 	if (!config->memory_size || config->memory_size % 4096)
 		return refuse(error, "memory size %llu is not a positive multiple of 4096",
 			      (unsigned long long)config->memory_size);
+	if (config->sram_size % 4096 || config->sram_size > UINT64_MAX - config->memory_size)
+		return refuse(error, "SRAM size %llu is not a multiple of 4096, or too much",
+			      (unsigned long long)config->sram_size);
+	if (config->sram_size &&
+	    tandem_fw_profile_find(config->profile)->memory_kind == TANDEM_HW_MEMORY_SRAM)
+		return refuse(error, "all memory of profile '%.32s' is SRAM: it has none beside it",
+			      config->profile);
 	if (!queues || queues > TANDEM_HW_QUEUES_MAX)
 		return refuse(error, "%llu queues: give 1 to %d, copy and compute together",
 			      (unsigned long long)queues, TANDEM_HW_QUEUES_MAX);
@@ -197,7 +204,8 @@ int tandem_fw_create(const struct tandem_fw_config *config, struct tandem_fw_bus
 	device->bus = bus;
 	device->profile = tandem_fw_profile_find(config->profile);
 	device->kernels = tandem_kernels_select(config->isa);
-	device->memory_size = config->memory_size;
+	device->memory_size = config->memory_size + config->sram_size;
+	device->sram_size = config->sram_size;
 	device->working_memory_max = config->working_memory_max ?: FW_WORKING_MEMORY;
 	device->copy_queues = config->copy_queues;
 	device->compute_queues = config->compute_queues;

@@ -35,7 +35,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
  * @bus: the embedder's, who owns it
  * @profile: the modelled part
  * @kernels: instruction set of programs
- * @memory_size: bytes of device memory
+ * @memory_size: bytes of device memory, of all classes
+ * @sram_size: bytes of it at its end that are a class of their own, or 0
  * @working_memory_max: limit of each compute queue, in bytes
  * @copy_queues: I/O queues of kind COPY that can exist at once
  * @compute_queues: likewise COMPUTE
@@ -71,6 +72,7 @@ struct tandem_fw {
 	const struct tandem_fw_profile *profile;
 	const struct tandem_kernels *kernels;
 	uint64_t memory_size;
+	uint64_t sram_size;
 	uint64_t working_memory_max;
 	uint32_t copy_queues;
 	uint32_t compute_queues;

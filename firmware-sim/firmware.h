@@ -63,7 +63,11 @@ struct tandem_fw_bus {
 /**
  * struct tandem_fw_config - what the device is
  * @profile: name of the modelled part, see profiles.h
- * @memory_size: bytes of device memory, a multiple of 4096, not zero
+ * @memory_size: bytes of device memory of the profile's kind, a multiple of
+ *	4096, not zero
+ * @sram_size: bytes of on-chip memory beside it, a multiple of 4096; 0 for
+ *	none, and for profiles whose memory is on the chip as it is. It comes
+ *	second, in device addresses and among the classes
  * @copy_queues: I/O queues of kind COPY that can exist at once
  * @compute_queues: likewise COMPUTE; the sum of both is 1 … 255
  * @cores: threads that a compute queue works with; 0 means 1
@@ -80,6 +84,7 @@ struct tandem_fw_bus {
 struct tandem_fw_config {
 	const char *profile;
 	uint64_t memory_size;
+	uint64_t sram_size;
 	uint32_t copy_queues;
 	uint32_t compute_queues;
 	uint32_t cores;

@@ -15,15 +15,17 @@
 static void list_profiles(void)
 {
 	static const char *const roles[] = { "any", "prefill", "decode" };
+	static const char *const kinds[] = { "DRAM", "HBM", "SRAM" };
 	const struct tandem_fw_profile *profile;
 
 	for (size_t i = 0; (profile = tandem_fw_profile_at(i)); i++) {
 		printf("%-5s %-7s %s (%s)\n", profile->name, roles[profile->role],
 		       profile->description, profile->source);
 		if (profile->flops)
-			printf("      %g TFLOP/s, %g GB of memory, %g TB/s, link %g Gb/s\n",
+			printf("      %g TFLOP/s, %g GB of %s, %g TB/s, link %g Gb/s\n",
 			       (double)profile->flops / 1e12,
 			       (double)profile->memory_size / 1e9,
+			       kinds[profile->memory_kind],
 			       (double)profile->memory_bandwidth / 1e12,
 			       (double)profile->link_bandwidth * 8 / 1e9);
 	}
@@ -43,6 +45,7 @@ static int run(const struct fw_options *options, struct emu_bus *emu)
 	const struct tandem_fw_config config = {
 		.profile = options->profile,
 		.memory_size = options->memory_size,
+		.sram_size = options->sram_size,
 		.copy_queues = options->copy_queues,
 		.compute_queues = options->compute_queues,
 		.cores = options->cores,
@@ -60,7 +63,7 @@ static int run(const struct fw_options *options, struct emu_bus *emu)
 	ret = tandem_fw_create(&config, &emu->bus, &fw, error);
 	if (ret)
 		goto complain;
-	ret = emu_bus_open(emu, options->device, options->memory_size,
+	ret = emu_bus_open(emu, options->device, options->memory_size + options->sram_size,
 			   options->copy_queues + options->compute_queues, error);
 	if (ret)
 		goto destroy;
@@ -76,7 +79,8 @@ static int run(const struct fw_options *options, struct emu_bus *emu)
 	if (ret)
 		goto stop;
 	fprintf(stderr, "tandem-fw: slot %u: %s with %" PRIu64 " MiB is plugged in\n",
-		emu->slot, options->profile, options->memory_size >> 20);
+		emu->slot, options->profile,
+		(options->memory_size + options->sram_size) >> 20);
 	sigwait(&set, &got);
 
 	tandem_fw_destroy(fw);

@@ -20,6 +20,7 @@
 enum {
 	KEY_PROFILE = 0x100,
 	KEY_MEMORY,
+	KEY_SRAM,
 	KEY_COPY_QUEUES,
 	KEY_COMPUTE_QUEUES,
 	KEY_CORES,
@@ -36,6 +37,8 @@ static const struct argp_option known[] = {
 	{ "profile", KEY_PROFILE, "NAME", 0, "Part to stand in for; see --list-profiles", 0 },
 	{ "mem", KEY_MEMORY, "SIZE", 0,
 	  "Device memory in bytes, or with a suffix K, M or G (default 256M)", 0 },
+	{ "sram", KEY_SRAM, "SIZE", 0,
+	  "On-chip memory beside it, as a class of its own (default none)", 0 },
 	{ "copy-queues", KEY_COPY_QUEUES, "N", 0, "Hardware queues for copies (default 2)", 0 },
 	{ "compute-queues", KEY_COMPUTE_QUEUES, "N", 0,
 	  "Hardware queues for programs (default 2)", 0 },
@@ -55,7 +58,7 @@ static const struct argp_option known[] = {
 	{ 0 },
 };
 
-static uint64_t parse_size(struct argp_state *state, const char *text)
+static uint64_t parse_size(struct argp_state *state, const char *option, const char *text)
 {
 	unsigned long long number;
 	int shift = 0;
@@ -77,11 +80,12 @@ static uint64_t parse_size(struct argp_state *state, const char *text)
 	if (shift)
 		end++;
 	if (errno || !isdigit((unsigned char)text[0]) || *end || number > UINT64_MAX >> shift)
-		argp_error(state, "--mem: '%s' is not a size such as 262144K, 256M or 1G", text);
+		argp_error(state, "--%s: '%s' is not a size such as 262144K, 256M or 1G", option,
+			   text);
 	number <<= shift;
 	if (!number || number % 4096 || number > TANDEM_EMU_MEMORY_MAX)
-		argp_error(state, "--mem: %s: give a multiple of 4096 bytes, at most 1024G",
-			   text);
+		argp_error(state, "--%s: %s: give a multiple of 4096 bytes, at most 1024G",
+			   option, text);
 	return number;
 }
 
@@ -142,6 +146,12 @@ static void check(struct argp_state *state, const struct fw_options *options)
 	else if (!tandem_fw_profile_find(options->profile))
 		argp_error(state, "--profile: '%s' is unknown; --list-profiles shows the choice",
 			   options->profile);
+	else if (options->sram_size && tandem_fw_profile_find(options->profile)->memory_kind ==
+					       TANDEM_HW_MEMORY_SRAM)
+		argp_error(state, "--sram: the memory of '%s' is SRAM: give its size with --mem",
+			   options->profile);
+	if (options->memory_size + options->sram_size > TANDEM_EMU_MEMORY_MAX)
+		argp_error(state, "--mem and --sram: at most 1024G together");
 	if (options->copy_queues + options->compute_queues < 1 ||
 	    options->copy_queues + options->compute_queues > TANDEM_HW_QUEUES_MAX)
 		argp_error(state, "--copy-queues and --compute-queues: 1 to %d together",
@@ -157,7 +167,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		options->profile = argument;
 		return 0;
 	case KEY_MEMORY:
-		options->memory_size = parse_size(state, argument);
+		options->memory_size = parse_size(state, "mem", argument);
+		return 0;
+	case KEY_SRAM:
+		options->sram_size = parse_size(state, "sram", argument);
 		return 0;
 	case KEY_COPY_QUEUES:
 		options->copy_queues = parse_number(state, "copy-queues", argument, 0,

@@ -17,6 +17,7 @@
  * @device: path of the bus's control node
  * @isa: instruction set, or NULL
  * @memory_size: bytes, a multiple of 4096
+ * @sram_size: bytes of SRAM beside it, likewise; or 0
  * @copy_queues: queues of kind COPY
  * @compute_queues: queues of kind COMPUTE
  * @cores: threads of a compute queue
@@ -31,6 +32,7 @@ struct fw_options {
 	const char *device;
 	const char *isa;
 	uint64_t memory_size;
+	uint64_t sram_size;
 	uint32_t copy_queues;
 	uint32_t compute_queues;
 	uint32_t cores;

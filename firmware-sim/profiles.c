@@ -25,6 +25,7 @@ static const struct tandem_fw_profile profiles[] = {
 		/* The link is a sixteenth of a trn2.48xlarge's 3.2 Tb/s. */
 		.source = "vendor: Neuron SDK documentation, trn2-arch",
 		.role = TANDEM_HW_ROLE_PREFILL,
+		.memory_kind = TANDEM_HW_MEMORY_HBM,
 		.memory_size = 96 * GIB,
 		.memory_bandwidth = 29 * TERA / 10,
 		.flops = 667 * TERA,
@@ -35,6 +36,7 @@ static const struct tandem_fw_profile profiles[] = {
 		.description = "AWS Trainium3, one chip",
 		.source = "vendor: Neuron SDK documentation, trainium3 and trn3-arch",
 		.role = TANDEM_HW_ROLE_PREFILL,
+		.memory_kind = TANDEM_HW_MEMORY_HBM,
 		.memory_size = 144 * GIB,
 		.memory_bandwidth = 49 * TERA / 10,
 		.flops = 671 * TERA,
@@ -49,6 +51,7 @@ static const struct tandem_fw_profile profiles[] = {
 		 */
 		.source = "press; peak of unclear precision",
 		.role = TANDEM_HW_ROLE_DECODE,
+		.memory_kind = TANDEM_HW_MEMORY_SRAM,
 		.memory_size = 44 * GB,
 		.memory_bandwidth = 21 * PETA,
 		.flops = 125 * PETA,
@@ -60,6 +63,7 @@ static const struct tandem_fw_profile profiles[] = {
 		/* The link is the network adapter's; NVLink has 900 GB/s. */
 		.source = "press; vendor's data sheet",
 		.role = TANDEM_HW_ROLE_ANY,
+		.memory_kind = TANDEM_HW_MEMORY_HBM,
 		.memory_size = 80 * GB,
 		.memory_bandwidth = 335 * TERA / 100,
 		.flops = 989 * TERA,
@@ -70,6 +74,7 @@ static const struct tandem_fw_profile profiles[] = {
 		.description = "this machine, not modelled",
 		.source = "none: no estimates are made",
 		.role = TANDEM_HW_ROLE_ANY,
+		.memory_kind = TANDEM_HW_MEMORY_DRAM,
 	},
 };
 

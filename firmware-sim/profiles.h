@@ -14,6 +14,7 @@
  * @description: for a person
  * @source: where the figures come from
  * @role: &enum tandem_hw_role
+ * @memory_kind: &enum tandem_hw_memory_kind
  * @memory_size: bytes; 0 when unknown, like the following
  * @memory_bandwidth: bytes a second
  * @flops: peak dense bf16 operations a second
@@ -24,6 +25,7 @@ struct tandem_fw_profile {
 	const char *description;
 	const char *source;
 	uint32_t role;
+	uint32_t memory_kind;
 	uint64_t memory_size;
 	uint64_t memory_bandwidth;
 	uint64_t flops;

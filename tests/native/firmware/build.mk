@@ -9,9 +9,12 @@ native-tests += \
 	tests/native/firmware/test_forward \
 	tests/native/firmware/test_handshake \
 	tests/native/firmware/test_log \
+	tests/native/firmware/test_memory_classes \
 	tests/native/firmware/test_misbehaviour \
 	tests/native/firmware/test_mutation \
 	tests/native/firmware/test_program
+
+native-scripts += tests/native/firmware/test_sram_option.sh
 
 firmware-bench-src := \
 	tests/native/firmware/bench.c \
@@ -41,6 +44,9 @@ tests/native/firmware/test_handshake-src := \
 tests/native/firmware/test_log-src := \
 	tests/native/firmware/driver.c \
 	tests/native/firmware/test_log.c
+tests/native/firmware/test_memory_classes-src := \
+	tests/native/firmware/driver.c \
+	tests/native/firmware/test_memory_classes.c
 tests/native/firmware/test_misbehaviour-src := \
 	tests/native/firmware/driver.c \
 	tests/native/firmware/test_misbehaviour.c
