@@ -15,6 +15,7 @@
 #   guest-tests		the same for programs that run in the guest
 #   native-scripts	executable files that test something here
 #   guest-scripts	and in the guest
+#   debug-scripts	and here with a debug kernel, $TANDEM_KERNEL
 #   <program>-src	sources of a test program; default: <program>.c
 #   <program>-libs	further libraries of a test program
 #   cflags-<source>	more compiler flags for one source file
@@ -150,7 +151,8 @@ fetch-kernel := tests/vm/fetch-$(if $(KERNEL),debug-)kernel $(KERNEL)
 modules:
 	@mkdir -p $(modules-dir)
 	@find $(modules-dir) -xtype l -delete
-	@find Kbuild driver uapi -name '*.[ch]' -o -name '*.sh' -o -name Kbuild | \
+	@find Kbuild driver uapi $(if $(KERNEL),tests/debug) \
+		-name '*.[ch]' -o -name '*.sh' -o -name Kbuild | \
 		while read -r file; do \
 			mkdir -p "$(modules-dir)/$$(dirname "$$file")" && \
 			ln -sf "$(CURDIR)/$$file" "$(modules-dir)/$$file" || exit; \
@@ -206,6 +208,34 @@ guest-results:
 		$(addprefix $(out)/,$(guest-tests)) $(guest-scripts); \
 		echo $$? >$(results)/guest/exit-status
 
+# The same with kernels that look for their own errors, which are built first:
+# not part of check, since that takes long. In User Mode Linux all tests, under
+# emulation, with several processors, those of the driver.
+debug-kernels	:= uml debug
+debug-tests	:= $(addprefix $(out)/,$(guest-tests)) $(guest-scripts)
+debug-tests-uml	 = $(debug-tests)
+debug-tests-debug = $(foreach test,$(debug-tests),\
+	$(if $(findstring tests/guest/driver/,$(test)),$(test)))
+
+check-debug: check-deps
+	@rm -rf $(results)/debug
+	@for kernel in $(debug-kernels); do \
+		$(MAKE) --no-print-directory KERNEL=$$kernel debug-results || exit; \
+	done
+	@$(suite) --total $(foreach kernel,$(debug-kernels),\
+		$(results)/debug/$(kernel)-controls $(results)/debug/$(kernel))
+
+debug-results: export TANDEM_KERNEL := $(KERNEL)
+debug-results:
+	@$(MAKE) --no-print-directory -j2 programs guest-programs modules
+	@$(suite) --time-limit 3600 --results $(results)/debug/$(KERNEL)-controls \
+		$(debug-scripts)
+	@mkdir -p $(results)/debug/$(KERNEL)
+	@$(vm) --kernel $(KERNEL) --timeout 7200 \
+		--results $(results)/debug/$(KERNEL) \
+		$(suite) --time-limit 1800 $(debug-tests-$(KERNEL)); \
+		echo $$? >$(results)/debug/$(KERNEL)/exit-status
+
 # ---- demo -------------------------------------------------------------------
 
 MODEL	:= tools/demo-model/tandem-demo.gguf
@@ -254,6 +284,7 @@ help:
 	@echo '  demo           split inference in a QEMU guest'
 	@echo '                 [MODEL=file.gguf PROMPT=text TOKENS=n]'
 	@echo '  check          all tests; check-native and check-guest: one half'
+	@echo '  check-debug    tests of the driver with kernels that look for errors'
 	@echo '  install        [PREFIX=$(PREFIX) DESTDIR=]'
 	@echo '  lint           checkpatch, sparse, W=1, coccicheck; clang-format as'
 	@echo '                 advice. Some four minutes on two processors'
@@ -262,5 +293,6 @@ help:
 	@echo 'tests/vm/run COMMAND... runs anything in the guest.'
 
 .PHONY: all programs native-programs guest-programs modules deps check \
-	check-native check-guest check-deps native-results guest-results demo \
+	check-native check-guest check-debug check-deps native-results \
+	guest-results debug-results demo \
 	install lint clean help

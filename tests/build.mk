@@ -5,5 +5,6 @@ native-tests	:=
 guest-tests	:=
 native-scripts	:=
 guest-scripts	:=
+debug-scripts	:= tests/debug/test_controls.sh
 
 include $(wildcard tests/native/*/build.mk tests/guest/*/build.mk)

@@ -199,6 +199,10 @@ class Node:
             lines += read_text(self.console).splitlines()
         return lines
 
+    def concerning(self, lines):
+        """What of the log is looked at for warnings."""
+        return lines
+
     def status(self):
         """COMMAND's exit status; Failure when the guest did not get there."""
         status = read_text(self.share + "/status").strip()
