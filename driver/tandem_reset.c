@@ -176,8 +176,8 @@ void tandem_reset_request(struct tandem_device *tdev,
 	if (atomic_cmpxchg(&tdev->reset.reason, TANDEM_RESET_NONE, reason) !=
 	    TANDEM_RESET_NONE)
 		return;
-	dev_err(tdev->dev, "%s: the device is going to be reset\n",
-		tandem_reset_reason_name(reason));
+	dev_warn(tdev->dev, "%s: the device is going to be reset\n",
+		 tandem_reset_reason_name(reason));
 	schedule_work(&tdev->reset.work);
 	/* Those who wait for it to be done with something wait in vain. */
 	wake_up_all(&tdev->state_wait);

@@ -8,7 +8,9 @@ driver-tests := \
 	tests/guest/driver/test_driver_fence \
 	tests/guest/driver/test_driver_submit \
 	tests/guest/driver/test_driver_emu \
+	tests/guest/driver/test_driver_power \
 	tests/guest/driver/test_driver_removal \
+	tests/guest/driver/test_driver_reset \
 	tests/guest/driver/test_driver_trace
 
 driver-test-support := \
@@ -16,6 +18,7 @@ driver-test-support := \
 	tests/guest/driver/firmware.c \
 	tests/guest/driver/gate.c \
 	tests/guest/driver/syncobj.c \
+	tests/guest/driver/sysfs.c \
 	tests/guest/driver/toy_device.c \
 	tests/guest/driver/tracing.c
 

@@ -18,8 +18,6 @@
 #include "tandem_hw.h"
 #include "toy_device.h"
 
-#define ENTRIES		16
-
 /* One pair of rings as the device sees it. */
 struct toy_ring {
 	const struct tandem_hw_descriptor *sq;
@@ -27,6 +25,7 @@ struct toy_ring {
 	uint32_t entries;
 	uint32_t head;
 	uint32_t posted;
+	bool stuck;
 };
 
 struct toy {
@@ -144,6 +143,11 @@ static void post(struct toy *toy, int queue, struct tandem_hw_completion entry)
 	__atomic_store_n(&slot->phase, phase, __ATOMIC_RELEASE);
 }
 
+static void interrupt(struct toy *toy, int queue)
+{
+	check(!ioctl(toy->fd, TANDEM_EMU_IOC_INTERRUPT, queue), "INTERRUPT");
+}
+
 static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
 {
 	struct tandem_hw_completion entry = {
@@ -154,6 +158,7 @@ static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
 		.duration_ns = 1000,
 	};
 	struct tandem_hw_completion wrong = entry;
+	int i;
 
 	switch (queue ? toy->shared->manner : TOY_GOOD) {
 	case TOY_REPEAT:
@@ -162,7 +167,7 @@ static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
 	case TOY_WRONG_ID:
 		wrong.command_id = id + 1;
 		post(toy, queue, wrong);
-		wrong.command_id = id + ENTRIES;
+		wrong.command_id = id + TOY_ENTRIES;
 		post(toy, queue, wrong);
 		wrong.command_id = 0xffff;
 		post(toy, queue, wrong);
@@ -175,6 +180,13 @@ static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
 		wrong.epoch--;
 		post(toy, queue, wrong);
 		break;
+	case TOY_GARBAGE:
+		for (i = 0; i < TOY_ENTRIES / 2; i++) {
+			wrong.command_id = id + TOY_ENTRIES + i;
+			post(toy, queue, wrong);
+		}
+		interrupt(toy, queue);
+		return;
 	case TOY_NONSENSE:
 		entry.status = 0xffff;
 		entry.detail = UINT32_MAX;
@@ -184,7 +196,7 @@ static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
 		break;
 	}
 	post(toy, queue, entry);
-	check(!ioctl(toy->fd, TANDEM_EMU_IOC_INTERRUPT, queue), "INTERRUPT");
+	interrupt(toy, queue);
 }
 
 /* Each number one way in which classes of memory are wrong. */
@@ -263,7 +275,7 @@ static void identify(struct toy *toy, uint64_t address)
 	       sizeof(identity->firmware_version));
 	identity->copy_queues = 1;
 	identity->compute_queues = 1;
-	identity->queue_entries_max = ENTRIES;
+	identity->queue_entries_max = TOY_ENTRIES;
 	if (toy->defect == TOY_BAD_IDENTITY)
 		identity->queue_entries_max = 17;
 	identity->memory_size = TOY_MEMORY;
@@ -302,6 +314,73 @@ static void admin_command(struct toy *toy,
 	complete(toy, 0, d->command_id, TANDEM_HW_OK);
 }
 
+/* The memory that a command names, or NULL where it may not. */
+static void *resolve(struct toy *toy, uint32_t context, uint32_t index,
+		     uint64_t offset, uint64_t length, uint32_t access)
+{
+	const struct tandem_hw_context *contexts =
+		host(toy, reg64(toy, TANDEM_REG_CONTEXT_TABLE));
+	const struct tandem_hw_region *region;
+
+	if (!(contexts[context].flags & TANDEM_HW_CONTEXT_VALID) ||
+	    index >= contexts[context].region_count)
+		return NULL;
+	region = host(toy, contexts[context].regions);
+	region += index;
+	access |= TANDEM_HW_REGION_VALID;
+	if ((region->flags & access) != access || offset > region->length ||
+	    length > region->length - offset)
+		return NULL;
+	if (region->flags & TANDEM_HW_REGION_HOST)
+		return host(toy, region->address + offset);
+	return (void *)(toy->memory + region->address + offset);
+}
+
+static uint16_t carry_out(struct toy *toy, const struct tandem_hw_descriptor *d)
+{
+	uint32_t *to, pattern = d->argument;
+	uint64_t i;
+	void *from;
+
+	if (d->opcode != TANDEM_HW_OP_COPY && d->opcode != TANDEM_HW_OP_FILL)
+		return TANDEM_HW_OK;
+	to = resolve(toy, d->context, d->dst_region, d->dst_offset, d->length,
+		     TANDEM_HW_REGION_WRITE);
+	if (!to)
+		return TANDEM_HW_REGION_FAULT;
+	if (d->opcode == TANDEM_HW_OP_COPY) {
+		from = resolve(toy, d->context, d->src_region, d->src_offset,
+			       d->length, TANDEM_HW_REGION_READ);
+		if (!from)
+			return TANDEM_HW_REGION_FAULT;
+		memcpy(to, from, d->length);
+	} else {
+		for (i = 0; i < d->length / 4; i++)
+			to[i] = pattern;
+	}
+	return TANDEM_HW_OK;
+}
+
+static void command(struct toy *toy, int queue,
+		    const struct tandem_hw_descriptor *d)
+{
+	toy->shared->taken++;
+	switch (toy->shared->manner) {
+	case TOY_HANG:
+	case TOY_HANG_UNTIL_ABORT:
+		return;
+	case TOY_POISONED:
+		toy->ring[queue].stuck = d->opcode == TANDEM_HW_OP_FILL &&
+					 (uint32_t)d->argument == TOY_POISON;
+		if (toy->ring[queue].stuck)
+			return;
+		break;
+	default:
+		break;
+	}
+	complete(toy, queue, d->command_id, carry_out(toy, d));
+}
+
 static void serve(struct toy *toy, int queue)
 {
 	struct toy_ring *ring = &toy->ring[queue];
@@ -312,13 +391,12 @@ static void serve(struct toy *toy, int queue)
 		return;
 	tail = __atomic_load_n(&doorbell(toy, queue)->sq_tail,
 			       __ATOMIC_ACQUIRE);
-	while (ring->head != tail) {
+	while (ring->head != tail && !ring->stuck) {
 		d = ring->sq[ring->head++ % ring->entries];
 		if (!queue)
 			admin_command(toy, &d);
-		else if (toy->shared->manner != TOY_HANG &&
-			 toy->shared->manner != TOY_HANG_UNTIL_ABORT)
-			complete(toy, queue, d.command_id, TANDEM_HW_OK);
+		else
+			command(toy, queue, &d);
 	}
 }
 
@@ -340,11 +418,13 @@ static void look_at_control(struct toy *toy)
 	} else if (!enable && *status != TANDEM_HW_STATE_READY) {
 		memset(toy->ring, 0, sizeof(toy->ring));
 		zero_doorbell(toy, 0);
+		if (toy->shared->heals)
+			toy->shared->manner = TOY_GOOD;
 		*status = TANDEM_HW_STATE_READY;
 	} else {
 		return;
 	}
-	check(!ioctl(toy->fd, TANDEM_EMU_IOC_INTERRUPT, 0), "INTERRUPT");
+	interrupt(toy, 0);
 }
 
 static void probe(struct toy *toy)
@@ -372,8 +452,9 @@ static void be_device(struct toy_shared *shared, enum toy_defect defect)
 	signal(SIGBUS, on_fault);
 	plug_in(&toy);
 	for (;;) {
-		if (shared->manner == TOY_FATAL)
+		if (shared->manner == TOY_FATAL || shared->fatal_once)
 			*reg(&toy, TANDEM_REG_STATUS) = TANDEM_HW_STATE_FATAL;
+		shared->fatal_once = false;
 		if (shared->manner != TOY_STILL)
 			++*reg(&toy, TANDEM_REG_HEARTBEAT);
 		look_at_control(&toy);
@@ -410,6 +491,15 @@ void toy_kill(struct toy_device *toy)
 	kill(toy->pid, SIGKILL);
 	waitpid(toy->pid, NULL, 0);
 	toy->pid = 0;
+}
+
+void toy_wait_for_commands(const struct toy_device *toy, uint32_t count)
+{
+	int tries;
+
+	for (tries = 0; toy->shared->taken < count && tries < 3000; tries++)
+		usleep(10000);
+	assert_true(toy->shared->taken >= count);
 }
 
 bool toy_probe(struct toy_device *toy, uint64_t address, uint8_t *value)

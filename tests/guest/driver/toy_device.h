@@ -12,10 +12,12 @@
 
 #define TOY_MEMORY	(16ull << 20)
 #define TOY_QUEUES	2
+/* Of each ring. */
+#define TOY_ENTRIES	16
 
 /**
  * enum toy_manner - how it treats commands
- * @TOY_GOOD: completes each at once, without doing it
+ * @TOY_GOOD: carries out each at once; programs it only completes
  * @TOY_HOLD: takes none up, until it is told otherwise
  * @TOY_HANG: completes none, and ignores aborts
  * @TOY_HANG_UNTIL_ABORT: completes what is aborted
@@ -27,6 +29,9 @@
  * @TOY_STILL: likewise as good, but its heart has stopped
  * @TOY_FATAL: reports a fatal error
  * @TOY_SILENT: does not answer admin commands
+ * @TOY_POISONED: good, but for fills with TOY_POISON: they never end, and their
+ *	queue with them, not even when aborted
+ * @TOY_GARBAGE: completes commands that do not exist, and never those that do
  */
 enum toy_manner {
 	TOY_GOOD,
@@ -41,7 +46,11 @@ enum toy_manner {
 	TOY_STILL,
 	TOY_FATAL,
 	TOY_SILENT,
+	TOY_POISONED,
+	TOY_GARBAGE,
 };
+
+#define TOY_POISON	0xdeadbeefu
 
 /**
  * enum toy_defect - what is wrong with it from the start
@@ -69,6 +78,9 @@ enum toy_defect {
 /**
  * struct toy_shared - between the test and the process
  * @manner: &enum toy_manner, may be changed at any time
+ * @heals: becomes good when it is disabled
+ * @fatal_once: to report a fatal error; false when that has been done
+ * @taken: commands that it has taken up
  * @slot: on the bus, when it is plugged in
  * @plugged: it is
  * @probe: device address to read, plus 1; 0 when that has been done
@@ -77,6 +89,9 @@ enum toy_defect {
  */
 struct toy_shared {
 	volatile int manner;
+	volatile bool heals;
+	volatile bool fatal_once;
+	volatile uint32_t taken;
 	volatile uint32_t slot;
 	volatile bool plugged;
 	volatile uint64_t probe;
@@ -91,6 +106,8 @@ struct toy_device {
 
 void toy_start(struct toy_device *toy, enum toy_defect defect);
 void toy_kill(struct toy_device *toy);
+/* Returns when it has taken up so many commands in all. */
+void toy_wait_for_commands(const struct toy_device *toy, uint32_t count);
 /* Reads a byte of device memory as the device: false for a fault. */
 bool toy_probe(struct toy_device *toy, uint64_t address, uint8_t *value);
 /* Is the device on the bus? */
