@@ -4,6 +4,8 @@
 driver-tests := \
 	tests/guest/driver/test_driver_abi \
 	tests/guest/driver/test_driver_memory \
+	tests/guest/driver/test_driver_classes \
+	tests/guest/driver/test_driver_import \
 	tests/guest/driver/test_driver_commands \
 	tests/guest/driver/test_driver_fence \
 	tests/guest/driver/test_driver_submit \

@@ -15,6 +15,7 @@
 #define ACCEL_MAX	64
 /* In steps of 20 ms. */
 #define WAIT_STEPS	3000
+#define OPTIONS_MAX	16
 
 static void node_path(char *path, size_t size, int number)
 {
@@ -36,16 +37,20 @@ static bool can_be_opened(const char *path)
 	return fd >= 0;
 }
 
-pid_t firmware_spawn(void)
+static pid_t spawn_with(const char *const *options)
 {
-	pid_t pid = fork();
+	char *arguments[OPTIONS_MAX + 2] = { (char *)"tandem-fw" };
+	pid_t pid;
+	int i;
 
+	for (i = 0; options[i] && i < OPTIONS_MAX; i++)
+		arguments[i + 1] = (char *)options[i];
+	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(STDERR_FILENO, STDOUT_FILENO);
-		execlp("tandem-fw", "tandem-fw", "--profile", "host", "--mem",
-		       "64M", NULL);
+		execvp("tandem-fw", arguments);
 		fprintf(stderr, "# cannot run tandem-fw: %s\n",
 			strerror(errno));
 		_exit(127);
@@ -53,7 +58,21 @@ pid_t firmware_spawn(void)
 	return pid;
 }
 
+static const char *const usual_options[] = {
+	"--profile", "host", "--mem", "64M", NULL,
+};
+
+pid_t firmware_spawn(void)
+{
+	return spawn_with(usual_options);
+}
+
 void firmware_start(struct firmware *firmware)
+{
+	firmware_start_with(firmware, usual_options);
+}
+
+void firmware_start_with(struct firmware *firmware, const char *const *options)
 {
 	bool before[ACCEL_MAX];
 	char path[64];
@@ -63,7 +82,7 @@ void firmware_start(struct firmware *firmware)
 		node_path(path, sizeof(path), i);
 		before[i] = !access(path, F_OK);
 	}
-	firmware->pid = firmware_spawn();
+	firmware->pid = spawn_with(options);
 	for (step = 0; step < WAIT_STEPS; step++) {
 		for (i = 0; i < ACCEL_MAX; i++) {
 			node_path(path, sizeof(path), i);

@@ -15,6 +15,8 @@ struct firmware {
 
 /* Returns when the node is there. Ends the test if that takes long. */
 void firmware_start(struct firmware *firmware);
+/* With the options of tandem-fw, up to NULL, in place of the usual ones. */
+void firmware_start_with(struct firmware *firmware, const char *const *options);
 /* Starts the process and does not wait for anything. */
 pid_t firmware_spawn(void);
 /* Ends the process, if it has not ended, and waits for it. */
