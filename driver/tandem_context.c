@@ -2,6 +2,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_gem.h>
+#include <kunit/visibility.h>
 #include <linux/completion.h>
 #include <linux/nospec.h>
 #include <linux/overflow.h>
@@ -363,9 +364,8 @@ int tandem_ioctl_context_destroy(struct drm_device *drm, void *data,
 	return ret;
 }
 
-/* Gives a region an index, or returns -ENOSPC. */
-static int add_region(struct tandem_context *context,
-		      struct tandem_region *region)
+VISIBLE_IF_KUNIT int tandem_region_add(struct tandem_context *context,
+				       struct tandem_region *region)
 {
 	unsigned long index;
 
@@ -410,7 +410,7 @@ static int map_region(struct tandem_context *context,
 	region->length = args->length;
 	region->flags = args->flags;
 
-	index = add_region(context, region);
+	index = tandem_region_add(context, region);
 	if (index < 0) {
 		region_free(region);
 		return index;
@@ -450,8 +450,8 @@ put_context:
 	return ret;
 }
 
-static struct tandem_region *take_region(struct tandem_context *context,
-					 u32 index)
+VISIBLE_IF_KUNIT struct tandem_region *
+tandem_region_take(struct tandem_context *context, u32 index)
 {
 	struct tandem_region *region;
 
@@ -484,7 +484,7 @@ int tandem_ioctl_region_unmap(struct drm_device *drm, void *data,
 	if (!r)
 		goto put_context;
 	ret = -ENOENT;
-	r->region = take_region(context, args->region);
+	r->region = tandem_region_take(context, args->region);
 	if (!r->region) {
 		kfree(r);
 		goto put_context;

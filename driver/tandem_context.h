@@ -106,4 +106,16 @@ int tandem_ioctl_region_map(struct drm_device *drm, void *data,
 int tandem_ioctl_region_unmap(struct drm_device *drm, void *data,
 			      struct drm_file *filp);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+/* Gives a region an index, or returns -ENOSPC. */
+int tandem_region_add(struct tandem_context *context,
+		      struct tandem_region *region);
+/*
+ * Takes a region out of the tables, or NULL for no such region. The index is
+ * free when its bit in @taken is cleared.
+ */
+struct tandem_region *tandem_region_take(struct tandem_context *context,
+					 u32 index);
+#endif
+
 #endif /* _TANDEM_CONTEXT_H */
