@@ -4,7 +4,7 @@
 
 #include "tandem_cgroup.h"
 #include "tandem_compat.h"
-#include "tandem_hw.h"
+#include "tandem_memory_class.h"
 
 #ifdef TANDEM_HAVE_DMEM_CGROUP
 #include <linux/cgroup_dmem.h>
@@ -12,19 +12,15 @@
 struct dmem_cgroup_region *
 tandem_cgroup_register(const char *device, u32 class, u32 kind, u64 size)
 {
-	static const char * const kinds[] = {
-		[TANDEM_HW_MEMORY_DRAM] = "dram",
-		[TANDEM_HW_MEMORY_HBM] = "hbm",
-		[TANDEM_HW_MEMORY_SRAM] = "sram",
-	};
+	const char *name = tandem_memory_kind_name(kind);
 #ifdef TANDEM_HAVE_DMEM_CGROUP_INIT
 	const struct dmem_cgroup_init init = { .size = size };
 
-	return dmem_cgroup_register_region(&init, "drm/%s/%s%u", device,
-					   kinds[kind], class);
+	return dmem_cgroup_register_region(&init, "drm/%s/%s%u", device, name,
+					   class);
 #else
-	return dmem_cgroup_register_region(size, "drm/%s/%s%u", device,
-					   kinds[kind], class);
+	return dmem_cgroup_register_region(size, "drm/%s/%s%u", device, name,
+					   class);
 #endif
 }
 

@@ -46,6 +46,17 @@ const char *tandem_memory_layout_read(struct tandem_memory_layout *layout,
 	return sum == memory_size ? NULL : "they leave a gap";
 }
 
+const char *tandem_memory_kind_name(u32 kind)
+{
+	static const char * const names[] = {
+		[TANDEM_HW_MEMORY_DRAM] = "dram",
+		[TANDEM_HW_MEMORY_HBM] = "hbm",
+		[TANDEM_HW_MEMORY_SRAM] = "sram",
+	};
+
+	return names[kind];
+}
+
 void tandem_memory_class_init(struct tandem_memory_class *class, u64 start,
 			      u64 size)
 {

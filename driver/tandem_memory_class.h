@@ -46,6 +46,9 @@ const char *tandem_memory_layout_read(struct tandem_memory_layout *layout,
 				      const struct tandem_hw_identity *hw,
 				      u64 memory_size);
 
+/* Of &enum tandem_hw_memory_kind, such as "hbm". */
+const char *tandem_memory_kind_name(u32 kind);
+
 void tandem_memory_class_init(struct tandem_memory_class *class, u64 start,
 			      u64 size);
 /* Nothing is taken any more. */

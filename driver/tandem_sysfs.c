@@ -247,7 +247,86 @@ static const struct attribute_group tandem_group = {
 	.attrs = tandem_attrs,
 };
 
+/* A directory for each class of memory that the device has. */
+static u32 class_of(struct device_attribute *attr)
+{
+	struct dev_ext_attribute *ext =
+		container_of(attr, struct dev_ext_attribute, attr);
+
+	return (uintptr_t)ext->var;
+}
+
+static ssize_t kind_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	const struct tandem_memory_layout *layout =
+		&tandem_of(dev)->identity.memory;
+
+	return sysfs_emit(buf, "%s\n",
+			  tandem_memory_kind_name(layout->class[class_of(attr)].kind));
+}
+
+static ssize_t size_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	u32 class = class_of(attr);
+
+	return sysfs_emit(buf, "%llu\n",
+			  tandem_of(dev)->identity.memory.class[class].size);
+}
+
+static ssize_t used_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	u32 class = class_of(attr);
+
+	return sysfs_emit(buf, "%lld\n",
+			  atomic64_read(&tandem_of(dev)->memory.class[class].used));
+}
+
+static bool has_class(struct kobject *kobj, u32 class)
+{
+	return class < tandem_of(kobj_to_dev(kobj))->identity.memory.count;
+}
+
+#define CLASS_ATTRIBUTE(class, name)					\
+	static struct dev_ext_attribute memory_class##class##_##name = {	\
+		.attr = __ATTR_RO(name),				\
+		.var = (void *)(uintptr_t)(class),			\
+	}
+
+#define CLASS_GROUP(class)						\
+	CLASS_ATTRIBUTE(class, kind);					\
+	CLASS_ATTRIBUTE(class, size);					\
+	CLASS_ATTRIBUTE(class, used);					\
+	static struct attribute *memory_class##class##_attrs[] = {	\
+		&memory_class##class##_kind.attr.attr,			\
+		&memory_class##class##_size.attr.attr,			\
+		&memory_class##class##_used.attr.attr,			\
+		NULL,							\
+	};								\
+	static bool memory_class##class##_group_visible(struct kobject *kobj) \
+	{								\
+		return has_class(kobj, class);				\
+	}								\
+	DEFINE_SIMPLE_SYSFS_GROUP_VISIBLE(memory_class##class);		\
+	static const struct attribute_group memory_class##class##_group = { \
+		.name = "memory_class" #class,				\
+		.attrs = memory_class##class##_attrs,			\
+		.is_visible = SYSFS_GROUP_VISIBLE(memory_class##class),	\
+	}
+
+CLASS_GROUP(0);
+CLASS_GROUP(1);
+CLASS_GROUP(2);
+CLASS_GROUP(3);
+static_assert(TANDEM_HW_MEMORY_CLASSES_MAX == 4);
+
 const struct attribute_group *tandem_device_groups[] = {
 	&tandem_group,
+	&memory_class0_group,
+	&memory_class1_group,
+	&memory_class2_group,
+	&memory_class3_group,
 	NULL,
 };

@@ -25,12 +25,17 @@ documented() {
 		"$documentation" | sort
 }
 
+# Without the numbers of directories, each name once.
+names() {
+	existing | sed 's,^memory_class[0-9]/,memory_class<M>/,' | sort -u
+}
+
 # Entries that lack a field, or have no description; what is not an entry.
 malformed() {
 	awk -v RS= -F'\n' '
 	/^[\t ]/ { next }	# goes on after an empty line
 	{
-		if ($1 !~ /^What:\t+\/sys\/class\/accel\/accel<N>\/device\/[a-z0-9_\/]+$/ ||
+		if ($1 !~ /^What:\t+\/sys\/class\/accel\/accel<N>\/device\/[a-z0-9_]+(<M>\/[a-z]+)?$/ ||
 		    $2 !~ /^Date:\t+[A-Z][a-z]+ 20[0-9][0-9]$/ ||
 		    $3 !~ /^KernelVersion:\t+[0-9]+\.[0-9]+$/ ||
 		    $4 !~ /^Description:$/ || $5 !~ /^\t\t[A-Z]/)
@@ -52,6 +57,7 @@ has_form() {
 	role)			form='any|prefill|decode' ;;
 	firmware_version)	form='[ -~]+' ;;
 	*_interface | *_version) form='[0-9]+\.[0-9]+' ;;
+	*/kind)			form='dram|hbm|sram' ;;
 	state)			form='running|failed' ;;
 	*)			form='0|[1-9][0-9]*' ;;
 	esac
@@ -70,11 +76,11 @@ mode() {
 	[ "$(writers "$1")" = root ] && echo 644 || echo 444
 }
 
-tap_same "$(existing)" "$(documented)" "every attribute is documented, and exists"
+tap_same "$(names)" "$(documented)" "every attribute is documented, and exists"
 tap_same "$(documented | uniq -d)" "" "none is documented twice"
 tap_same "$(malformed)" "" "the documentation has the kernel's form"
 
-for attribute in $(documented); do
+for attribute in $(existing); do
 	is_one_line "$attribute" && has_form "$attribute"
 	tap_ok $? "$attribute: one value of its form"
 	[ "$(stat -L -c %a "$device/$attribute")" = "$(mode "$attribute")" ]
@@ -84,6 +90,11 @@ done
 tap_same "$(value state)" running "the device runs"
 [ "$(value memory_used)" -le "$(value memory_size)" ]
 tap_ok $? "no more memory is used than there is"
+sum=0
+for size in "$device"/memory_class*/size; do
+	sum=$((sum + $(cat "$size")))
+done
+tap_same "$sum" "$(value memory_size)" "classes of memory add up to it"
 [ "$(value contexts)" -lt "$(value contexts_max)" ]
 tap_ok $? "no more contexts than there can be"
 
