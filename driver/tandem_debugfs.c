@@ -10,6 +10,7 @@
 #include "tandem_device.h"
 #include "tandem_engine.h"
 #include "tandem_log.h"
+#include "tandem_power.h"
 
 static struct tandem_device *device_of(struct seq_file *m)
 {
@@ -90,7 +91,12 @@ static int firmware_log_show(struct seq_file *m, void *unused)
 
 	if (!drm_dev_enter(&tdev->drm, &cookie))
 		return -ENODEV;
+	length = tandem_power_get(tdev);
+	if (length < 0)
+		goto exit;
 	length = tandem_log_read(tdev, &text);
+	tandem_power_release(tdev);
+exit:
 	drm_dev_exit(cookie);
 	if (length < 0)
 		return length;

@@ -11,6 +11,7 @@
 #include "tandem_power.h"
 #include "tandem_queue.h"
 #include "tandem_reset.h"
+#include "tandem_trace.h"
 
 static unsigned int reset_limit = 8;
 module_param(reset_limit, uint, 0644);
@@ -121,6 +122,7 @@ static void device_reset(struct tandem_device *tdev,
 	int ret;
 
 	atomic_inc(&tdev->reset.count);
+	trace_tandem_reset_begin(tdev, reason);
 	tandem_coredump_take(tdev, reason);
 	ret = tandem_power_stop(tdev, reason);
 	if (!ret)
@@ -131,6 +133,7 @@ static void device_reset(struct tandem_device *tdev,
 		dev_info(tdev->dev, "the device is up again\n");
 		tandem_device_tell(tdev, "reset", reason_word(reason));
 	}
+	trace_tandem_reset_end(tdev, ret);
 	tandem_coredump_hand_on(tdev);
 }
 

@@ -142,6 +142,41 @@ TRACE_EVENT(tandem_interrupt,
 	    TP_printk("dev=%s vector=%u", __get_str(dev), __entry->vector)
 );
 
+#define show_reason(reason)						\
+	__print_symbolic(reason,					\
+			 { TANDEM_RESET_ASKED, "asked" },		\
+			 { TANDEM_RESET_HEARTBEAT, "heartbeat" },	\
+			 { TANDEM_RESET_FATAL, "fatal" },		\
+			 { TANDEM_RESET_STOPPED, "stopped" },		\
+			 { TANDEM_RESET_ADMIN, "admin" },		\
+			 { TANDEM_RESET_ABORT, "abort" },		\
+			 { TANDEM_RESET_INSANE, "insane" })
+
+TRACE_EVENT(tandem_reset_begin,
+	    TP_PROTO(const struct tandem_device *tdev, u32 reason),
+	    TP_ARGS(tdev, reason),
+	    TP_STRUCT__entry(__string(dev, dev_name(tdev->dev))
+			     __field(u32, reason)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->reason = reason;
+			   ),
+	    TP_printk("dev=%s reason=%s", __get_str(dev),
+		      show_reason(__entry->reason))
+);
+
+TRACE_EVENT(tandem_reset_end,
+	    TP_PROTO(const struct tandem_device *tdev, int result),
+	    TP_ARGS(tdev, result),
+	    TP_STRUCT__entry(__string(dev, dev_name(tdev->dev))
+			     __field(s32, result)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->result = result;
+			   ),
+	    TP_printk("dev=%s result=%d", __get_str(dev), __entry->result)
+);
+
 DECLARE_EVENT_CLASS(tandem_context,
 		    TP_PROTO(const struct tandem_context *context),
 		    TP_ARGS(context),

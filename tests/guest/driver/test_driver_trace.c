@@ -211,6 +211,30 @@ static void contexts_and_objects(void **state)
 	assert_true(ended < tracing.count);
 }
 
+static void write_attribute(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void resets(void **state)
+{
+	size_t begun, ended;
+
+	(void)state;
+	write_attribute("/sys/class/accel/accel1/device/reset", "1");
+	tracing_read(&tracing);
+	for (begun = 0; begun < tracing.count; begun++)
+		if (tracing_is(tracing.lines[begun], "tandem_reset_begin"))
+			break;
+	assert_non_null(strstr(line(begun), "dev=tandem-emu1 reason=asked"));
+	ended = tracing_find(&tracing, begun + 1, "tandem_reset_end", "result", 0);
+	assert_non_null(strstr(line(ended), "dev=tandem-emu1 "));
+}
+
 int main(void)
 {
 #define TEST(name)	cmocka_unit_test_setup_teardown(name, start, stop)
@@ -220,6 +244,7 @@ int main(void)
 		TEST(failure_is_in_the_result),
 		TEST(cancelled_on_the_ring),
 		TEST(contexts_and_objects),
+		TEST(resets),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
