@@ -131,6 +131,33 @@ struct tandem_context *tandem_context_find(struct tandem_file *file, u32 id)
 	return context;
 }
 
+struct tandem_context *tandem_context_next(struct tandem_file *file,
+					   unsigned long *id)
+{
+	struct tandem_context *context;
+
+	xa_lock(&file->contexts);
+	context = xa_find_after(&file->contexts, id, ULONG_MAX, XA_PRESENT);
+	if (context)
+		tandem_context_get(context);
+	xa_unlock(&file->contexts);
+	return context;
+}
+
+struct drm_gem_object *
+tandem_context_region_object(struct tandem_context *context, u32 region)
+{
+	struct drm_gem_object *object = NULL;
+
+	spin_lock(&context->lock);
+	if (context->regions[region]) {
+		object = context->regions[region]->object;
+		drm_gem_object_get(object);
+	}
+	spin_unlock(&context->lock);
+	return object;
+}
+
 static struct tandem_context *context_alloc(struct tandem_file *file)
 {
 	struct tandem_device *tdev = file->tdev;

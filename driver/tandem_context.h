@@ -78,6 +78,15 @@ struct tandem_context {
 struct tandem_context *tandem_context_find(struct tandem_file *file, u32 id);
 void tandem_context_get(struct tandem_context *context);
 void tandem_context_put(struct tandem_context *context);
+/*
+ * The next context of the file behind *@id, with a reference, or NULL; *@id is
+ * set to its id. Begin with 0.
+ */
+struct tandem_context *tandem_context_next(struct tandem_file *file,
+					   unsigned long *id);
+/* The object of a region, with a reference, or NULL. @region is in range. */
+struct drm_gem_object *
+tandem_context_region_object(struct tandem_context *context, u32 region);
 /* Destroys all contexts of a file that is being closed. Does not wait. */
 void tandem_context_destroy_all(struct tandem_file *file);
 

@@ -17,6 +17,7 @@
 #include "tandem_compat.h"
 #include "tandem_context.h"
 #include "tandem_device.h"
+#include "tandem_fdinfo.h"
 #include "tandem_file.h"
 #include "tandem_gem.h"
 #include "tandem_queue.h"
@@ -234,24 +235,6 @@ static void file_postclose(struct drm_device *drm, struct drm_file *filp)
 	tandem_file_put(file);
 }
 
-static void file_show_fdinfo(struct drm_printer *p, struct drm_file *filp)
-{
-	struct tandem_file *file = filp->driver_priv;
-	const struct tandem_identity *identity = &file->tdev->identity;
-
-	drm_printf(p, "drm-engine-copy:\t%lld ns\n",
-		   atomic64_read(&file->engine_ns[TANDEM_HW_QUEUE_COPY]));
-	drm_printf(p, "drm-engine-compute:\t%lld ns\n",
-		   atomic64_read(&file->engine_ns[TANDEM_HW_QUEUE_COMPUTE]));
-	if (identity->copy_queues > 1)
-		drm_printf(p, "drm-engine-capacity-copy:\t%u\n",
-			   identity->copy_queues);
-	if (identity->compute_queues > 1)
-		drm_printf(p, "drm-engine-capacity-compute:\t%u\n",
-			   identity->compute_queues);
-	drm_show_memory_stats(p, filp);
-}
-
 /* Users learn from poll(2) that the device has gone. */
 static __poll_t file_poll(struct file *filp, struct poll_table_struct *wait)
 {
@@ -286,7 +269,7 @@ const struct drm_driver tandem_drm_driver = {
 			   DRIVER_SYNCOBJ | DRIVER_SYNCOBJ_TIMELINE,
 	.open = file_open,
 	.postclose = file_postclose,
-	.show_fdinfo = file_show_fdinfo,
+	.show_fdinfo = tandem_fdinfo_show,
 	.gem_prime_import_sg_table = tandem_gem_import,
 	.ioctls = tandem_ioctls,
 	.num_ioctls = ARRAY_SIZE(tandem_ioctls),

@@ -44,6 +44,11 @@ u64 tandem_gem_address(const struct drm_gem_object *object)
 			  tandem_memory_address(gem->memory);
 }
 
+u32 tandem_gem_class(const struct drm_gem_object *object)
+{
+	return to_gem(object)->memory->class;
+}
+
 bool tandem_gem_is_host(const struct drm_gem_object *object)
 {
 	return to_gem(object)->sgt;

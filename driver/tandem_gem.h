@@ -15,6 +15,8 @@ struct sg_table;
 
 /* Where the device finds the object: a device address, or a bus address. */
 u64 tandem_gem_address(const struct drm_gem_object *object);
+/* Of memory that the device has; not for one that was imported. */
+u32 tandem_gem_class(const struct drm_gem_object *object);
 /* Is that a bus address? */
 bool tandem_gem_is_host(const struct drm_gem_object *object);
 

@@ -90,6 +90,24 @@ static bool is_idle(struct tandem_queue *queue)
 	return idle;
 }
 
+bool tandem_queue_has_jobs(struct tandem_queue *queue)
+{
+	return !is_idle(queue);
+}
+
+struct tandem_queue *tandem_queue_next(struct tandem_file *file,
+				       unsigned long *id)
+{
+	struct tandem_queue *queue;
+
+	xa_lock(&file->queues);
+	queue = xa_find_after(&file->queues, id, ULONG_MAX, XA_PRESENT);
+	if (queue)
+		kref_get(&queue->ref);
+	xa_unlock(&file->queues);
+	return queue;
+}
+
 static void close_queue(struct tandem_queue *queue)
 {
 	tandem_engine_close_queue(queue->engine, queue);

@@ -54,6 +54,14 @@ struct tandem_queue {
 struct tandem_queue *tandem_queue_find(struct tandem_file *file, u32 id);
 void tandem_queue_get(struct tandem_queue *queue);
 void tandem_queue_put(struct tandem_queue *queue);
+/*
+ * The next queue of the file behind *@id, with a reference, or NULL; *@id is set
+ * to its id. Begin with 0.
+ */
+struct tandem_queue *tandem_queue_next(struct tandem_file *file,
+				       unsigned long *id);
+/* Are there jobs that wait or run? */
+bool tandem_queue_has_jobs(struct tandem_queue *queue);
 
 /* Destroys the queues of a context. Does not wait for their commands. */
 void tandem_queue_close_all(struct tandem_file *file,
