@@ -7,6 +7,7 @@ driver-tests := \
 	tests/guest/driver/test_driver_memory \
 	tests/guest/driver/test_driver_classes \
 	tests/guest/driver/test_driver_import \
+	tests/guest/driver/test_driver_residue \
 	tests/guest/driver/test_driver_commands \
 	tests/guest/driver/test_driver_fence \
 	tests/guest/driver/test_driver_submit \
@@ -20,6 +21,7 @@ driver-test-support := \
 	tests/guest/driver/accel.c \
 	tests/guest/driver/firmware.c \
 	tests/guest/driver/gate.c \
+	tests/guest/driver/rdma_loop.c \
 	tests/guest/driver/syncobj.c \
 	tests/guest/driver/sysfs.c \
 	tests/guest/driver/toy_device.c \
