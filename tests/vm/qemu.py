@@ -68,5 +68,5 @@ class QemuNode(Node):
             "-device", "virtio-serial-pci"]
         for number, name in enumerate(("stdout", "stderr", "kmsg"), 1):
             command += self.port(number, name, passed)
-        command += self.network()
+        command += self.network() + args.qemu
         self.launch(command, passed)
