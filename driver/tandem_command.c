@@ -8,8 +8,12 @@
 #include "tandem_file.h"
 #include "tandem_hw.h"
 #include "tandem_job.h"
+#include "tandem_list.h"
 #include "tandem_queue.h"
 #include "tandem_user.h"
+
+/* Bytes from one segment to the next, at most: they are all looked at. */
+#define SEGMENT_STRIDE_MAX	4096
 
 static_assert(sizeof(struct tandem_uring_command) == 80);
 
@@ -36,20 +40,21 @@ int tandem_command_check(u32 op, const struct tandem_uring_command *command)
 {
 	bool has_dst = op == TANDEM_URING_COPY || op == TANDEM_URING_FILL;
 	bool has_src = op == TANDEM_URING_COPY || op == TANDEM_URING_EXEC;
+	bool has_list = op == TANDEM_URING_COPY_LIST;
 
-	if (command->flags || command->reserved)
+	if (command->flags & ~TANDEM_COMMAND_REPORT_MASK || command->reserved)
 		return -EINVAL;
 	if ((!command->in_syncobj && command->in_point) ||
 	    (!command->out_syncobj && command->out_point))
 		return -EINVAL;
 	if (op == TANDEM_URING_CANCEL &&
-	    (command->in_syncobj || command->out_syncobj))
+	    (command->flags || command->in_syncobj || command->out_syncobj))
 		return -EINVAL;
-	if (!has_dst && (command->dst_region || command->dst_offset))
+	if ((!has_dst && command->dst_region) ||
+	    (!has_src && command->src_region) ||
+	    (!has_dst && !has_list && command->dst_offset))
 		return -EINVAL;
-	if (!has_src && command->src_region)
-		return -EINVAL;
-	if ((has_dst || has_src) != !!command->length)
+	if ((has_dst || has_src || has_list) != !!command->length)
 		return -EINVAL;
 
 	switch (op) {
@@ -65,6 +70,11 @@ int tandem_command_check(u32 op, const struct tandem_uring_command *command)
 		       command->length % 4 ? -EINVAL : 0;
 	case TANDEM_URING_EXEC:
 		return command->src_region == TANDEM_REGION_USER ? -EINVAL : 0;
+	case TANDEM_URING_COPY_LIST:
+		return command->dst_offset < sizeof(struct tandem_segment) ||
+		       command->dst_offset > SEGMENT_STRIDE_MAX ||
+		       command->dst_offset % 8 ||
+		       command->length > TANDEM_HW_SEGMENTS_MAX ? -EINVAL : 0;
 	default:
 		return -EINVAL;
 	}
@@ -98,6 +108,8 @@ static u8 opcode_of(u32 op)
 		return TANDEM_HW_OP_FILL;
 	case TANDEM_URING_EXEC:
 		return TANDEM_HW_OP_EXEC;
+	case TANDEM_URING_COPY_LIST:
+		return TANDEM_HW_OP_COPY_LIST;
 	default:
 		return TANDEM_HW_OP_NOP;
 	}
@@ -108,6 +120,8 @@ void tandem_command_describe(struct tandem_hw_descriptor *descriptor, u32 op,
 {
 	descriptor->opcode = opcode_of(op);
 	descriptor->length = cpu_to_le64(command->length);
+	if (op == TANDEM_URING_COPY_LIST)
+		return;
 	if (command->dst_region != TANDEM_REGION_USER) {
 		descriptor->dst_region = cpu_to_le32(command->dst_region);
 		descriptor->dst_offset = cpu_to_le64(command->dst_offset);
@@ -120,9 +134,14 @@ void tandem_command_describe(struct tandem_hw_descriptor *descriptor, u32 op,
 	}
 }
 
-static int pin_user_memory(struct tandem_job *job,
-			   const struct tandem_uring_command *command)
+/* What the current process has of the command: its memory, or a list. */
+static int take_user_memory(struct tandem_job *job, u32 op,
+			    const struct tandem_uring_command *command)
 {
+	if (op == TANDEM_URING_COPY_LIST)
+		return tandem_list_read(&job->list, job->queue->context,
+					command->src_offset, command->length,
+					command->dst_offset);
 	if (command->dst_region == TANDEM_REGION_USER) {
 		job->user_is_dst = true;
 		return tandem_user_pin(&job->user, command->dst_offset,
@@ -157,9 +176,10 @@ tandem_command_prepare(struct drm_file *filp, u32 op,
 		goto put_queue;
 
 	job->cookie = command->cookie;
+	job->report = command->flags & TANDEM_COMMAND_REPORT_MASK;
 	tandem_command_describe(&job->descriptor, op, command);
 	job->descriptor.context = cpu_to_le32(queue->context->index);
-	ret = pin_user_memory(job, command);
+	ret = take_user_memory(job, op, command);
 	if (ret)
 		goto discard_job;
 	ret = tandem_fence_prepare(job, filp, command);

@@ -23,7 +23,8 @@ int tandem_command_check(u32 op, const struct tandem_uring_command *command);
 
 /*
  * What the device gets to see of a command that was checked, but for the
- * context, the command's id, and the region that user memory gets.
+ * context, the command's id, the region that user memory gets, and where the
+ * device finds a list.
  */
 void tandem_command_describe(struct tandem_hw_descriptor *descriptor, u32 op,
 			     const struct tandem_uring_command *command);

@@ -154,6 +154,9 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 	case TANDEM_PARAM_PROFILE_LINK_BANDWIDTH:
 		args->value = identity->profile_link_bandwidth;
 		break;
+	case TANDEM_PARAM_SEGMENTS_MAX:
+		args->value = TANDEM_HW_SEGMENTS_MAX;
+		break;
 	case TANDEM_PARAM_SUBMIT_MAX:
 		args->value = TANDEM_SUBMIT_MAX;
 		break;
@@ -162,6 +165,8 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 		break;
 	case TANDEM_PARAM_CAPABILITIES:
 		args->value = TANDEM_CAPABILITY_SYNCOBJ |
+			      TANDEM_CAPABILITY_SEGMENTS |
+			      TANDEM_CAPABILITY_REPORT |
 			      TANDEM_CAPABILITY_SUBMIT |
 			      TANDEM_CAPABILITY_MEMORY_CLASS;
 		break;

@@ -23,13 +23,22 @@ void tandem_engine_prepare(struct tandem_engine *engine,
 
 int tandem_engine_init(struct tandem_engine *engine, u32 kind)
 {
+	u32 entries = engine->tdev->identity.queue_entries;
+	int ret;
+
 	engine->kind = kind;
+	ret = tandem_shared_alloc(engine->tdev, &engine->lists,
+				  entries * TANDEM_LIST_SHORT_BYTES,
+				  DMA_TO_DEVICE);
+	if (ret)
+		return ret;
 	return tandem_ring_init(&engine->ring, engine->tdev, engine->index + 1,
-				engine->tdev->identity.queue_entries);
+				entries);
 }
 
 void tandem_engine_fini(struct tandem_engine *engine)
 {
+	tandem_shared_free(engine->tdev, &engine->lists);
 	tandem_ring_fini(&engine->ring);
 }
 
@@ -48,6 +57,7 @@ int tandem_engine_create(struct tandem_engine *engine, u32 epoch)
 
 	spin_lock_irqsave(&engine->lock, flags);
 	tandem_ring_begin(ring, epoch);
+	tandem_clock_reset(&engine->clock);
 	spin_unlock_irqrestore(&engine->lock, flags);
 	return tandem_admin_execute(engine->tdev, &descriptor);
 }
@@ -171,26 +181,45 @@ void tandem_engine_add_stats(struct tandem_engine *engine,
 	spin_unlock_irqrestore(&engine->lock, flags);
 }
 
-/* Puts a job on the ring, which has room. */
+/* An entry of the region table for each slot of each ring. */
+static void place_user_memory(struct tandem_engine *engine,
+			      struct tandem_job *job, u32 slot)
+{
+	job->user_slot = TANDEM_REGIONS_MAX +
+			 engine->index * TANDEM_ENGINE_ENTRIES_MAX + slot;
+	tandem_context_set_user(job->queue->context, job->user_slot,
+				&job->user, job->user_is_dst);
+	if (job->user_is_dst)
+		job->descriptor.dst_region = cpu_to_le32(job->user_slot);
+	else
+		job->descriptor.src_region = cpu_to_le32(job->user_slot);
+}
+
+static void place_list(struct tandem_engine *engine, struct tandem_job *job,
+		       u32 slot)
+{
+	u64 address = job->list.shared.bus_address;
+	size_t offset;
+
+	if (tandem_list_is_short(&job->list)) {
+		offset = slot * TANDEM_LIST_SHORT_BYTES;
+		memcpy(engine->lists.virtual + offset, job->list.segments,
+		       job->list.count * sizeof(*job->list.segments));
+		address = engine->lists.bus_address + offset;
+	}
+	job->descriptor.argument = cpu_to_le64(address);
+}
+
+/* Puts a job on the ring, which has room. What is the slot's is free, too. */
 static void push_job(struct tandem_engine *engine, struct tandem_job *job)
 {
 	u32 slot = tandem_ring_next_slot(&engine->ring);
 	struct tandem_queue *queue = job->queue;
 
-	if (tandem_user_is_mapped(&job->user)) {
-		/*
-		 * An entry of the region table for each slot of each ring: it
-		 * is free when the slot is.
-		 */
-		job->user_slot = TANDEM_REGIONS_MAX +
-			engine->index * TANDEM_ENGINE_ENTRIES_MAX + slot;
-		tandem_context_set_user(queue->context, job->user_slot,
-					&job->user, job->user_is_dst);
-		if (job->user_is_dst)
-			job->descriptor.dst_region = cpu_to_le32(job->user_slot);
-		else
-			job->descriptor.src_region = cpu_to_le32(job->user_slot);
-	}
+	if (tandem_user_is_mapped(&job->user))
+		place_user_memory(engine, job, slot);
+	if (job->list.count)
+		place_list(engine, job, slot);
 	job->started = ktime_get();
 	job->state = TANDEM_JOB_RUNNING;
 	list_move_tail(&job->link, &queue->running);

@@ -10,7 +10,9 @@
 #include <linux/spinlock.h>
 
 #include "tandem_reset.h"
+#include "tandem_clock.h"
 #include "tandem_ring.h"
+#include "tandem_shared.h"
 #include "tandem_stats.h"
 
 struct tandem_job;
@@ -23,8 +25,11 @@ struct tandem_queue;
  *	the engine; and the state of their jobs. Taken in hard interrupts, too,
  *	also with the lock of a fence held
  * @ring: the rings
+ * @lists: for each slot of the ring, room for a short list of segments, read by
+ *	the device
  * @index: in &tandem_device.engines
  * @kind: &enum tandem_hw_queue_kind
+ * @clock: relates that of the device; begun anew when it is enabled
  * @ready: queues with jobs that wait, in the order of their turns
  * @blocked: queues of which the oldest job waits for a fence
  * @stats: of all its commands
@@ -39,8 +44,10 @@ struct tandem_engine {
 	struct tandem_device *tdev;
 	spinlock_t lock; /* see above */
 	struct tandem_ring ring;
+	struct tandem_shared lists;
 	u32 index;
 	u32 kind;
+	struct tandem_clock clock;
 	struct list_head ready;
 	struct list_head blocked;
 	bool running;

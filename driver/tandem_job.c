@@ -63,9 +63,11 @@ void tandem_job_put(struct tandem_job *job)
 
 int tandem_job_map(struct tandem_job *job)
 {
-	if (!job->user.pages)
-		return 0;
-	return tandem_user_map(job->queue->context->tdev, &job->user);
+	struct tandem_device *tdev = job->queue->context->tdev;
+
+	if (job->user.pages)
+		return tandem_user_map(tdev, &job->user);
+	return tandem_list_map(tdev, &job->list);
 }
 
 static void submit_with_fences(struct tandem_job *job)
@@ -101,12 +103,15 @@ void tandem_job_cancel_later(struct tandem_job *job)
 
 void tandem_job_release(struct tandem_job *job)
 {
-	tandem_user_release(job->queue->context->tdev, &job->user);
+	struct tandem_device *tdev = job->queue->context->tdev;
+
+	tandem_user_release(tdev, &job->user);
+	tandem_list_release(tdev, &job->list);
 }
 
 void tandem_job_forget(struct tandem_job *job)
 {
-	if (job->user.pages)
+	if (job->user.pages || job->list.count)
 		queue_work(tandem_release_wq, &job->release_work);
 	else
 		tandem_job_put(job);
@@ -142,17 +147,41 @@ static int result_of(const struct tandem_job *job, u16 status)
 	}
 }
 
+/* The device's times, as far as they can be true. */
+static u64 report_of(const struct tandem_job *job,
+		     const struct tandem_completion *completion, u64 now)
+{
+	const struct tandem_clock *clock = &job->queue->engine->clock;
+	u64 handed = ktime_to_ns(job->started);
+	u64 ended = clamp(tandem_clock_to_host(clock, completion->ended_ns),
+			  handed, now);
+
+	switch (job->report) {
+	case TANDEM_REPORT_STARTED:
+		return max(ended - job->duration, handed);
+	case TANDEM_REPORT_ENDED:
+		return ended;
+	case TANDEM_REPORT_MODELLED:
+		return completion->modelled_ns;
+	default:
+		return job->duration;
+	}
+}
+
 void tandem_job_set_completion(struct tandem_job *job,
 			       const struct tandem_completion *completion)
 {
 	struct tandem_queue *queue = job->queue;
-	u64 elapsed = ktime_to_ns(ktime_sub(ktime_get(), job->started));
+	u64 handed = ktime_to_ns(job->started);
+	u64 now = ktime_get_ns();
 
+	tandem_clock_sample(&queue->engine->clock, handed, completion->ended_ns,
+			    now);
 	job->result = result_of(job, completion->status);
 	/* No command can have run for longer than it was there. */
-	job->duration = min(completion->duration_ns, elapsed);
+	job->duration = min(completion->duration_ns, now - handed);
 	job->detail = completion->status == TANDEM_HW_PROGRAM_INVALID ?
-		completion->detail : job->duration;
+		completion->detail : report_of(job, completion, now);
 	atomic64_add(job->duration,
 		     &queue->context->file->engine_ns[queue->engine->kind]);
 }

@@ -10,9 +10,11 @@
 #include <linux/list.h>
 #include <linux/workqueue.h>
 
+#include "tandem_accel.h"
 #include "tandem_admin.h"
 #include "tandem_fence.h"
 #include "tandem_hw.h"
+#include "tandem_list.h"
 #include "tandem_ring.h"
 #include "tandem_user.h"
 
@@ -36,14 +38,16 @@ enum tandem_job_state {
  * struct tandem_job - a command
  * @ref: held by the submitter until completion, and by an abort on its way
  * @queue: that it belongs to; holds a reference
- * @descriptor: what the device gets to see; regions of user memory are filled
- *	in when it is put on the ring
+ * @descriptor: what the device gets to see; regions of user memory, and where
+ *	a list is, are filled in when it is put on the ring
  * @user: memory of the user's that is mapped for it, if any
  * @user_is_dst: @user is the destination, and not the source
+ * @list: segments to copy, if any
  * @id: ties what is said of the job together; unique on the device. Given, like
  *	@submitted, when it is submitted to the engine, under its lock
  * @submitted: when that was
  * @fences: that it waits for, and that its end signals
+ * @report: &enum tandem_report, what @detail is to be
  * @cookie: by which a user may cancel it
  * @complete: called once when it has ended, in any context, without locks; must
  *	not sleep. Takes over the submitter's reference
@@ -63,7 +67,8 @@ enum tandem_job_state {
  * @user_slot: index in the region table while @user is mapped there
  * @started: when it was put on the ring
  * @result: 0 or negative errno
- * @detail: for the user, beside @result: duration or reason
+ * @detail: for the user, beside @result: as @report says, or why the device
+ *	refused a program; 0 when the device had no part in it
  * @duration: time that the engine spent on it, in nanoseconds
  * @abort: the command that aborts it
  * @cancel_work: cancels it, from where that cannot be done
@@ -75,9 +80,11 @@ struct tandem_job {
 	struct tandem_hw_descriptor descriptor;
 	struct tandem_user_memory user;
 	bool user_is_dst;
+	struct tandem_list list;
 	u64 id;
 	ktime_t submitted;
 	struct tandem_fences fences;
+	enum tandem_report report;
 	u64 cookie;
 	void (*complete)(struct tandem_job *job);
 	void *private;

@@ -127,6 +127,8 @@ static bool read_completion(const struct tandem_ring *ring,
 	completion->status = le16_to_cpu(READ_ONCE(entry->status));
 	completion->detail = le32_to_cpu(READ_ONCE(entry->detail));
 	completion->duration_ns = le64_to_cpu(READ_ONCE(entry->duration_ns));
+	completion->modelled_ns = le64_to_cpu(READ_ONCE(entry->modelled_ns));
+	completion->ended_ns = le64_to_cpu(READ_ONCE(entry->ended_ns));
 	*epoch = le32_to_cpu(READ_ONCE(entry->epoch));
 	*queue = le16_to_cpu(READ_ONCE(entry->queue));
 	return true;

@@ -97,13 +97,17 @@ struct tandem_ring {
  * @command_id: of the command
  * @status: as the device gave it, any value
  * @detail: likewise
- * @duration_ns: likewise
+ * @duration_ns: likewise, as all that follow
+ * @modelled_ns: time that the modelled part would have needed
+ * @ended_ns: when it ended, by the device's clock
  */
 struct tandem_completion {
 	u16 command_id;
 	u16 status;
 	u32 detail;
 	u64 duration_ns;
+	u64 modelled_ns;
+	u64 ended_ns;
 };
 
 /* Allocates. The ring is down. */

@@ -11,14 +11,23 @@
 struct tandem_device;
 
 /**
- * struct tandem_shared - zeroed memory at @virtual and, for the device, at
- *	@bus_address; @virtual is NULL when there is none
+ * struct tandem_shared - memory that a device reaches
+ * @virtual: whole pages, zeroed; NULL when there is none
+ * @bus_address: where the device sees it
+ * @mapped: it does
  */
 struct tandem_shared {
 	void *virtual;
 	u64 bus_address;
+	bool mapped;
 };
 
+/* Memory that the device does not reach yet: 0 or -ENOMEM. */
+int tandem_shared_reserve(struct tandem_shared *shared, size_t size);
+/* Lets the device reach it. It stays reserved when that fails. */
+int tandem_shared_map(struct tandem_device *tdev, struct tandem_shared *shared,
+		      size_t size, enum dma_data_direction direction);
+/* Both. Nothing remains when it fails. */
 int tandem_shared_alloc(struct tandem_device *tdev,
 			struct tandem_shared *shared, size_t size,
 			enum dma_data_direction direction);

@@ -411,7 +411,7 @@ enum tandem_report {
  * @src_region: region to read
  * @dst_offset: bytes from the start of the region
  * @src_offset: bytes from the start of the region
- * @length: bytes, not zero
+ * @length: bytes, not zero; ranges may overlap only when they are the same
  */
 struct tandem_segment {
 	__u32 dst_region;
@@ -430,7 +430,8 @@ struct tandem_segment {
  *	EXEC: region that holds the program
  * @dst_offset: bytes from the start of the region, or a user address;
  *	COPY_LIST: bytes from one &struct tandem_segment to the next, a multiple
- *	of 8, not less than its size
+ *	of 8, not less than its size, and not more than 4096; what follows the
+ *	part that the driver knows is zero
  * @src_offset: COPY, EXEC: bytes from the start of the region, or a user
  *	address; FILL: the 32-bit pattern; COPY_LIST: user address of the first
  *	&struct tandem_segment. The list is read before the submission returns

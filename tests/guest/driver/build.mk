@@ -10,6 +10,7 @@ driver-tests := \
 	tests/guest/driver/test_driver_residue \
 	tests/guest/driver/test_driver_commands \
 	tests/guest/driver/test_driver_fence \
+	tests/guest/driver/test_driver_list \
 	tests/guest/driver/test_driver_submit \
 	tests/guest/driver/test_driver_emu \
 	tests/guest/driver/test_driver_power \

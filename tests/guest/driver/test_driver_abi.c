@@ -25,6 +25,7 @@ _Static_assert(sizeof(struct drm_tandem_region_unmap) == 8, "size");
 _Static_assert(sizeof(struct drm_tandem_queue_create) == 24, "size");
 _Static_assert(sizeof(struct drm_tandem_queue_destroy) == 8, "size");
 _Static_assert(sizeof(struct tandem_uring_command) == 80, "size");
+_Static_assert(sizeof(struct tandem_segment) == 32, "size");
 _Static_assert(sizeof(struct tandem_submit_command) == 96, "size");
 _Static_assert(sizeof(struct drm_tandem_submit) == 32, "size");
 
@@ -434,7 +435,7 @@ struct command_case {
 	COMMAND(queue, 0, -ENOENT),					\
 	COMMAND(queue, 999, -ENOENT),					\
 	COMMAND(queue, UINT32_MAX, -ENOENT),				\
-	COMMAND(flags, 1, -EINVAL),					\
+	COMMAND(flags, 4, -EINVAL),					\
 	COMMAND(flags, 1u << 31, -EINVAL),				\
 	COMMAND(in_point, 1, -EINVAL),					\
 	COMMAND(out_point, 1ull << 63, -EINVAL),			\
@@ -479,6 +480,7 @@ static void test_nop(void **state)
 		COMMAND(dst_offset, 1, -EINVAL),
 		COMMAND(src_offset, 1, -EINVAL),
 		COMMAND(length, 1, -EINVAL),
+		COMMAND(flags, TANDEM_COMMAND_REPORT(3), 0),
 		COMMAND(cookie, 1, 0),
 	};
 	const struct command_case c = {
@@ -494,6 +496,7 @@ static void test_cancel(void **state)
 {
 	const struct change changes[] = {
 		COMMON,
+		COMMAND(flags, 1, -EINVAL),
 		COMMAND(in_syncobj, syncobj, -EINVAL),
 		COMMAND(out_syncobj, syncobj, -EINVAL),
 		COMMAND(dst_region, 1, -EINVAL),
@@ -629,6 +632,51 @@ static void test_exec(void **state)
 	check_command(&c);
 }
 
+static void test_copy_list(void **state)
+{
+	struct tandem_segment segments[3] = { 0 };
+	const struct change changes[] = {
+		COMMON,
+		FENCES,
+		COMMAND(dst_region, 1, -EINVAL),
+		COMMAND(src_region, 1, -EINVAL),
+		COMMAND(dst_offset, 0, -EINVAL),
+		COMMAND(dst_offset, 24, -EINVAL),
+		COMMAND(dst_offset, 36, -EINVAL),
+		COMMAND(dst_offset, 4104, -EINVAL),
+		COMMAND(dst_offset, 1ull << 63, -EINVAL),
+		COMMAND(src_offset, 0, -EFAULT),
+		COMMAND(src_offset, UINT64_MAX, -EFAULT),
+		COMMAND(src_offset, 1ull << 63, -EFAULT),
+		COMMAND(length, 0, -EINVAL),
+		COMMAND(length,
+			accel_param(&accel, TANDEM_PARAM_SEGMENTS_MAX) + 1,
+			-EINVAL),
+		COMMAND(length, UINT64_MAX, -EINVAL),
+	};
+	const struct command_case c = {
+		TANDEM_URING_COPY_LIST,
+		{
+			.queue = accel.copy,
+			.dst_offset = sizeof(segments[0]),
+			.src_offset = address_of(segments),
+			.length = 3,
+		},
+		changes, COUNT(changes)
+	};
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		segments[i].dst_region = region;
+		segments[i].src_region = region;
+		segments[i].dst_offset = 4096 * i;
+		segments[i].src_offset = 4096 * (i + 4);
+		segments[i].length = 4096;
+	}
+	check_command(&c);
+}
+
 static void test_unknown_commands(void **state)
 {
 	struct tandem_uring_command command = { .queue = accel.copy };
@@ -636,7 +684,7 @@ static void test_unknown_commands(void **state)
 	(void)state;
 	assert_int_equal(accel_run(&accel, 0, &command), -EINVAL);
 	assert_int_equal(accel_run(&accel, UINT32_MAX, &command), -EINVAL);
-	assert_int_equal(accel_run(&accel, TANDEM_URING_CANCEL + 1, &command),
+	assert_int_equal(accel_run(&accel, TANDEM_URING_COPY_LIST + 1, &command),
 			 -EINVAL);
 	assert_int_equal(accel_run(&accel, _IOW('T', 0x80, uint64_t),
 				   &command), -EINVAL);
@@ -776,6 +824,7 @@ int main(void)
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_copy_with_user_memory),
 		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_copy_list),
 		cmocka_unit_test(test_unknown_commands),
 		cmocka_unit_test(test_submit),
 		cmocka_unit_test(test_submitted_command),

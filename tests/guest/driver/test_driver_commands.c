@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "accel.h"
@@ -106,22 +107,101 @@ static void test_fill(void **state)
 	assert_int_equal(words[15], 0);
 }
 
-static void test_duration_is_reported(void **state)
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+static uint64_t report(const struct tandem_uring_command *command,
+		       uint32_t kind, int expected)
+{
+	struct tandem_uring_command reporting = *command;
+	struct io_uring_cqe *cqe;
+	uint64_t value;
+
+	reporting.flags = TANDEM_COMMAND_REPORT(kind);
+	accel_prepare(&accel, TANDEM_URING_FILL, &reporting, 1);
+	io_uring_submit(&accel.ring);
+	assert_int_equal(io_uring_wait_cqe(&accel.ring, &cqe), 0);
+	assert_int_equal(cqe->res, expected);
+	value = cqe->big_cqe[0];
+	io_uring_cqe_seen(&accel.ring, cqe);
+	return value;
+}
+
+static void test_reports(void **state)
 {
 	struct tandem_uring_command command = {
 		.queue = accel.copy,
 		.dst_region = region,
 		.length = SIZE,
 	};
-	struct io_uring_cqe *cqe;
+	uint64_t before, after, value;
+	int i;
 
 	(void)state;
-	accel_prepare(&accel, TANDEM_URING_FILL, &command, 1);
-	io_uring_submit(&accel.ring);
-	assert_int_equal(io_uring_wait_cqe(&accel.ring, &cqe), 0);
-	assert_int_equal(cqe->res, 0);
-	assert_true(cqe->big_cqe[0] > 0);
-	io_uring_cqe_seen(&accel.ring, cqe);
+	assert_true(accel_param(&accel, TANDEM_PARAM_CAPABILITIES) &
+		    TANDEM_CAPABILITY_REPORT);
+	for (i = 0; i < 20; i++) {
+		before = now_ns();
+		value = report(&command, TANDEM_REPORT_DURATION, 0);
+		after = now_ns();
+		assert_true(value > 0 && value <= after - before);
+
+		before = now_ns();
+		value = report(&command, TANDEM_REPORT_STARTED, 0);
+		after = now_ns();
+		assert_in_range(value, before, after);
+
+		before = now_ns();
+		value = report(&command, TANDEM_REPORT_ENDED, 0);
+		after = now_ns();
+		assert_in_range(value, before, after);
+		/* The estimate depends on the bytes alone. */
+		value = report(&command, TANDEM_REPORT_MODELLED, 0);
+		assert_true(value > 0);
+		assert_int_equal(report(&command, TANDEM_REPORT_MODELLED, 0),
+				 value);
+	}
+	/* The driver refuses it: it never began. */
+	command.dst_region = 999;
+	for (i = 0; i < 4; i++)
+		assert_int_equal(report(&command, i, -EACCES), 0);
+}
+
+/* One after the other on their queue: so do the times say. */
+static void test_reports_of_a_queue_are_in_order(void **state)
+{
+	struct tandem_submit_command commands[20];
+	struct drm_tandem_submit args = {
+		.commands = address_of(commands),
+		.count = 20,
+		.stride = sizeof(commands[0]),
+		.flags = TANDEM_SUBMIT_WAIT,
+	};
+	int i;
+
+	(void)state;
+	for (i = 0; i < 20; i++)
+		commands[i] = (struct tandem_submit_command){
+			.op = TANDEM_URING_FILL,
+			.command = {
+				.queue = accel.copy,
+				.flags = TANDEM_COMMAND_REPORT(
+						TANDEM_REPORT_ENDED),
+				.dst_region = region,
+				.length = 65536,
+			},
+		};
+	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_SUBMIT, &args),
+			 0);
+	for (i = 1; i < 20; i++) {
+		assert_int_equal(commands[i].result, 0);
+		assert_true(commands[i].report >= commands[i - 1].report);
+	}
 }
 
 static void test_out_of_bounds_and_permissions(void **state)
@@ -454,6 +534,53 @@ static void test_cancel_by_cookie(void **state)
 	assert_int_equal(accel_fill(&accel, region, 0, 0, 4), 0);
 }
 
+/*
+ * io_uring does not pass IORING_OP_ASYNC_CANCEL on to commands of files: it
+ * finds nothing (ENOENT), and the command goes on. Kernels that do pass it on
+ * end the command.
+ */
+static void test_cancel_by_io_uring(void **state)
+{
+	struct tandem_uring_command command = {
+		.queue = accel.copy,
+		.dst_region = region,
+		.length = SIZE,
+	};
+	int results[101], i, result;
+	struct io_uring_sqe *sqe;
+	uint64_t user_data;
+	struct accel busy;
+
+	(void)state;
+	accel_open_ring(&busy, ACCEL0, 128, 0);
+	command.queue = busy.copy;
+	command.dst_region = accel_region(&busy, 0, accel_object(&busy, SIZE),
+					  0, SIZE, WRITE);
+	for (i = 0; i < 100; i++)
+		accel_prepare(&busy, TANDEM_URING_FILL, &command, i);
+	sqe = io_uring_get_sqe(&busy.ring);
+	if (!sqe) {
+		fail_msg("the submission ring is full");
+		return;
+	}
+	memset(sqe, 0, 2 * sizeof(*sqe));
+	io_uring_prep_cancel64(sqe, 99, 0);
+	sqe->user_data = 100;
+	assert_int_equal(io_uring_submit(&busy.ring), 101);
+	for (i = 0; i < 101; i++) {
+		result = accel_wait(&busy, &user_data);
+		assert_true(user_data <= 100);
+		results[user_data] = result;
+	}
+	for (i = 0; i < 99; i++)
+		assert_int_equal(results[i], 0);
+	if (results[100] == -ENOENT)
+		assert_int_equal(results[99], 0);
+	else
+		assert_int_equal(results[99], -ECANCELED);
+	accel_close(&busy);
+}
+
 static void queue_work(struct accel *busy, int count)
 {
 	struct tandem_uring_command command = {
@@ -647,7 +774,8 @@ int main(void)
 		cmocka_unit_test(test_user_copies_of_odd_sizes_and_alignments),
 		cmocka_unit_test(test_device_copies),
 		cmocka_unit_test(test_fill),
-		cmocka_unit_test(test_duration_is_reported),
+		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_reports_of_a_queue_are_in_order),
 		cmocka_unit_test(test_out_of_bounds_and_permissions),
 		cmocka_unit_test(test_user_memory_that_cannot_be_pinned),
 		cmocka_unit_test(test_contexts_are_isolated),
@@ -659,6 +787,7 @@ int main(void)
 		cmocka_unit_test(test_defer_taskrun),
 		cmocka_unit_test(test_commands_from_worker_threads),
 		cmocka_unit_test(test_cancel_by_cookie),
+		cmocka_unit_test(test_cancel_by_io_uring),
 		cmocka_unit_test(test_queue_destroy_ends_what_waits),
 		cmocka_unit_test(test_context_destroy_ends_its_commands),
 		cmocka_unit_test(test_region_unmap_while_in_use),
