@@ -158,6 +158,23 @@ tandem_context_region_object(struct tandem_context *context, u32 region)
 	return object;
 }
 
+void tandem_context_get_usage(struct tandem_context *context, u32 *regions,
+			      u64 *mapped)
+{
+	u32 i;
+
+	*regions = 0;
+	*mapped = 0;
+	spin_lock(&context->lock);
+	for (i = 0; i < TANDEM_REGIONS_MAX; i++) {
+		if (!context->regions[i])
+			continue;
+		++*regions;
+		*mapped += context->regions[i]->length;
+	}
+	spin_unlock(&context->lock);
+}
+
 static struct tandem_context *context_alloc(struct tandem_file *file)
 {
 	struct tandem_device *tdev = file->tdev;

@@ -84,6 +84,9 @@ void tandem_context_put(struct tandem_context *context);
  */
 struct tandem_context *tandem_context_next(struct tandem_file *file,
 					   unsigned long *id);
+/* How many regions are mapped, and the bytes of all. */
+void tandem_context_get_usage(struct tandem_context *context, u32 *regions,
+			      u64 *mapped);
 /* The object of a region, with a reference, or NULL. @region is in range. */
 struct drm_gem_object *
 tandem_context_region_object(struct tandem_context *context, u32 region);

@@ -2,13 +2,20 @@
 #include <drm/drm_debugfs.h>
 #include <drm/drm_device.h>
 #include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
 #include <linux/idr.h>
 #include <linux/mm.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 
 #include "tandem_admin.h"
+#include "tandem_context.h"
 #include "tandem_device.h"
 #include "tandem_engine.h"
+#include "tandem_file.h"
+#include "tandem_gem.h"
 #include "tandem_log.h"
 #include "tandem_power.h"
 
@@ -48,31 +55,104 @@ static int queues_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
+static void show_owner(struct seq_file *m, struct drm_file *filp)
+{
+	struct task_struct *task;
+	struct pid *pid;
+
+	rcu_read_lock();
+	pid = rcu_dereference(filp->pid);
+	task = pid_task(pid, PIDTYPE_TGID);
+	seq_printf(m, "client=%llu pid=%d comm=", filp->client_id,
+		   pid_vnr(pid));
+	/* The name is whatever the process wants it to be. */
+	seq_escape(m, task ? task->comm : "", " \t\n\\");
+	rcu_read_unlock();
+	seq_putc(m, '\n');
+}
+
+static void show_context(struct seq_file *m, struct tandem_context *context)
+{
+	u32 regions;
+	u64 mapped;
+
+	tandem_context_get_usage(context, &regions, &mapped);
+	seq_printf(m, "  context=%u queues=%d regions=%u mapped=%llu\n",
+		   context->index, atomic_read(&context->queues), regions,
+		   mapped);
+}
+
+static void show_contexts_of(struct seq_file *m, struct tandem_file *file)
+{
+	struct tandem_context *context;
+	unsigned long id = 0;
+
+	while ((context = tandem_context_next(file, &id))) {
+		show_context(m, context);
+		tandem_context_put(context);
+	}
+}
+
 static int contexts_show(struct seq_file *m, void *unused)
 {
-	struct tandem_device *tdev = device_of(m);
-	const struct tandem_hw_context *table = tdev->context_table.virtual;
-	u32 i;
+	struct drm_device *drm = &device_of(m)->drm;
+	struct drm_file *filp;
 
-	for (i = 0; i < TANDEM_CONTEXTS_MAX; i++) {
-		if (table[i].flags & cpu_to_le32(TANDEM_HW_CONTEXT_VALID))
-			seq_printf(m, "%u regions=%#llx entries=%u\n", i,
-				   le64_to_cpu(table[i].regions),
-				   le32_to_cpu(table[i].region_count));
+	mutex_lock(&drm->filelist_mutex);
+	list_for_each_entry(filp, &drm->filelist, lhead) {
+		show_owner(m, filp);
+		show_contexts_of(m, filp->driver_priv);
 	}
+	mutex_unlock(&drm->filelist_mutex);
 	return 0;
+}
+
+/* The next object from handle *@handle on, with a reference, or NULL. */
+static struct drm_gem_object *next_object(struct drm_file *filp, int *handle)
+{
+	struct drm_gem_object *object;
+
+	spin_lock(&filp->table_lock);
+	object = idr_get_next(&filp->object_idr, handle);
+	if (object)
+		drm_gem_object_get(object);
+	spin_unlock(&filp->table_lock);
+	return object;
+}
+
+static void show_objects_of(struct seq_file *m, struct drm_file *filp)
+{
+	struct drm_gem_object *object;
+	int handle = 0;
+
+	while ((object = next_object(filp, &handle))) {
+		seq_printf(m, "  handle=%d address=%#llx size=%zu handles=%u %s\n",
+			   handle, tandem_gem_address(object), object->size,
+			   READ_ONCE(object->handle_count),
+			   tandem_gem_is_host(object) ? "imported" : "device");
+		drm_gem_object_put(object);
+		handle++;
+	}
 }
 
 static int objects_show(struct seq_file *m, void *unused)
 {
 	struct tandem_device *tdev = device_of(m);
 	struct tandem_memory_pool *pool = &tdev->memory;
+	struct drm_device *drm = &tdev->drm;
 	struct drm_mm_node *node;
+	struct drm_file *filp;
 	u32 i;
 
 	seq_printf(m, "objects=%d memory_used=%lld memory_size=%llu\n",
 		   atomic_read(&tdev->objects), atomic64_read(&pool->used),
 		   tdev->memory_size);
+	mutex_lock(&drm->filelist_mutex);
+	list_for_each_entry(filp, &drm->filelist, lhead) {
+		show_owner(m, filp);
+		show_objects_of(m, filp);
+	}
+	mutex_unlock(&drm->filelist_mutex);
 	mutex_lock(&pool->lock);
 	for (i = 0; i < pool->count; i++) {
 		drm_mm_for_each_node(node, &pool->class[i].addresses)

@@ -284,9 +284,9 @@ static ssize_t used_show(struct device *dev, struct device_attribute *attr,
 			  atomic64_read(&tandem_of(dev)->memory.class[class].used));
 }
 
-static bool has_class(struct kobject *kobj, u32 class)
+static bool has_class(struct kobject *kobj, struct device_attribute *attr)
 {
-	return class < tandem_of(kobj_to_dev(kobj))->identity.memory.count;
+	return class_of(attr) < tandem_of(kobj_to_dev(kobj))->identity.memory.count;
 }
 
 #define CLASS_ATTRIBUTE(class, name)					\
@@ -295,10 +295,20 @@ static bool has_class(struct kobject *kobj, u32 class)
 		.var = (void *)(uintptr_t)(class),			\
 	}
 
+CLASS_ATTRIBUTE(0, kind);
+CLASS_ATTRIBUTE(0, size);
+CLASS_ATTRIBUTE(0, used);
+CLASS_ATTRIBUTE(1, kind);
+CLASS_ATTRIBUTE(1, size);
+CLASS_ATTRIBUTE(1, used);
+CLASS_ATTRIBUTE(2, kind);
+CLASS_ATTRIBUTE(2, size);
+CLASS_ATTRIBUTE(2, used);
+CLASS_ATTRIBUTE(3, kind);
+CLASS_ATTRIBUTE(3, size);
+CLASS_ATTRIBUTE(3, used);
+
 #define CLASS_GROUP(class)						\
-	CLASS_ATTRIBUTE(class, kind);					\
-	CLASS_ATTRIBUTE(class, size);					\
-	CLASS_ATTRIBUTE(class, used);					\
 	static struct attribute *memory_class##class##_attrs[] = {	\
 		&memory_class##class##_kind.attr.attr,			\
 		&memory_class##class##_size.attr.attr,			\
@@ -307,7 +317,7 @@ static bool has_class(struct kobject *kobj, u32 class)
 	};								\
 	static bool memory_class##class##_group_visible(struct kobject *kobj) \
 	{								\
-		return has_class(kobj, class);				\
+		return has_class(kobj, &memory_class##class##_kind.attr); \
 	}								\
 	DEFINE_SIMPLE_SYSFS_GROUP_VISIBLE(memory_class##class);		\
 	static const struct attribute_group memory_class##class##_group = { \
