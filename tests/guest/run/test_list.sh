@@ -7,7 +7,15 @@
 
 [ -d /sys/class/accel/accel1 ] || tap_skip_all "there are no accel0 and accel1"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+
+# What power/control is to be, of both devices.
+control() {
+	echo "$1" | tee /sys/class/accel/accel[01]/device/power/control >/dev/null
+}
+
+# Lest they fall asleep between one look and the next.
+control on
+trap 'control auto; rm -rf "$work"' EXIT
 
 # field DEVICE NAME: of the JSON.
 field() {
