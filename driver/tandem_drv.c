@@ -254,12 +254,42 @@ static __poll_t file_poll(struct file *filp, struct poll_table_struct *wait)
 	return mask;
 }
 
+/*
+ * The DRM core takes it for granted that who calls these has a master, which
+ * files of accel nodes have not: it would dereference NULL.
+ */
+static bool needs_master(unsigned int cmd)
+{
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(DRM_IOCTL_GET_UNIQUE):
+	case _IOC_NR(DRM_IOCTL_GET_MAGIC):
+		return true;
+	default:
+		return false;
+	}
+}
+
+static long file_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	return needs_master(cmd) ? -EACCES : drm_ioctl(filp, cmd, arg);
+}
+
+#ifdef CONFIG_COMPAT
+static long file_compat_ioctl(struct file *filp, unsigned int cmd,
+			      unsigned long arg)
+{
+	return needs_master(cmd) ? -EACCES : drm_compat_ioctl(filp, cmd, arg);
+}
+#endif
+
 static const struct file_operations tandem_fops = {
 	.owner = THIS_MODULE,
 	.open = accel_open,
 	.release = drm_release,
-	.unlocked_ioctl = drm_ioctl,
-	.compat_ioctl = drm_compat_ioctl,
+	.unlocked_ioctl = file_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = file_compat_ioctl,
+#endif
 	.poll = file_poll,
 	.read = drm_read,
 	.llseek = noop_llseek,
