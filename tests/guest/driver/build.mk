@@ -14,12 +14,15 @@ driver-tests := \
 	tests/guest/driver/test_driver_submit \
 	tests/guest/driver/test_driver_emu \
 	tests/guest/driver/test_driver_power \
+	tests/guest/driver/test_driver_fault \
+	tests/guest/driver/test_driver_fault_start \
 	tests/guest/driver/test_driver_removal \
 	tests/guest/driver/test_driver_reset \
 	tests/guest/driver/test_driver_trace
 
 driver-test-support := \
 	tests/guest/driver/accel.c \
+	tests/guest/driver/fault.c \
 	tests/guest/driver/firmware.c \
 	tests/guest/driver/gate.c \
 	tests/guest/driver/rdma_loop.c \

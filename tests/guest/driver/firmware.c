@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ static bool can_be_opened(const char *path)
 
 static pid_t spawn_with(const char *const *options)
 {
+	const struct rlimit no_core = { 0, 0 };
 	char *arguments[OPTIONS_MAX + 2] = { (char *)"tandem-fw" };
 	pid_t pid;
 	int i;
@@ -49,6 +51,7 @@ static pid_t spawn_with(const char *const *options)
 	assert_true(pid >= 0);
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setrlimit(RLIMIT_CORE, &no_core);
 		dup2(STDERR_FILENO, STDOUT_FILENO);
 		execvp("tandem-fw", arguments);
 		fprintf(stderr, "# cannot run tandem-fw: %s\n",
@@ -67,16 +70,62 @@ pid_t firmware_spawn(void)
 	return spawn_with(usual_options);
 }
 
-void firmware_start(struct firmware *firmware)
+/* From here on: the kernel's log is where the driver tells of failed starts. */
+static int open_kernel_log(void)
 {
-	firmware_start_with(firmware, usual_options);
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	assert_true(log >= 0);
+	lseek(log, 0, SEEK_END);
+	return log;
 }
 
-void firmware_start_with(struct firmware *firmware, const char *const *options)
+static bool start_has_failed(int log)
 {
+	char line[1024];
+	ssize_t length;
+
+	for (;;) {
+		length = read(log, line, sizeof(line) - 1);
+		/* Lines that were dropped before they could be read. */
+		if (length < 0 && errno == EPIPE)
+			continue;
+		if (length <= 0)
+			return false;
+		line[length] = '\0';
+		if (strstr(line, "cannot start the device"))
+			return true;
+	}
+}
+
+static bool has_ended(struct firmware *firmware)
+{
+	if (waitpid(firmware->pid, NULL, WNOHANG) != firmware->pid)
+		return false;
+	firmware->pid = 0;
+	return true;
+}
+
+/* The node that was not there before, or NULL. */
+static const char *find_node(const bool *before, char *path, size_t size)
+{
+	int i;
+
+	for (i = 0; i < ACCEL_MAX; i++) {
+		node_path(path, size, i);
+		if (!before[i] && can_be_opened(path))
+			return path;
+	}
+	return NULL;
+}
+
+/* False when the device does not start, or its process ends. */
+static bool try_to_start(struct firmware *firmware, const char *const *options)
+{
+	int log = open_kernel_log(), step, i;
 	bool before[ACCEL_MAX];
+	bool started = false;
 	char path[64];
-	int step, i;
 
 	for (i = 0; i < ACCEL_MAX; i++) {
 		node_path(path, sizeof(path), i);
@@ -84,20 +133,48 @@ void firmware_start_with(struct firmware *firmware, const char *const *options)
 	}
 	firmware->pid = spawn_with(options);
 	for (step = 0; step < WAIT_STEPS; step++) {
-		for (i = 0; i < ACCEL_MAX; i++) {
-			node_path(path, sizeof(path), i);
-			if (before[i] || !can_be_opened(path))
-				continue;
-			memcpy(firmware->node, path, sizeof(path));
-			return;
-		}
-		if (waitpid(firmware->pid, NULL, WNOHANG) == firmware->pid)
-			fail_msg("tandem-fw ended before its device came up");
+		started = find_node(before, path, sizeof(path));
+		if (started || start_has_failed(log) || has_ended(firmware))
+			break;
 		pause_a_step();
 	}
-	kill(firmware->pid, SIGKILL);
-	waitpid(firmware->pid, NULL, 0);
-	fail_msg("tandem-fw runs, but its device does not come up");
+	close(log);
+	if (step == WAIT_STEPS) {
+		firmware_kill(firmware);
+		fail_msg("tandem-fw runs, but its device does not come up");
+	}
+	if (started)
+		memcpy(firmware->node, path, sizeof(path));
+	return started;
+}
+
+void firmware_start_with(struct firmware *firmware, const char *const *options)
+{
+	if (try_to_start(firmware, options))
+		return;
+	firmware_kill(firmware);
+	fail_msg("the device of tandem-fw does not start");
+}
+
+void firmware_start(struct firmware *firmware)
+{
+	firmware_start_with(firmware, usual_options);
+}
+
+bool firmware_start_faulty(struct firmware *firmware,
+			   const char *const *faults)
+{
+	const char *options[OPTIONS_MAX + 1] = { NULL };
+	int count = 0;
+
+	for (; usual_options[count]; count++)
+		options[count] = usual_options[count];
+	for (; *faults; faults++) {
+		assert_true(count + 2 <= OPTIONS_MAX);
+		options[count++] = "--fault";
+		options[count++] = *faults;
+	}
+	return try_to_start(firmware, options);
 }
 
 void firmware_kill(struct firmware *firmware)

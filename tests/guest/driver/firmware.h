@@ -5,6 +5,7 @@
 #ifndef TEST_FIRMWARE_H
 #define TEST_FIRMWARE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct firmware {
@@ -17,6 +18,12 @@ struct firmware {
 void firmware_start(struct firmware *firmware);
 /* With the options of tandem-fw, up to NULL, in place of the usual ones. */
 void firmware_start_with(struct firmware *firmware, const char *const *options);
+/*
+ * The same for one that does wrong, as tandem-fw --fault takes it; NULL after
+ * the last. False when the device does not start, or its process ends.
+ */
+bool firmware_start_faulty(struct firmware *firmware,
+			   const char *const *faults);
 /* Starts the process and does not wait for anything. */
 pid_t firmware_spawn(void);
 /* Ends the process, if it has not ended, and waits for it. */
