@@ -338,15 +338,17 @@ static void *stray_page(struct tandem_fw *fw, const struct fw_fault_spec *spec,
 			     spec->space == FW_FAULT_HOST_WRITE);
 }
 
-static void stray(struct tandem_fw *fw, const struct fw_fault_spec *spec,
+static void stray(struct fw_queue *queue, const struct fw_fault_spec *spec,
 		  struct fw_result *result)
 {
+	struct tandem_fw *fw = queue->fw;
 	uint64_t length = spec->length;
 
 	if (!length)
 		length = spec->space == FW_FAULT_MEMORY ? fw->memory_size : PAGE_BYTES;
 	result->status = TANDEM_HW_BUS_FAULT;
-	for (uint64_t done = 0; done < length; done += PAGE_BYTES) {
+	for (uint64_t done = 0; done < length && !fw_queue_aborted(queue);
+	     done += PAGE_BYTES) {
 		if (!answers(fw, spec, stray_page(fw, spec, spec->address + done)))
 			continue;
 		fw_log(fw, TANDEM_FW_LOG_INFO, "a stray access to %#llx got through",
@@ -374,7 +376,7 @@ bool fw_fault_do_command(struct fw_queue *queue, const struct tandem_hw_descript
 			hang(queue, spec, result);
 			ended = true;
 		} else if (spec->kind == FW_FAULT_DMA) {
-			stray(fw, spec, result);
+			stray(queue, spec, result);
 			ended = true;
 		} else {
 			do_general(fw, spec, number);
