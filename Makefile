@@ -13,6 +13,7 @@
 #   native-tests	test programs that run here, under sanitizers: path of
 #			the program without suffix, e.g. tests/native/loop/test_loop
 #   guest-tests		the same for programs that run in the guest
+#   guest-fuzzers	programs for the guest that are built, but run by hand
 #   native-scripts	executable files that test something here
 #   guest-scripts	and in the guest
 #   debug-scripts	and here with a debug kernel, $TANDEM_KERNEL
@@ -69,7 +70,7 @@ objects	 = $(patsubst %.c,$(out)/obj/%.o,$(1))
 program-src = $(or $($(1)-src),$(1).c)
 
 core-src  := $(kernels-src) $(firmware-src) $(runtime-src)
-test-programs := $(sort $(native-tests) $(guest-tests))
+test-programs := $(sort $(native-tests) $(guest-tests) $(guest-fuzzers))
 all-src	  := $(sort $(core-src) $(firmware-main-src) $(tools-src) \
 	$(foreach test,$(test-programs),$(call program-src,$(test))))
 
@@ -135,7 +136,7 @@ endef
 $(foreach test,$(test-programs),$(eval $(call test-program,$(test))))
 
 native-programs: $(addprefix $(out)/,$(native-tests))
-guest-programs: $(addprefix $(out)/,$(guest-tests))
+guest-programs: $(addprefix $(out)/,$(guest-tests) $(guest-fuzzers))
 
 # ---- modules ----------------------------------------------------------------
 

@@ -5,6 +5,8 @@ native-tests	:=
 guest-tests	:=
 native-scripts	:=
 guest-scripts	:=
+guest-fuzzers	:=
 debug-scripts	:= tests/debug/test_controls.sh
 
-include $(wildcard tests/native/*/build.mk tests/guest/*/build.mk)
+include $(wildcard tests/native/*/build.mk tests/guest/*/build.mk \
+	tests/fuzz/build.mk)

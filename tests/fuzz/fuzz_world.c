@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz_ops.h"
+#include "fuzz_world.h"
+
+/* Room behind the arena that nothing is mapped in: more than a command takes. */
+#define GUARD	(2ull << 30)
+
+void fuzz_fail(struct fuzz_worker *worker, const char *format, ...)
+{
+	struct fuzz_shared *shared = worker->shared;
+	va_list arguments;
+
+	if (!atomic_exchange(&shared->failed, true)) {
+		va_start(arguments, format);
+		vsnprintf(shared->failure, sizeof(shared->failure), format, arguments);
+		va_end(arguments);
+	}
+	fuzz_note(worker, "failed");
+	if (worker->trace)
+		fflush(worker->trace);
+	atomic_store(&shared->stop, true);
+}
+
+void fuzz_note(struct fuzz_worker *worker, const char *format, ...)
+{
+	struct fuzz_notes *notes = &worker->shared->notes[worker->number];
+	uint64_t number = atomic_fetch_add(&notes->count, 1);
+	char *text = notes->text[number % FUZZ_NOTES];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, FUZZ_NOTE_BYTES, format, arguments);
+	va_end(arguments);
+	if (worker->trace)
+		fprintf(worker->trace, "%s\n", text);
+}
+
+/* What any call may fail with; files that others close may be anything by then. */
+static bool is_usual(int error, bool private)
+{
+	switch (error) {
+	case EINVAL:
+	case EFAULT:
+	case ENODEV:
+	case EINTR:
+	case ENOMEM:
+		return true;
+	case EBADF:
+	case ENOTTY:
+	case EACCES:
+	case EPERM:
+		return !private;
+	default:
+		return false;
+	}
+}
+
+int fuzz_ioctl(struct fuzz_worker *worker, struct fuzz_file *file, unsigned long request,
+	       void *arguments, const int *errors)
+{
+	int ret;
+
+	if (fuzz_one_in(&worker->random, 10))
+		fuzz_mutate(&worker->random, arguments, _IOC_SIZE(request));
+	ret = ioctl(file->fd, request, arguments) < 0 ? -errno : 0;
+	fuzz_note(worker, "  ioctl %#lx: %d", request, ret);
+	if (!ret || is_usual(-ret, file->private))
+		return ret;
+	/* The last close of the fd that it had before came in between. */
+	if (ret == -EBADF && file->fd < 0)
+		return ret;
+	for (; *errors; errors++)
+		if (-ret == *errors)
+			return ret;
+	fuzz_fail(worker, "ioctl %#lx failed with errno %d", request, -ret);
+	return ret;
+}
+
+void fuzz_check_memory(struct fuzz_worker *worker, const uint8_t *memory, size_t size,
+		       const char *what)
+{
+	uint8_t byte;
+	size_t i;
+
+	for (i = 0; i < size; i++) {
+		byte = ((const volatile uint8_t *)memory)[i];
+		if (!byte || byte == worker->tag)
+			continue;
+		fuzz_fail(worker, "%s of tag %#x: byte %#x at %zu is another's", what,
+			  worker->tag, byte, i);
+		return;
+	}
+}
+
+struct fuzz_file *fuzz_any_file(struct fuzz_worker *worker)
+{
+	uint32_t number = fuzz_below(&worker->random, FUZZ_SHARED_FILES +
+						      2 * FUZZ_PRIVATE_FILES);
+
+	if (number < FUZZ_SHARED_FILES)
+		return &worker->process->file[number];
+	return &worker->file[(number - FUZZ_SHARED_FILES) % FUZZ_PRIVATE_FILES];
+}
+
+/* Something alive, if that is found soon. */
+#define ANY(worker, array, is_alive)							\
+	({										\
+		typeof(&(array)[0]) found;						\
+		int tries = 4;								\
+											\
+		do {									\
+			found = &(array)[fuzz_below(&(worker)->random,			\
+						    sizeof(array) / sizeof((array)[0]))];	\
+		} while (!(is_alive) && --tries);					\
+		found;									\
+	})
+
+struct fuzz_object *fuzz_any_object(struct fuzz_worker *worker, struct fuzz_file *file)
+{
+	return ANY(worker, file->object, found->handle);
+}
+
+struct fuzz_region *fuzz_any_region(struct fuzz_worker *worker, struct fuzz_file *file)
+{
+	return ANY(worker, file->region, found->context);
+}
+
+struct fuzz_queue *fuzz_any_queue(struct fuzz_worker *worker, struct fuzz_file *file)
+{
+	return ANY(worker, file->queue, found->queue);
+}
+
+uint32_t fuzz_any_context(struct fuzz_worker *worker, struct fuzz_file *file)
+{
+	return *ANY(worker, file->context, *found);
+}
+
+uint32_t fuzz_any_syncobj(struct fuzz_worker *worker, struct fuzz_file *file)
+{
+	return *ANY(worker, file->syncobj, *found);
+}
+
+void fuzz_file_forget(struct fuzz_file *file)
+{
+	bool private = file->private;
+	int fd = file->fd;
+
+	memset(file, 0, sizeof(*file));
+	file->private = private;
+	file->fd = fd;
+}
+
+void fuzz_file_open(struct fuzz_worker *worker, struct fuzz_file *file)
+{
+	uint32_t device = fuzz_below(&worker->random, FUZZ_DEVICES);
+	int node = worker->shared->node[device], fd, none = -1;
+	char path[32];
+
+	if (node < 0)
+		return;
+	snprintf(path, sizeof(path), "/dev/accel/accel%d", node);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	fuzz_note(worker, "  open device %u: %d", device, fd < 0 ? -errno : 0);
+	if (fd < 0)
+		return;
+	fuzz_file_forget(file);
+	if (!atomic_compare_exchange_strong(&file->fd, &none, fd))
+		close(fd);
+}
+
+void fuzz_process_begin(struct fuzz_process *process)
+{
+	int i;
+
+	memset(process, 0, sizeof(*process));
+	for (i = 0; i < FUZZ_SHARED_FILES; i++)
+		process->file[i].fd = -1;
+	for (i = 0; i < FUZZ_DMABUFS; i++)
+		process->dmabuf[i] = -1;
+}
+
+static uint8_t *make_arena(uint8_t tag)
+{
+	uint8_t *arena = mmap(NULL, GUARD + 2 * FUZZ_ARENA, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (arena == MAP_FAILED)
+		return NULL;
+	if (mprotect(arena, 2 * FUZZ_ARENA, PROT_READ | PROT_WRITE))
+		return NULL;
+	memset(arena, tag, 2 * FUZZ_ARENA);
+	return arena;
+}
+
+void fuzz_worker_begin(struct fuzz_worker *worker)
+{
+	int i;
+
+	for (i = 0; i < FUZZ_PRIVATE_FILES; i++) {
+		worker->file[i].fd = -1;
+		worker->file[i].private = true;
+	}
+	worker->serial = 1;
+	worker->arena = make_arena(worker->tag);
+	if (!worker->arena)
+		fuzz_fail(worker, "no address space for an arena");
+}
+
+void fuzz_worker_end(struct fuzz_worker *worker)
+{
+	int i;
+
+	fuzz_rings_settle(worker);
+	for (i = 0; i < FUZZ_RINGS; i++) {
+		if (worker->ring[i].up)
+			fuzz_ring_exit(worker, &worker->ring[i]);
+	}
+	for (i = 0; i < FUZZ_MAPS; i++) {
+		if (worker->map[i].memory)
+			munmap(worker->map[i].memory, worker->map[i].size);
+	}
+	for (i = 0; i < FUZZ_PRIVATE_FILES; i++) {
+		if (worker->file[i].fd >= 0)
+			close(worker->file[i].fd);
+	}
+	if (worker->arena)
+		munmap(worker->arena, GUARD + 2 * FUZZ_ARENA);
+}
