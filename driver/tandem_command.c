@@ -204,8 +204,7 @@ int tandem_command_cancel(struct drm_file *filp,
 	queue = tandem_queue_find(filp->driver_priv, command->queue);
 	if (!queue)
 		return -ENOENT;
-	count = tandem_engine_cancel_cookie(queue->engine, queue,
-					    command->cookie);
+	count = tandem_engine_cancel_cookie(queue, command->cookie);
 	tandem_queue_put(queue);
 	return count ? 0 : -ENOENT;
 }

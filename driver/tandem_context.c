@@ -4,6 +4,8 @@
 #include <drm/drm_gem.h>
 #include <kunit/visibility.h>
 #include <linux/completion.h>
+#include <linux/dev_printk.h>
+#include <linux/jiffies.h>
 #include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/seq_buf.h>
@@ -12,6 +14,7 @@
 #include "tandem_accel.h"
 #include "tandem_context.h"
 #include "tandem_device.h"
+#include "tandem_engine.h"
 #include "tandem_file.h"
 #include "tandem_gem.h"
 #include "tandem_queue.h"
@@ -175,6 +178,18 @@ void tandem_context_get_usage(struct tandem_context *context, u32 *regions,
 	spin_unlock(&context->lock);
 }
 
+static void init_shares(struct tandem_context *context)
+{
+	enum tandem_schedule_level level;
+	u32 class;
+
+	for (class = 0; class < ARRAY_SIZE(context->shares); class++) {
+		for (level = 0; level < TANDEM_SCHEDULE_LEVELS; level++)
+			tandem_schedule_init_share(&context->shares[class][level],
+						   level);
+	}
+}
+
 static struct tandem_context *context_alloc(struct tandem_file *file)
 {
 	struct tandem_device *tdev = file->tdev;
@@ -189,6 +204,8 @@ static struct tandem_context *context_alloc(struct tandem_file *file)
 	context->file = file;
 	context->pid = task_tgid_nr(current);
 	get_task_comm(context->comm, current);
+	tandem_ban_init(&context->ban);
+	init_shares(context);
 	spin_lock_init(&context->lock);
 	INIT_WORK(&context->release_work, release_context);
 
@@ -585,4 +602,56 @@ void tandem_context_describe(struct tandem_context *context,
 			       region->flags & TANDEM_REGION_WRITE ? "w" : "");
 	}
 	spin_unlock(&context->lock);
+}
+
+void tandem_context_blame(struct tandem_context *context,
+			  enum tandem_fault fault)
+{
+	if (!tandem_ban_count(&context->ban, fault, tandem_ban_rule(),
+			      get_jiffies_64()))
+		return;
+	dev_warn(context->tdev->dev,
+		 "context %u of %s (%d): banned after %u faults: its commands are refused, make a new context to go on\n",
+		 context->index, context->comm, context->pid,
+		 READ_ONCE(context->ban.faults));
+	tandem_engine_cancel_context(context);
+}
+
+static void sum_regions(struct tandem_context *context,
+			struct drm_tandem_context_query *args)
+{
+	u32 i;
+
+	args->regions = 0;
+	args->mapped = 0;
+	spin_lock(&context->lock);
+	for (i = 0; i < TANDEM_REGIONS_MAX; i++) {
+		if (!context->regions[i])
+			continue;
+		args->regions++;
+		args->mapped += context->regions[i]->length;
+	}
+	spin_unlock(&context->lock);
+}
+
+int tandem_ioctl_context_query(struct drm_device *drm, void *data,
+			       struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+	struct drm_tandem_context_query *args = data;
+	struct tandem_context *context;
+
+	context = tandem_context_find(file, args->context);
+	if (!context)
+		return -ENOENT;
+	spin_lock_irq(&context->ban.lock);
+	args->flags = context->ban.banned ? TANDEM_CONTEXT_BANNED : 0;
+	args->faults = context->ban.faults;
+	args->resets = context->ban.resets;
+	spin_unlock_irq(&context->ban.lock);
+	sum_regions(context, args);
+	args->queues = atomic_read(&context->queues);
+	args->device_ns = atomic64_read(&context->device_ns);
+	tandem_context_put(context);
+	return 0;
 }

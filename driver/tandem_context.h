@@ -12,8 +12,10 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "tandem_ban.h"
 #include "tandem_device.h"
 #include "tandem_hw.h"
+#include "tandem_schedule.h"
 #include "tandem_shared.h"
 
 struct drm_device;
@@ -45,10 +47,13 @@ struct tandem_region {
  * @pid: process that made it; a number, for messages
  * @comm: name of that process
  * @queues: how many it has
- * @resets: how often the device was reset because of its commands
+ * @device_ns: time that engines spent on its jobs
+ * @ban: what is held against it
+ * @shares: of the time of each class of engines, at each level; guarded by the
+ *	lock of the class
  * @table: &struct tandem_hw_region, read by the device: first
  *	TANDEM_REGIONS_MAX entries for @regions, then one for each slot of each
- *	engine's ring, which are written under the engine's lock
+ *	engine's ring, which are written under the lock of its class
  * @lock: guards all below, and the first part of @table
  * @taken: indices that are in use, or not yet let go of by the device
  * @next: where to look for a free index
@@ -64,7 +69,9 @@ struct tandem_context {
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 	atomic_t queues;
-	atomic_t resets;
+	atomic64_t device_ns;
+	struct tandem_ban ban;
+	struct tandem_schedule_share shares[2][TANDEM_SCHEDULE_LEVELS];
 	struct tandem_shared table;
 	spinlock_t lock; /* see above */
 	DECLARE_BITMAP(taken, TANDEM_REGIONS_MAX);
@@ -104,7 +111,14 @@ int tandem_context_check(struct tandem_context *context, u32 region, u64 offset,
 void tandem_context_describe(struct tandem_context *context,
 			     struct seq_buf *text);
 
-/* Entries of user memory; the lock of the engine is held. */
+/*
+ * Holds a fault against a context, which may get it banned: commands that wait
+ * end, and later ones are refused. Does not sleep; no lock is held.
+ */
+void tandem_context_blame(struct tandem_context *context,
+			  enum tandem_fault fault);
+
+/* Entries of user memory; the lock of the engine's class is held. */
 void tandem_context_set_user(struct tandem_context *context, u32 slot,
 			     const struct tandem_user_memory *user, bool write);
 void tandem_context_clear_user(struct tandem_context *context, u32 slot);
@@ -113,6 +127,8 @@ int tandem_ioctl_context_create(struct drm_device *drm, void *data,
 				struct drm_file *filp);
 int tandem_ioctl_context_destroy(struct drm_device *drm, void *data,
 				 struct drm_file *filp);
+int tandem_ioctl_context_query(struct drm_device *drm, void *data,
+			       struct drm_file *filp);
 int tandem_ioctl_region_map(struct drm_device *drm, void *data,
 			    struct drm_file *filp);
 int tandem_ioctl_region_unmap(struct drm_device *drm, void *data,

@@ -175,7 +175,7 @@ static void describe_engine(struct seq_buf *text, struct tandem_engine *engine,
 	struct tandem_job *job;
 	unsigned long flags;
 
-	spin_lock_irqsave(&engine->lock, flags);
+	spin_lock_irqsave(&engine->class->lock, flags);
 	describe_ring(text, &engine->ring,
 		      engine->kind == TANDEM_HW_QUEUE_COMPUTE ? "compute" :
 								"copy");
@@ -187,7 +187,7 @@ static void describe_engine(struct seq_buf *text, struct tandem_engine *engine,
 		tandem_context_get(job->queue->context);
 		suspects->context[engine->index] = job->queue->context;
 	}
-	spin_unlock_irqrestore(&engine->lock, flags);
+	spin_unlock_irqrestore(&engine->class->lock, flags);
 }
 
 static bool is_described(const struct suspects *suspects, u32 end)
@@ -210,9 +210,9 @@ static void describe_suspects(struct seq_buf *text, struct suspects *suspects)
 		context = suspects->context[i];
 		if (!context || is_described(suspects, i))
 			continue;
-		seq_buf_printf(text, "\ncontext %u: pid=%d comm=%s resets=%d\n",
+		seq_buf_printf(text, "\ncontext %u: pid=%d comm=%s resets=%u\n",
 			       context->index, context->pid, context->comm,
-			       atomic_read(&context->resets));
+			       READ_ONCE(context->ban.resets));
 		tandem_context_describe(context, text);
 	}
 	for (i = 0; i < TANDEM_ENGINES_MAX; i++) {

@@ -47,10 +47,10 @@ static int queues_show(struct seq_file *m, void *unused)
 	spin_unlock_irq(&tdev->admin.lock);
 	for (i = 0; i < tdev->engine_count; i++) {
 		engine = &tdev->engines[i];
-		spin_lock_irq(&engine->lock);
+		spin_lock_irq(&engine->class->lock);
 		show_ring(m, engine->kind == TANDEM_HW_QUEUE_COMPUTE ?
 			     "compute" : "copy", &engine->ring, engine->stats.failed);
-		spin_unlock_irq(&engine->lock);
+		spin_unlock_irq(&engine->class->lock);
 	}
 	return 0;
 }

@@ -125,6 +125,8 @@ static struct tandem_device *device_alloc(struct device *dev,
 	tdev->bus_queues = queues;
 	tdev->memory_size = memory_size;
 	tandem_admin_prepare(&tdev->admin);
+	for (i = 0; i < ARRAY_SIZE(tdev->classes); i++)
+		tandem_engine_class_prepare(&tdev->classes[i], i);
 	for (i = 0; i < TANDEM_ENGINES_MAX; i++)
 		tandem_engine_prepare(&tdev->engines[i], tdev, i);
 	init_waitqueue_head(&tdev->state_wait);

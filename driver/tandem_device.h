@@ -73,7 +73,7 @@ struct tandem_identity {
  * @engines: the queues that carry out commands. Queue number n of the device
  *	is @engines[n - 1]. Those of kind COMPUTE come first
  * @engine_count: how many there are; constant after the handshake
- * @next_engine: for choosing them in turn, for each kind
+ * @classes: they make, by &enum tandem_hw_queue_kind
  * @dead: it takes no more commands: removed, failed, or being removed. Set
  *	once
  * @state_wait: woken by interrupt 0, when an engine is drained, when a reset is
@@ -106,7 +106,7 @@ struct tandem_device {
 	struct tandem_admin admin;
 	struct tandem_engine engines[TANDEM_ENGINES_MAX];
 	u32 engine_count;
-	atomic_t next_engine[2];
+	struct tandem_engine_class classes[2];
 	bool dead;
 	wait_queue_head_t state_wait;
 	wait_queue_head_t dead_wait;

@@ -168,6 +168,8 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 			      TANDEM_CAPABILITY_SEGMENTS |
 			      TANDEM_CAPABILITY_REPORT |
 			      TANDEM_CAPABILITY_SUBMIT |
+			      TANDEM_CAPABILITY_PRIORITY |
+			      TANDEM_CAPABILITY_QUERY |
 			      TANDEM_CAPABILITY_MEMORY_CLASS;
 		break;
 	case TANDEM_PARAM_MEMORY_CLASSES:
@@ -198,6 +200,8 @@ static const struct drm_ioctl_desc tandem_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(TANDEM_REGION_UNMAP, tandem_ioctl_region_unmap, 0),
 	DRM_IOCTL_DEF_DRV(TANDEM_QUEUE_CREATE, tandem_ioctl_queue_create, 0),
 	DRM_IOCTL_DEF_DRV(TANDEM_QUEUE_DESTROY, tandem_ioctl_queue_destroy, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_CONTEXT_QUERY, tandem_ioctl_context_query, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_QUEUE_QUERY, tandem_ioctl_queue_query, 0),
 	DRM_IOCTL_DEF_DRV(TANDEM_SUBMIT, tandem_ioctl_submit, 0),
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * An engine: a queue of the device, on which commands of many users' queues are
- * carried out in turn.
+ * Engines: queues of the device, on which commands of many users' queues are
+ * carried out in turn. Those of one kind share their work: they make a class.
  */
 #ifndef _TANDEM_ENGINE_H
 #define _TANDEM_ENGINE_H
@@ -12,53 +12,83 @@
 #include "tandem_reset.h"
 #include "tandem_clock.h"
 #include "tandem_ring.h"
+#include "tandem_schedule.h"
 #include "tandem_shared.h"
 #include "tandem_stats.h"
 
+struct tandem_context;
 struct tandem_job;
 struct tandem_queue;
 
 /**
  * struct tandem_engine - an engine
  * @tdev: the device
- * @lock: guards all below; the lists and the state of the queues that use
- *	the engine; and the state of their jobs. Taken in hard interrupts, too,
- *	also with the lock of a fence held
+ * @index: in &tandem_device.engines
+ * @class: that it belongs to; NULL for one that the device does not have
+ * @kind: &enum tandem_hw_queue_kind; this and all below guarded by the lock of
+ *	the class
  * @ring: the rings
  * @lists: for each slot of the ring, room for a short list of segments, read by
  *	the device
- * @index: in &tandem_device.engines
- * @kind: &enum tandem_hw_queue_kind
  * @clock: relates that of the device; begun anew when it is enabled
- * @ready: queues with jobs that wait, in the order of their turns
- * @blocked: queues of which the oldest job waits for a fence
- * @stats: of all its commands
+ * @schedule: what it has to do, for the schedule of the class
  * @running: no job is taken otherwise. Jobs wait while the ring is not up
- * @awake: the device is kept from being suspended for the sake of the engine
  * @in_flight: jobs that are on the ring, in the order of its descriptors
- * @oldest: number of the oldest command when the watch came by last, and
- * @oldest_since: in jiffies, since when it is
- * @abort_since: in jiffies, when it was told to abort that one; or zero
+ * @stats: of the commands that came to it
+ * @oldest_since: in jiffies, since when the oldest command on the ring is that
+ * @abort_since: in jiffies, when the watch saw that it was told to abort that
+ *	one; or zero
  */
 struct tandem_engine {
 	struct tandem_device *tdev;
-	spinlock_t lock; /* see above */
+	u32 index;
+	struct tandem_engine_class *class;
+	u32 kind;
 	struct tandem_ring ring;
 	struct tandem_shared lists;
-	u32 index;
-	u32 kind;
 	struct tandem_clock clock;
-	struct list_head ready;
-	struct list_head blocked;
+	struct tandem_schedule_engine schedule;
 	bool running;
-	struct tandem_stats stats;
-	bool awake;
 	struct list_head in_flight;
-	u32 oldest;
+	struct tandem_stats stats;
 	unsigned long oldest_since;
 	unsigned long abort_since;
 };
 
+/**
+ * struct tandem_engine_class - engines of one kind
+ * @kind: &enum tandem_hw_queue_kind
+ * @lock: guards all below and the engines; the queues that they serve, and the
+ *	state of their jobs. Taken in hard interrupts, too, also with the lock
+ *	of a fence held
+ * @schedule: whose job is next
+ * @engines: that the device has, [@engine_count]
+ * @engine_count: how many there are
+ * @running: how many of them take jobs
+ * @awake: the device is kept from being suspended for their sake
+ * @queues: that they serve and that are not closed
+ * @jobs: that came, ever
+ * @stats: of the jobs that ended before an engine had them
+ */
+struct tandem_engine_class {
+	u32 kind;
+	spinlock_t lock; /* see above */
+	struct tandem_schedule schedule;
+	struct tandem_engine *engines[TANDEM_SCHEDULE_ENGINES_MAX];
+	u32 engine_count;
+	u32 running;
+	bool awake;
+	struct list_head queues;
+	u64 jobs;
+	struct tandem_stats stats;
+};
+
+void tandem_engine_class_prepare(struct tandem_engine_class *class, u32 kind);
+/* Adds what was counted so far to @sum. */
+void tandem_engine_class_add_stats(struct tandem_engine_class *class,
+				   struct tandem_stats *sum);
+/* Lets the device be suspended if there is nothing to do. */
+void tandem_engine_class_rest(struct tandem_engine_class *class);
 void tandem_engine_prepare(struct tandem_engine *engine,
 			   struct tandem_device *tdev, u32 index);
 int tandem_engine_init(struct tandem_engine *engine, u32 kind);
@@ -77,16 +107,13 @@ void tandem_engine_pause(struct tandem_engine *engine);
  */
 void tandem_engine_down(struct tandem_engine *engine,
 			enum tandem_reset_reason reason);
-/* Ends all jobs with -ENODEV and takes no more. Does not sleep. */
+/*
+ * Ends all jobs with -ENODEV and takes no more; the last one of a class ends
+ * those that wait, too. Does not sleep.
+ */
 void tandem_engine_stop(struct tandem_engine *engine);
 /* Is no job in flight? */
 bool tandem_engine_is_drained(struct tandem_engine *engine);
-/* Lets the device be suspended if there is nothing to do. */
-void tandem_engine_rest(struct tandem_engine *engine);
-
-/* Adds what was counted so far to @sum. */
-void tandem_engine_add_stats(struct tandem_engine *engine,
-			     struct tandem_stats *sum);
 
 void tandem_engine_interrupt(struct tandem_engine *engine);
 /* Takes completions whose interrupt was lost; to be called now and then. */
@@ -94,23 +121,25 @@ void tandem_engine_poll(struct tandem_engine *engine);
 /* Aborts a job that takes too long: false when that has not helped either. */
 bool tandem_engine_watch(struct tandem_engine *engine);
 
+/* Lets a queue have its jobs carried out. */
+void tandem_engine_open_queue(struct tandem_queue *queue);
+/* Lets no more jobs into a queue, and ends those that have not begun. */
+void tandem_engine_close_queue(struct tandem_queue *queue);
+
 /* Carries out a job after those before it; it ends by ->complete. */
-void tandem_engine_submit(struct tandem_engine *engine, struct tandem_job *job);
+void tandem_engine_submit(struct tandem_job *job);
 /*
  * The fence that a job waits for has signalled: it is carried out, or cancelled
  * for an error. Before its submission, too. In any context, with the lock of
  * the fence held.
  */
-void tandem_engine_unblock(struct tandem_engine *engine, struct tandem_job *job,
-			   int error);
+void tandem_engine_unblock(struct tandem_job *job, int error);
 /* Ends a job early, if it has not ended yet. */
-void tandem_engine_cancel(struct tandem_engine *engine, struct tandem_job *job);
+void tandem_engine_cancel(struct tandem_job *job);
 /* The same for jobs of a queue with this cookie: how many there were. */
-unsigned int tandem_engine_cancel_cookie(struct tandem_engine *engine,
-					 struct tandem_queue *queue,
+unsigned int tandem_engine_cancel_cookie(struct tandem_queue *queue,
 					 u64 cookie);
-/* Lets no more jobs into a queue, and ends those that have not begun. */
-void tandem_engine_close_queue(struct tandem_engine *engine,
-			       struct tandem_queue *queue);
+/* Ends all jobs of a context that have not begun. */
+void tandem_engine_cancel_context(struct tandem_context *context);
 
 #endif /* _TANDEM_ENGINE_H */

@@ -68,7 +68,7 @@ static struct dma_fence *fence_create(const struct tandem_queue *queue)
 		return NULL;
 	__module_get(THIS_MODULE);
 	spin_lock_init(&fence->lock);
-	fence->compute = queue->engine->kind == TANDEM_HW_QUEUE_COMPUTE;
+	fence->compute = queue->class->kind == TANDEM_HW_QUEUE_COMPUTE;
 	/*
 	 * A timeline of its own: jobs of a queue that are cancelled overtake
 	 * those before them.
@@ -134,7 +134,7 @@ static void in_signalled(struct dma_fence *fence, struct dma_fence_cb *callback)
 	struct tandem_job *job = container_of(callback, struct tandem_job,
 					      fences.in_callback);
 
-	tandem_engine_unblock(job->queue->engine, job, error_of(fence));
+	tandem_engine_unblock(job, error_of(fence));
 }
 
 void tandem_fence_publish(struct tandem_job *job)
@@ -144,8 +144,7 @@ void tandem_fence_publish(struct tandem_job *job)
 	if (fences->in &&
 	    dma_fence_add_callback(fences->in, &fences->in_callback,
 				   in_signalled))
-		tandem_engine_unblock(job->queue->engine, job,
-				      error_of(fences->in));
+		tandem_engine_unblock(job, error_of(fences->in));
 	if (!fences->out)
 		return;
 	if (fences->chain)

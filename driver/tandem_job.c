@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/jiffies.h>
 #include <linux/slab.h>
 
 #include "tandem_context.h"
@@ -14,7 +15,7 @@ static void cancel_job(struct work_struct *work)
 	struct tandem_job *job = container_of(work, struct tandem_job,
 					      cancel_work);
 
-	tandem_engine_cancel(job->queue->engine, job);
+	tandem_engine_cancel(job);
 	tandem_job_put(job);
 }
 
@@ -80,7 +81,7 @@ static void submit_with_fences(struct tandem_job *job)
 	mutex_lock(&queue->submit_lock);
 	cookie = dma_fence_begin_signalling();
 	tandem_fence_publish(job);
-	tandem_engine_submit(queue->engine, job);
+	tandem_engine_submit(job);
 	dma_fence_end_signalling(cookie);
 	mutex_unlock(&queue->submit_lock);
 	tandem_queue_put(queue);
@@ -91,7 +92,7 @@ void tandem_job_submit(struct tandem_job *job)
 	if (tandem_fence_needed(&job->fences))
 		submit_with_fences(job);
 	else
-		tandem_engine_submit(job->queue->engine, job);
+		tandem_engine_submit(job);
 }
 
 void tandem_job_cancel_later(struct tandem_job *job)
@@ -124,6 +125,33 @@ void tandem_job_discard(struct tandem_job *job)
 	tandem_job_put(job);
 }
 
+void tandem_job_estimate(struct tandem_job *job)
+{
+	const struct tandem_hw_descriptor *descriptor = &job->descriptor;
+	u64 length = le64_to_cpu(descriptor->length);
+
+	job->schedule.units = 1;
+	switch (descriptor->opcode) {
+	case TANDEM_HW_OP_COPY:
+		job->schedule.work = TANDEM_SCHEDULE_COPY;
+		job->schedule.units += length / PAGE_SIZE;
+		break;
+	case TANDEM_HW_OP_FILL:
+		job->schedule.work = TANDEM_SCHEDULE_FILL;
+		job->schedule.units += length / PAGE_SIZE;
+		break;
+	case TANDEM_HW_OP_COPY_LIST:
+		job->schedule.work = TANDEM_SCHEDULE_LIST;
+		job->schedule.units += length;
+		break;
+	case TANDEM_HW_OP_EXEC:
+		job->schedule.work = TANDEM_SCHEDULE_PROGRAM;
+		break;
+	default:
+		job->schedule.work = TANDEM_SCHEDULE_NOP;
+	}
+}
+
 static int result_of(const struct tandem_job *job, u16 status)
 {
 	switch (status) {
@@ -151,7 +179,7 @@ static int result_of(const struct tandem_job *job, u16 status)
 static u64 report_of(const struct tandem_job *job,
 		     const struct tandem_completion *completion, u64 now)
 {
-	const struct tandem_clock *clock = &job->queue->engine->clock;
+	const struct tandem_clock *clock = &job->engine->clock;
 	u64 handed = ktime_to_ns(job->started);
 	u64 ended = clamp(tandem_clock_to_host(clock, completion->ended_ns),
 			  handed, now);
@@ -168,6 +196,50 @@ static u64 report_of(const struct tandem_job *job,
 	}
 }
 
+/* The driver has checked what it could: what is left is for the device to see. */
+static enum tandem_fault fault_of(const struct tandem_job *job, u16 status)
+{
+	switch (status) {
+	case TANDEM_HW_REGION_FAULT:
+		/*
+		 * All ranges of the others were in order when they were
+		 * submitted. One that is not any more was unmapped meanwhile,
+		 * which a context may do.
+		 */
+		return job->descriptor.opcode == TANDEM_HW_OP_EXEC ?
+			TANDEM_FAULT_ACCESS : TANDEM_FAULT_NONE;
+	case TANDEM_HW_BUS_FAULT:
+		return TANDEM_FAULT_ACCESS;
+	case TANDEM_HW_ABORTED:
+		return job->timed_out ? TANDEM_FAULT_TIMEOUT :
+					TANDEM_FAULT_NONE;
+	default:
+		return TANDEM_FAULT_NONE;
+	}
+}
+
+static u64 elapsed_ns(const struct tandem_job *job)
+{
+	return ktime_to_ns(ktime_sub(ktime_get(), job->started));
+}
+
+u64 tandem_job_occupied_ns(const struct tandem_job *job)
+{
+	u64 since = jiffies_to_nsecs(jiffies - job->engine->oldest_since);
+
+	return min(since, elapsed_ns(job));
+}
+
+/* The time that the engine spent on a job, which the device only claims. */
+static u64 duration_of(const struct tandem_job *job, u64 claimed_ns)
+{
+	/* The engine stood still for it all the time, whatever it says. */
+	if (job->timed_out)
+		return tandem_job_occupied_ns(job);
+	/* No command can have run for longer than it was there. */
+	return min(claimed_ns, elapsed_ns(job));
+}
+
 void tandem_job_set_completion(struct tandem_job *job,
 			       const struct tandem_completion *completion)
 {
@@ -175,15 +247,15 @@ void tandem_job_set_completion(struct tandem_job *job,
 	u64 handed = ktime_to_ns(job->started);
 	u64 now = ktime_get_ns();
 
-	tandem_clock_sample(&queue->engine->clock, handed, completion->ended_ns,
+	tandem_clock_sample(&job->engine->clock, handed, completion->ended_ns,
 			    now);
 	job->result = result_of(job, completion->status);
-	/* No command can have run for longer than it was there. */
-	job->duration = min(completion->duration_ns, now - handed);
+	job->fault = fault_of(job, completion->status);
+	job->duration = duration_of(job, completion->duration_ns);
 	job->detail = completion->status == TANDEM_HW_PROGRAM_INVALID ?
 		completion->detail : report_of(job, completion, now);
 	atomic64_add(job->duration,
-		     &queue->context->file->engine_ns[queue->engine->kind]);
+		     &queue->context->file->engine_ns[job->engine->kind]);
 }
 
 static void abort_done(struct tandem_admin_command *command, int result)
@@ -193,7 +265,7 @@ static void abort_done(struct tandem_admin_command *command, int result)
 
 void tandem_job_abort(struct tandem_job *job)
 {
-	struct tandem_engine *engine = job->queue->engine;
+	struct tandem_engine *engine = job->engine;
 
 	trace_tandem_job_abort(job);
 	tandem_job_get(job);

@@ -12,12 +12,15 @@
 
 #include "tandem_accel.h"
 #include "tandem_admin.h"
+#include "tandem_ban.h"
 #include "tandem_fence.h"
 #include "tandem_hw.h"
 #include "tandem_list.h"
 #include "tandem_ring.h"
+#include "tandem_schedule.h"
 #include "tandem_user.h"
 
+struct tandem_engine;
 struct tandem_queue;
 
 /**
@@ -52,8 +55,9 @@ enum tandem_job_state {
  * @complete: called once when it has ended, in any context, without locks; must
  *	not sleep. Takes over the submitter's reference
  * @private: for @complete
- * @state: &enum tandem_job_state; this and all below guarded by the engine's
- *	lock until completion
+ * @schedule: what it is for the schedule
+ * @state: &enum tandem_job_state; this and all below guarded by the lock of the
+ *	queue's class until completion
  * @blocked: it waits for a fence, and later jobs of the queue for it
  * @cancelled: someone wants it to end early, or its fence failed
  * @timed_out: it was aborted since it took too long
@@ -63,9 +67,11 @@ enum tandem_job_state {
  * @flight_link: in &tandem_engine.in_flight while it is running
  * @suspicions: how often the device had to be reset while it was the oldest job
  *	of its engine, and no other was known to be the cause
+ * @engine: that it is, or was, on the ring of
  * @command_id: on the ring
  * @user_slot: index in the region table while @user is mapped there
  * @started: when it was put on the ring
+ * @fault: &enum tandem_fault, to be held against the context
  * @result: 0 or negative errno
  * @detail: for the user, beside @result: as @report says, or why the device
  *	refused a program; 0 when the device had no part in it
@@ -89,6 +95,7 @@ struct tandem_job {
 	void (*complete)(struct tandem_job *job);
 	void *private;
 
+	struct tandem_schedule_job schedule;
 	enum tandem_job_state state;
 	bool blocked;
 	bool cancelled;
@@ -98,9 +105,11 @@ struct tandem_job {
 	struct list_head link;
 	struct list_head flight_link;
 	unsigned int suspicions;
+	struct tandem_engine *engine;
 	u16 command_id;
 	u32 user_slot;
 	ktime_t started;
+	enum tandem_fault fault;
 	int result;
 	u64 detail;
 	u64 duration;
@@ -128,9 +137,13 @@ void tandem_job_forget(struct tandem_job *job);
 /* Releases and puts a job that was never submitted. May sleep. */
 void tandem_job_discard(struct tandem_job *job);
 
-/* The job's end as the device tells it; the engine's lock is held. */
+/* Before it is submitted: what it is for the schedule. */
+void tandem_job_estimate(struct tandem_job *job);
+/* The job's end as the device tells it; the lock of the class is held. */
 void tandem_job_set_completion(struct tandem_job *job,
 			       const struct tandem_completion *completion);
+/* For how long the engine has been busy with the oldest job on its ring. */
+u64 tandem_job_occupied_ns(const struct tandem_job *job);
 /* Cancels the job later: in any context, with locks held. */
 void tandem_job_cancel_later(struct tandem_job *job);
 /* Aborts a running job for which @aborting was just set. Takes a reference. */

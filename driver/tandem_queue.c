@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <drm/drm_file.h>
+#include <linux/capability.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 
 #include "tandem_accel.h"
@@ -9,26 +11,25 @@
 #include "tandem_file.h"
 #include "tandem_queue.h"
 
-/* The next engine of a kind in turn, or NULL when the device has none. */
-static struct tandem_engine *choose_engine(struct tandem_device *tdev, u32 kind)
-{
-	u32 first = 0, count = tdev->identity.compute_queues;
-	u32 turn;
+static const enum tandem_schedule_level levels[] = {
+	[TANDEM_PRIORITY_NORMAL] = TANDEM_SCHEDULE_NORMAL,
+	[TANDEM_PRIORITY_LOW] = TANDEM_SCHEDULE_LOW,
+	[TANDEM_PRIORITY_HIGH] = TANDEM_SCHEDULE_HIGH,
+};
 
-	/* Compute engines come first in the table; they can copy, too. */
-	if (kind == TANDEM_QUEUE_COPY && tdev->identity.copy_queues) {
-		first = count;
-		count = tdev->identity.copy_queues;
-	}
-	if (!count)
-		return NULL;
-	turn = atomic_inc_return(&tdev->next_engine[kind]);
-	return &tdev->engines[first + turn % count];
+/* The kind of engines for a kind of queues; -EINVAL when there are none. */
+static int choose_class(const struct tandem_device *tdev, u32 kind)
+{
+	/* Compute engines can copy, too. */
+	if (kind == TANDEM_QUEUE_COPY && tdev->identity.copy_queues)
+		return TANDEM_HW_QUEUE_COPY;
+	return tdev->identity.compute_queues ? TANDEM_HW_QUEUE_COMPUTE :
+					       -EINVAL;
 }
 
 static struct tandem_queue *queue_alloc(struct tandem_context *context,
-					u32 kind,
-					struct tandem_engine *engine)
+					u32 kind, int class,
+					enum tandem_schedule_level level)
 {
 	struct tandem_queue *queue;
 
@@ -39,11 +40,13 @@ static struct tandem_queue *queue_alloc(struct tandem_context *context,
 	tandem_context_get(context);
 	queue->context = context;
 	queue->kind = kind;
-	queue->engine = engine;
 	mutex_init(&queue->submit_lock);
+	queue->class = &context->tdev->classes[class];
+	tandem_schedule_init_queue(&queue->schedule,
+				   &context->shares[class][level]);
+	INIT_LIST_HEAD(&queue->class_link);
 	INIT_LIST_HEAD(&queue->waiting);
 	INIT_LIST_HEAD(&queue->running);
-	INIT_LIST_HEAD(&queue->ready_link);
 	init_waitqueue_head(&queue->idle);
 	return queue;
 }
@@ -84,9 +87,9 @@ static bool is_idle(struct tandem_queue *queue)
 	bool idle;
 	unsigned long flags;
 
-	spin_lock_irqsave(&queue->engine->lock, flags);
+	spin_lock_irqsave(&queue->class->lock, flags);
 	idle = list_empty(&queue->running) && list_empty(&queue->waiting);
-	spin_unlock_irqrestore(&queue->engine->lock, flags);
+	spin_unlock_irqrestore(&queue->class->lock, flags);
 	return idle;
 }
 
@@ -110,7 +113,7 @@ struct tandem_queue *tandem_queue_next(struct tandem_file *file,
 
 static void close_queue(struct tandem_queue *queue)
 {
-	tandem_engine_close_queue(queue->engine, queue);
+	tandem_engine_close_queue(queue);
 	atomic_dec(&queue->context->queues);
 }
 
@@ -141,17 +144,20 @@ int tandem_ioctl_queue_create(struct drm_device *drm, void *data,
 	struct tandem_device *tdev = to_tandem_device(drm);
 	struct tandem_file *file = filp->driver_priv;
 	struct drm_tandem_queue_create *args = data;
+	enum tandem_schedule_level level;
 	struct tandem_context *context;
-	struct tandem_engine *engine;
 	struct tandem_queue *queue;
-	int ret = 0;
+	int ret, class;
 
-	if (args->kind > TANDEM_QUEUE_COMPUTE || args->priority ||
-	    args->flags || args->pad)
+	if (args->kind > TANDEM_QUEUE_COMPUTE ||
+	    args->priority >= ARRAY_SIZE(levels) || args->flags || args->pad)
 		return -EINVAL;
-	engine = choose_engine(tdev, args->kind);
-	if (!engine)
-		return -EINVAL;
+	level = levels[array_index_nospec(args->priority, ARRAY_SIZE(levels))];
+	class = choose_class(tdev, args->kind);
+	if (class < 0)
+		return class;
+	if (args->priority == TANDEM_PRIORITY_HIGH && !capable(CAP_SYS_NICE))
+		return -EACCES;
 
 	/* Against the context's destruction, which would miss the queue. */
 	guard(mutex)(&file->lock);
@@ -162,11 +168,12 @@ int tandem_ioctl_queue_create(struct drm_device *drm, void *data,
 		ret = -ENOSPC;
 		goto err_count;
 	}
-	queue = queue_alloc(context, args->kind, engine);
+	queue = queue_alloc(context, args->kind, class, level);
 	if (!queue) {
 		ret = -ENOMEM;
 		goto err_count;
 	}
+	tandem_engine_open_queue(queue);
 	ret = xa_alloc(&file->queues, &args->queue, queue, TANDEM_ID_LIMIT,
 		       GFP_KERNEL);
 	if (ret)
@@ -175,6 +182,7 @@ int tandem_ioctl_queue_create(struct drm_device *drm, void *data,
 	return 0;
 
 err_queue:
+	tandem_engine_close_queue(queue);
 	tandem_queue_put(queue);
 err_count:
 	atomic_dec(&context->queues);
@@ -200,4 +208,25 @@ int tandem_ioctl_queue_destroy(struct drm_device *drm, void *data,
 	ret = wait_event_killable(queue->idle, is_idle(queue));
 	tandem_queue_put(queue);
 	return ret ? -EINTR : 0;
+}
+
+int tandem_ioctl_queue_query(struct drm_device *drm, void *data,
+			     struct drm_file *filp)
+{
+	struct tandem_file *file = filp->driver_priv;
+	struct drm_tandem_queue_query *args = data;
+	struct tandem_queue *queue;
+
+	queue = tandem_queue_find(file, args->queue);
+	if (!queue)
+		return -ENOENT;
+	spin_lock_irq(&queue->class->lock);
+	args->last_error = queue->last_error;
+	args->submitted = queue->submitted;
+	args->completed = queue->completed;
+	args->failed = queue->failed;
+	args->device_ns = queue->device_ns;
+	spin_unlock_irq(&queue->class->lock);
+	tandem_queue_put(queue);
+	return 0;
 }

@@ -10,10 +10,12 @@
 #include <linux/mutex.h>
 #include <linux/wait.h>
 
+#include "tandem_schedule.h"
+
 struct drm_device;
 struct drm_file;
 struct tandem_context;
-struct tandem_engine;
+struct tandem_engine_class;
 struct tandem_file;
 
 /* Queues that a context can have at once. */
@@ -23,30 +25,42 @@ struct tandem_file;
  * struct tandem_queue - a queue
  * @ref: held by the file until the queue is destroyed, and by each job
  * @context: that it belongs to; holds a reference
- * @kind: &enum tandem_queue_kind; the engine may be able to do more
- * @engine: that carries out its commands; lives as long as the device
+ * @kind: &enum tandem_queue_kind; the engines may be able to do more
+ * @class: engines that carry out its commands, one at a time; lives as long as
+ *	the device
  * @submit_lock: held from when a job's fence is published until the job is
  *	submitted, and while one with a fence to wait for is: else the latter
  *	could get in before a job that it waits for
- * @waiting: jobs that are not on the engine's ring yet, oldest first; this and
- *	all below guarded by the engine's lock
+ * @class_link: in &tandem_engine_class.queues; this and all below guarded by
+ *	the lock of the class
+ * @schedule: its place in the schedule of the class; ready while the oldest of
+ *	the @waiting jobs does not wait for a fence
+ * @waiting: jobs that are not on an engine's ring yet, oldest first
  * @running: jobs that are
- * @ready_link: in &tandem_engine.ready or blocked while there are @waiting jobs
- * @blocked: in the latter, since the oldest waits for a fence
  * @closed: takes no more jobs
+ * @submitted: jobs that came
+ * @completed: of these, those that have ended
+ * @failed: of these, those with a result other than 0
+ * @last_error: result of the last of these, or 0
+ * @device_ns: time that engines spent on its jobs
  * @idle: woken when a closed queue has no more jobs
  */
 struct tandem_queue {
 	struct kref ref;
 	struct tandem_context *context;
 	u32 kind;
-	struct tandem_engine *engine;
+	struct tandem_engine_class *class;
 	struct mutex submit_lock; /* see above */
+	struct list_head class_link;
+	struct tandem_schedule_queue schedule;
 	struct list_head waiting;
 	struct list_head running;
-	struct list_head ready_link;
-	bool blocked;
 	bool closed;
+	u64 submitted;
+	u64 completed;
+	u64 failed;
+	int last_error;
+	u64 device_ns;
 	wait_queue_head_t idle;
 };
 
@@ -69,6 +83,8 @@ void tandem_queue_close_all(struct tandem_file *file,
 
 int tandem_ioctl_queue_create(struct drm_device *drm, void *data,
 			      struct drm_file *filp);
+int tandem_ioctl_queue_query(struct drm_device *drm, void *data,
+			     struct drm_file *filp);
 int tandem_ioctl_queue_destroy(struct drm_device *drm, void *data,
 			       struct drm_file *filp);
 

@@ -66,12 +66,6 @@ static const char *reason_word(enum tandem_reset_reason reason)
 	return words[reason];
 }
 
-/* The context has had the device reset, or is taken to have. */
-static void blame(struct tandem_job *job)
-{
-	atomic_inc(&job->queue->context->resets);
-}
-
 /*
  * The device carries out an engine's commands in their order, and tells of the
  * end of one before it begins the next. So the oldest one that has not ended is
@@ -81,12 +75,14 @@ int tandem_reset_judge(struct tandem_job *job, bool oldest,
 		       enum tandem_reset_reason reason)
 {
 	if (job->stuck)
-		blame(job);
+		job->fault = TANDEM_FAULT_RESET;
+	else if (job->timed_out)
+		job->fault = TANDEM_FAULT_TIMEOUT;
 	if (job->timed_out)
 		return -ETIMEDOUT;
 	if (job->cancelled || job->queue->closed)
 		return -ECANCELED;
-	if (tandem_ring_is_insane(&job->queue->engine->ring))
+	if (tandem_ring_is_insane(&job->engine->ring))
 		return -EIO;
 	if (!oldest)
 		return 0;
@@ -98,7 +94,7 @@ int tandem_reset_judge(struct tandem_job *job, bool oldest,
 		return 0;
 	if (++job->suspicions < SUSPICIONS_MAX)
 		return 0;
-	blame(job);
+	job->fault = TANDEM_FAULT_RESET;
 	return -EIO;
 }
 

@@ -126,6 +126,13 @@ void tandem_schedule_set_ready(struct tandem_schedule *schedule,
 	}
 }
 
+bool tandem_schedule_has_ready(const struct tandem_schedule *schedule)
+{
+	return has_ready(schedule, TANDEM_SCHEDULE_HIGH) ||
+	       has_ready(schedule, TANDEM_SCHEDULE_NORMAL) ||
+	       has_ready(schedule, TANDEM_SCHEDULE_LOW);
+}
+
 bool tandem_schedule_has_room(const struct tandem_schedule_engine *engine)
 {
 	return engine->running < 2 ||

@@ -166,6 +166,8 @@ void tandem_schedule_init_queue(struct tandem_schedule_queue *queue,
 void tandem_schedule_set_ready(struct tandem_schedule *schedule,
 			       struct tandem_schedule_queue *queue, bool ready);
 
+/* Does any queue have a command that can begin? */
+bool tandem_schedule_has_ready(const struct tandem_schedule *schedule);
 /* May the engine be given one more command? */
 bool tandem_schedule_has_room(const struct tandem_schedule_engine *engine);
 /* The queue whose command is next on an engine; NULL for none. */

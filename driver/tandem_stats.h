@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Counters and histograms of the commands of an engine.
+ * Counters and histograms of commands.
  */
 #ifndef _TANDEM_STATS_H
 #define _TANDEM_STATS_H
@@ -31,7 +31,7 @@ struct tandem_histogram {
  * @latency: from submission to the end, of those that came to the device
  * @duration: that the engine spent on them, likewise
  *
- * Guarded by the engine's lock.
+ * Guarded by the lock of the engines' class.
  */
 struct tandem_stats {
 	u64 submitted;

@@ -201,7 +201,7 @@ static int wait_for_jobs(struct submission *submission, u64 deadline_ns)
 	/* The last first, or else the end of one would let the next begin. */
 	for (i = submission->count; i--;) {
 		job = submission->jobs[i];
-		tandem_engine_cancel(job->queue->engine, job);
+		tandem_engine_cancel(job);
 	}
 	/* Soon: what is aborted has a timeout, too. */
 	wait_for_completion(&submission->ended);

@@ -145,13 +145,7 @@ static DEVICE_ATTR_RO(contexts_max);
 /* Of all engines of a kind. */
 static void sum_stats(struct device *dev, u32 kind, struct tandem_stats *sum)
 {
-	struct tandem_device *tdev = tandem_of(dev);
-	u32 i;
-
-	for (i = 0; i < tdev->engine_count; i++) {
-		if (tdev->engines[i].kind == kind)
-			tandem_engine_add_stats(&tdev->engines[i], sum);
-	}
+	tandem_engine_class_add_stats(&tandem_of(dev)->classes[kind], sum);
 }
 
 static ssize_t copy_busy_ns_show(struct device *dev,

@@ -29,14 +29,22 @@
 			 { TANDEM_HW_OP_EXEC, "EXEC" },	\
 			 { TANDEM_HW_OP_COPY_LIST, "COPY_LIST" })
 
+#define show_class(class)					\
+	__print_symbolic(class,					\
+			 { TANDEM_HW_QUEUE_COPY, "copy" },	\
+			 { TANDEM_HW_QUEUE_COMPUTE, "compute" })
+
+/* As users number engines; 0 when none has had the job. */
+#define engine_number(job) ((job)->engine ? (job)->engine->index + 1 : 0)
+
 TRACE_EVENT(tandem_job_submit,
 	    TP_PROTO(const struct tandem_job *job),
 	    TP_ARGS(job),
-	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->engine->tdev->dev))
+	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->context->tdev->dev))
 			     __field(u64, job)
 			     __field(u64, cookie)
 			     __field(u64, length)
-			     __field(u32, engine)
+			     __field(u32, class)
 			     __field(u32, context)
 			     __field(u32, opcode)
 			     ),
@@ -44,20 +52,20 @@ TRACE_EVENT(tandem_job_submit,
 			   __entry->job = job->id;
 			   __entry->cookie = job->cookie;
 			   __entry->length = le64_to_cpu(job->descriptor.length);
-			   __entry->engine = job->queue->engine->index + 1;
+			   __entry->class = job->queue->class->kind;
 			   __entry->context = job->queue->context->index;
 			   __entry->opcode = job->descriptor.opcode;
 			   ),
-	    TP_printk("dev=%s job=%llu engine=%u context=%u opcode=%s length=%llu cookie=%#llx",
-		      __get_str(dev), __entry->job, __entry->engine, __entry->context,
-		      show_opcode(__entry->opcode), __entry->length,
+	    TP_printk("dev=%s job=%llu class=%s context=%u opcode=%s length=%llu cookie=%#llx",
+		      __get_str(dev), __entry->job, show_class(__entry->class),
+		      __entry->context, show_opcode(__entry->opcode), __entry->length,
 		      __entry->cookie)
 );
 
 TRACE_EVENT(tandem_job_push,
 	    TP_PROTO(const struct tandem_job *job, u32 slot),
 	    TP_ARGS(job, slot),
-	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->engine->tdev->dev))
+	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->context->tdev->dev))
 			     __field(u64, job)
 			     __field(u64, cookie)
 			     __field(u32, engine)
@@ -67,7 +75,7 @@ TRACE_EVENT(tandem_job_push,
 	    TP_fast_assign(__assign_str(dev);
 			   __entry->job = job->id;
 			   __entry->cookie = job->cookie;
-			   __entry->engine = job->queue->engine->index + 1;
+			   __entry->engine = engine_number(job);
 			   __entry->slot = slot;
 			   __entry->command = job->command_id;
 			   ),
@@ -79,7 +87,7 @@ TRACE_EVENT(tandem_job_push,
 TRACE_EVENT(tandem_job_complete,
 	    TP_PROTO(const struct tandem_job *job, u64 latency_ns),
 	    TP_ARGS(job, latency_ns),
-	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->engine->tdev->dev))
+	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->context->tdev->dev))
 			     __field(u64, job)
 			     __field(u64, cookie)
 			     __field(u64, duration_ns)
@@ -93,7 +101,7 @@ TRACE_EVENT(tandem_job_complete,
 			   __entry->cookie = job->cookie;
 			   __entry->duration_ns = job->duration;
 			   __entry->latency_ns = latency_ns;
-			   __entry->engine = job->queue->engine->index + 1;
+			   __entry->engine = engine_number(job);
 			   __entry->context = job->queue->context->index;
 			   __entry->result = job->result;
 			   ),
@@ -106,7 +114,7 @@ TRACE_EVENT(tandem_job_complete,
 DECLARE_EVENT_CLASS(tandem_job_ends_early,
 		    TP_PROTO(const struct tandem_job *job),
 		    TP_ARGS(job),
-		    TP_STRUCT__entry(__string(dev, dev_name(job->queue->engine->tdev->dev))
+		    TP_STRUCT__entry(__string(dev, dev_name(job->queue->context->tdev->dev))
 				     __field(u64, job)
 				     __field(u64, cookie)
 				     __field(u32, engine)
@@ -115,7 +123,7 @@ DECLARE_EVENT_CLASS(tandem_job_ends_early,
 		    TP_fast_assign(__assign_str(dev);
 				   __entry->job = job->id;
 				   __entry->cookie = job->cookie;
-				   __entry->engine = job->queue->engine->index + 1;
+				   __entry->engine = engine_number(job);
 				   __entry->command = job->command_id;
 				   ),
 		    TP_printk("dev=%s job=%llu engine=%u command=%u cookie=%#llx",

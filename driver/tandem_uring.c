@@ -94,7 +94,7 @@ int tandem_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	if (issue_flags & IO_URING_F_CANCEL) {
 		/* Not completed yet, so the job is there. */
 		job = *io_uring_cmd_to_pdu(cmd, struct tandem_job *);
-		tandem_engine_cancel(job->queue->engine, job);
+		tandem_engine_cancel(job);
 		return 0;
 	}
 	return issue(cmd->file->private_data, cmd, issue_flags);

@@ -65,8 +65,8 @@ static void watch(struct work_struct *work)
 		tandem_reset_request(tdev, fault);
 		return;
 	}
-	for (i = 0; i < tdev->engine_count; i++)
-		tandem_engine_rest(&tdev->engines[i]);
+	for (i = 0; i < ARRAY_SIZE(tdev->classes); i++)
+		tandem_engine_class_rest(&tdev->classes[i]);
 	schedule_delayed_work(&tdev->watch.work, WATCH_INTERVAL);
 }
 

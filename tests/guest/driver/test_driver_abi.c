@@ -24,6 +24,8 @@ _Static_assert(sizeof(struct drm_tandem_region_map) == 32, "size");
 _Static_assert(sizeof(struct drm_tandem_region_unmap) == 8, "size");
 _Static_assert(sizeof(struct drm_tandem_queue_create) == 24, "size");
 _Static_assert(sizeof(struct drm_tandem_queue_destroy) == 8, "size");
+_Static_assert(sizeof(struct drm_tandem_context_query) == 40, "size");
+_Static_assert(sizeof(struct drm_tandem_queue_query) == 40, "size");
 _Static_assert(sizeof(struct tandem_uring_command) == 80, "size");
 _Static_assert(sizeof(struct tandem_segment) == 32, "size");
 _Static_assert(sizeof(struct tandem_submit_command) == 96, "size");
@@ -341,7 +343,12 @@ static void test_queue_create(void **state)
 		CHANGE(drm_tandem_queue_create, context, 99, -ENOENT),
 		CHANGE(drm_tandem_queue_create, kind, 2, -EINVAL),
 		CHANGE(drm_tandem_queue_create, kind, UINT32_MAX, -EINVAL),
-		CHANGE(drm_tandem_queue_create, priority, 1, -EINVAL),
+		CHANGE(drm_tandem_queue_create, priority, 3, -EINVAL),
+		CHANGE(drm_tandem_queue_create, priority, UINT32_MAX, -EINVAL),
+		CHANGE(drm_tandem_queue_create, priority,
+		       TANDEM_PRIORITY_LOW, 0),
+		CHANGE(drm_tandem_queue_create, priority,
+		       TANDEM_PRIORITY_HIGH, 0),
 		CHANGE(drm_tandem_queue_create, flags, 1, -EINVAL),
 		CHANGE(drm_tandem_queue_create, pad, 1, -EINVAL),
 	};
@@ -387,6 +394,61 @@ static void test_queue_destroy(void **state)
 		    changes, COUNT(changes));
 }
 
+static void test_context_query(void **state)
+{
+	const struct drm_tandem_context_query good = {
+		.context = accel.context,
+	};
+	static const struct change changes[] = {
+		CHANGE(drm_tandem_context_query, context, 0, -ENOENT),
+		CHANGE(drm_tandem_context_query, context, 99, -ENOENT),
+		CHANGE(drm_tandem_context_query, context, UINT32_MAX,
+		       -ENOENT),
+	};
+	struct drm_tandem_context_query query = good;
+
+	(void)state;
+	assert_true(accel_param(&accel, TANDEM_PARAM_CAPABILITIES) &
+		    TANDEM_CAPABILITY_QUERY);
+	check_ioctl(DRM_IOCTL_TANDEM_CONTEXT_QUERY, &good, sizeof(good),
+		    changes, COUNT(changes));
+	query.context = accel_context(&accel);
+	memset(&query.flags, 0xff, sizeof(query) - sizeof(query.context));
+	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_CONTEXT_QUERY,
+				     &query), 0);
+	assert_int_equal(query.flags, 0);
+	assert_int_equal(query.faults, 0);
+	assert_int_equal(query.resets, 0);
+	assert_int_equal(query.regions, 0);
+	assert_int_equal(query.queues, 0);
+	assert_int_equal(query.mapped, 0);
+	assert_int_equal(query.device_ns, 0);
+}
+
+static void test_queue_query(void **state)
+{
+	const struct drm_tandem_queue_query good = { .queue = accel.copy };
+	static const struct change changes[] = {
+		CHANGE(drm_tandem_queue_query, queue, 0, -ENOENT),
+		CHANGE(drm_tandem_queue_query, queue, 999, -ENOENT),
+		CHANGE(drm_tandem_queue_query, queue, UINT32_MAX, -ENOENT),
+	};
+	struct drm_tandem_queue_query query = good;
+
+	(void)state;
+	check_ioctl(DRM_IOCTL_TANDEM_QUEUE_QUERY, &good, sizeof(good), changes,
+		    COUNT(changes));
+	query.queue = accel_queue(&accel, accel.context, TANDEM_QUEUE_COPY);
+	memset(&query.last_error, 0xff, sizeof(query) - sizeof(query.queue));
+	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_TANDEM_QUEUE_QUERY,
+				     &query), 0);
+	assert_int_equal(query.last_error, 0);
+	assert_int_equal(query.submitted, 0);
+	assert_int_equal(query.completed, 0);
+	assert_int_equal(query.failed, 0);
+	assert_int_equal(query.device_ns, 0);
+}
+
 static void test_arguments_that_cannot_be_read(void **state)
 {
 	static const unsigned long requests[] = {
@@ -399,6 +461,8 @@ static void test_arguments_that_cannot_be_read(void **state)
 		DRM_IOCTL_TANDEM_REGION_UNMAP,
 		DRM_IOCTL_TANDEM_QUEUE_CREATE,
 		DRM_IOCTL_TANDEM_QUEUE_DESTROY,
+		DRM_IOCTL_TANDEM_CONTEXT_QUERY,
+		DRM_IOCTL_TANDEM_QUEUE_QUERY,
 		DRM_IOCTL_TANDEM_SUBMIT,
 	};
 	size_t i;
@@ -414,7 +478,7 @@ static void test_unknown_calls(void **state)
 	uint8_t args[64] = { 0 };
 
 	(void)state;
-	assert_int_equal(accel_ioctl(&accel, DRM_IOWR(DRM_COMMAND_BASE + 0x09,
+	assert_int_equal(accel_ioctl(&accel, DRM_IOWR(DRM_COMMAND_BASE + 0x3f,
 						      args), args), -EINVAL);
 	assert_int_equal(accel_ioctl(&accel, _IOC(_IOC_READ, 'T', 0x80, 80),
 				     args), -ENOTTY);
@@ -816,6 +880,8 @@ int main(void)
 		cmocka_unit_test(test_queue_create),
 		cmocka_unit_test(test_queues_run_out),
 		cmocka_unit_test(test_queue_destroy),
+		cmocka_unit_test(test_context_query),
+		cmocka_unit_test(test_queue_query),
 		cmocka_unit_test(test_arguments_that_cannot_be_read),
 		cmocka_unit_test(test_unknown_calls),
 		cmocka_unit_test(test_nop),
