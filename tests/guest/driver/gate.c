@@ -11,6 +11,7 @@ void gate_start(struct gate *gate)
 {
 	char node[300];
 
+	gate->broken = false;
 	toy_start(&gate->toy, TOY_NO_DEFECT);
 	assert_true(toy_find_node(&gate->toy, node, sizeof(node), 30));
 	accel_open(&gate->accel, node);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "accel.h"
+#include "gate.h"
 #include "syncobj.h"
 
 #define SIZE	(2 * MIB)
@@ -161,17 +162,23 @@ static void test_list_is_free_after_submission(void **state)
 	struct tandem_segment *segments = make_permutation(1024), *copy;
 	struct tandem_uring_command command = list(segments, 1024);
 	uint64_t size = 1024 * sizeof(*segments);
+	struct gate gate;
 
 	(void)state;
 	fill_pattern(source, SIZE, 77);
 	memset(destination, 0xee, SIZE);
+	gate_start(&gate);
+	command.in_syncobj = gate_close(&gate, &accel);
 	accel_prepare(&accel, TANDEM_URING_COPY_LIST, &command, 1);
 	assert_int_equal(io_uring_submit(&accel.ring), 1);
 	copy = malloc(size);
 	memcpy(copy, segments, size);
 	memset(segments, 0xff, size);
 	free(segments);
+	gate_open(&gate);
 	assert_int_equal(accel_wait(&accel, NULL), 0);
+	gate_expect(&gate, 0);
+	gate_stop(&gate);
 	assert_copied(copy, 1024);
 	free(copy);
 }
