@@ -271,7 +271,7 @@ static int resume_one(struct device *dev, void *unused)
 	return 0;
 }
 
-static int for_each_device(int (*call)(struct device *dev, void *unused))
+static int call_for_all(int (*call)(struct device *dev, void *unused))
 {
 	return driver_for_each_device(&emu_driver.driver, NULL, NULL, call);
 }
@@ -289,14 +289,14 @@ static int system_sleeps(struct notifier_block *notifier, unsigned long event,
 	case PM_SUSPEND_PREPARE:
 	case PM_HIBERNATION_PREPARE:
 	case PM_RESTORE_PREPARE:
-		ret = for_each_device(suspend_one);
+		ret = call_for_all(suspend_one);
 		if (ret)
-			for_each_device(resume_one);
+			call_for_all(resume_one);
 		break;
 	case PM_POST_SUSPEND:
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
-		for_each_device(resume_one);
+		call_for_all(resume_one);
 		break;
 	}
 	return notifier_from_errno(ret);

@@ -114,7 +114,7 @@ static int drain_and_stop(struct tandem_device *tdev, unsigned long timeout)
 	return 0;
 }
 
-static int start(struct tandem_device *tdev)
+static int start_again(struct tandem_device *tdev)
 {
 	int ret;
 
@@ -153,7 +153,7 @@ static int runtime_resume(struct device *dev)
 	power->idle = false;
 	/* Otherwise with the system. */
 	if (!power->asleep)
-		ret = start(tdev);
+		ret = start_again(tdev);
 	mutex_unlock(&power->lock);
 	return ret;
 }
@@ -183,7 +183,7 @@ int tandem_device_resume(struct device *dev)
 	mutex_lock(&power->lock);
 	power->asleep = false;
 	if (!power->idle)
-		ret = start(tdev);
+		ret = start_again(tdev);
 	mutex_unlock(&power->lock);
 	return ret;
 }
