@@ -181,9 +181,12 @@ static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
 		post(toy, queue, wrong);
 		break;
 	case TOY_GARBAGE:
-		for (i = 0; i < TOY_ENTRIES / 2; i++) {
+		/* Each interrupt makes room for more. */
+		for (i = 0; i < TOY_GARBAGE_EACH; i++) {
 			wrong.command_id = id + TOY_ENTRIES + i;
 			post(toy, queue, wrong);
+			if (i % (TOY_ENTRIES / 2) == 0)
+				interrupt(toy, queue);
 		}
 		interrupt(toy, queue);
 		return;

@@ -14,6 +14,8 @@
 #define TOY_QUEUES	2
 /* Of each ring. */
 #define TOY_ENTRIES	16
+/* Completions of a device that writes garbage, for each command. */
+#define TOY_GARBAGE_EACH	64
 
 /**
  * enum toy_manner - how it treats commands
