@@ -11,7 +11,8 @@ int tandem_shared_reserve(struct tandem_shared *shared, size_t size)
 {
 	*shared = (struct tandem_shared) {
 		.virtual = __vmalloc(PAGE_ALIGN(size),
-				     GFP_KERNEL_ACCOUNT | __GFP_ZERO),
+				     GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+				     __GFP_NOWARN),
 	};
 	return shared->virtual ? 0 : -ENOMEM;
 }

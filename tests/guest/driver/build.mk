@@ -2,6 +2,7 @@
 # Tests of tandem.ko and tandem_emu.ko.
 
 driver-tests := \
+	tests/guest/driver/test_driver_failslab \
 	tests/guest/driver/test_driver_abi \
 	tests/guest/driver/test_driver_fdinfo \
 	tests/guest/driver/test_driver_memory \
