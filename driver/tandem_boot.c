@@ -43,17 +43,24 @@ static int wait_for_state(struct tandem_device *tdev, u32 expected)
 	return state == TANDEM_HW_STATE_FATAL ? -EIO : -ETIMEDOUT;
 }
 
+int tandem_boot_check_magic(struct device *dev, u32 magic)
+{
+	if (magic == TANDEM_HW_MAGIC)
+		return 0;
+	dev_err(dev, "no Tandem device: magic %#x\n", magic);
+	return -ENODEV;
+}
+
 int tandem_boot_check(struct tandem_device *tdev)
 {
-	u32 magic = tandem_read32(tdev, TANDEM_REG_MAGIC);
 	u32 version = tandem_read32(tdev, TANDEM_REG_VERSION);
 	u64 memory_size = tandem_read64(tdev, TANDEM_REG_MEMORY_SIZE);
 	int ret;
 
-	if (magic != TANDEM_HW_MAGIC) {
-		dev_err(tdev->dev, "no Tandem device: magic %#x\n", magic);
-		return -ENODEV;
-	}
+	ret = tandem_boot_check_magic(tdev->dev,
+				      tandem_read32(tdev, TANDEM_REG_MAGIC));
+	if (ret)
+		return ret;
 	if (version >> 16 != TANDEM_HW_VERSION_MAJOR) {
 		dev_err(tdev->dev, "firmware interface %u.%u is not supported: %u.x is\n",
 			version >> 16, version & 0xffff,

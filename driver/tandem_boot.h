@@ -7,8 +7,11 @@
 
 #include <linux/types.h>
 
+struct device;
 struct tandem_device;
 
+/* Is @magic, read from @dev, that of a Tandem device? -ENODEV if not, and said. */
+int tandem_boot_check_magic(struct device *dev, u32 magic);
 /*
  * Is it a device that the driver can drive, and ready? Errors: -ENODEV when
  * not or gone, -EINVAL for registers that contradict the bus, -EIO, -ETIMEDOUT.

@@ -63,4 +63,18 @@ struct tandem_bus_ops {
 int tandem_bus_emu_register(void);
 void tandem_bus_emu_unregister(void);
 
+#ifdef CONFIG_PCI
+int tandem_bus_pci_register(void);
+void tandem_bus_pci_unregister(void);
+#else
+static inline int tandem_bus_pci_register(void)
+{
+	return 0;
+}
+
+static inline void tandem_bus_pci_unregister(void)
+{
+}
+#endif
+
 #endif /* _TANDEM_BUS_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tandem devices on the emulated bus. A PCI adapter would stand beside this.
+ * Tandem devices on the emulated bus.
  */
 #include <linux/log2.h>
 #include <linux/mm.h>

@@ -330,12 +330,22 @@ static int __init tandem_init(void)
 		return -ENOMEM;
 	ret = tandem_bus_emu_register();
 	if (ret)
-		destroy_workqueue(tandem_release_wq);
+		goto destroy_workqueue;
+	ret = tandem_bus_pci_register();
+	if (ret)
+		goto unregister_emu;
+	return 0;
+
+unregister_emu:
+	tandem_bus_emu_unregister();
+destroy_workqueue:
+	destroy_workqueue(tandem_release_wq);
 	return ret;
 }
 
 static void __exit tandem_exit(void)
 {
+	tandem_bus_pci_unregister();
 	tandem_bus_emu_unregister();
 	/* What still has to be released is, in this. */
 	destroy_workqueue(tandem_release_wq);
