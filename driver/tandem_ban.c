@@ -58,19 +58,20 @@ static void forgive(struct tandem_ban *ban, struct tandem_ban_rule rule,
 bool tandem_ban_count(struct tandem_ban *ban, enum tandem_fault fault,
 		      struct tandem_ban_rule rule, u64 now)
 {
-	bool first = false;
+	unsigned long flags;
+	bool first;
 
 	if (fault == TANDEM_FAULT_NONE)
 		return false;
-	guard(spinlock_irqsave)(&ban->lock);
+	spin_lock_irqsave(&ban->lock, flags);
 	forgive(ban, rule, now);
 	ban->score = min(ban->score + weights[fault], U32_MAX / 2);
 	ban->faults++;
 	if (fault == TANDEM_FAULT_RESET)
 		ban->resets++;
-	if (rule.score && ban->score >= rule.score && !ban->banned) {
+	first = rule.score && ban->score >= rule.score && !ban->banned;
+	if (first)
 		WRITE_ONCE(ban->banned, true);
-		first = true;
-	}
+	spin_unlock_irqrestore(&ban->lock, flags);
 	return first;
 }

@@ -75,8 +75,8 @@ void tandem_device_tell(struct tandem_device *tdev, const char *event,
 			const char *reason)
 {
 	char event_variable[32], reason_variable[32], resets_variable[32];
-	char *variables[] = { event_variable, reason_variable, resets_variable,
-			      NULL };
+	char *variables[4] = { event_variable, reason_variable, resets_variable,
+			       NULL };
 
 	snprintf(event_variable, sizeof(event_variable), "TANDEM_EVENT=%s",
 		 event);

@@ -46,6 +46,7 @@ static void join_class(struct tandem_engine *engine,
 /* NULL for one that the device does not have. */
 static struct tandem_engine_class *class_of(struct tandem_engine *engine)
 {
+	/* Pairs with join_class(). */
 	return smp_load_acquire(&engine->class);
 }
 

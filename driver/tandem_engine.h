@@ -83,6 +83,12 @@ struct tandem_engine_class {
 	struct tandem_stats stats;
 };
 
+/* As users count engines; 0 for none. */
+static inline u32 tandem_engine_number(const struct tandem_engine *engine)
+{
+	return engine ? engine->index + 1 : 0;
+}
+
 void tandem_engine_class_prepare(struct tandem_engine_class *class, u32 kind);
 /* Adds what was counted so far to @sum. */
 void tandem_engine_class_add_stats(struct tandem_engine_class *class,

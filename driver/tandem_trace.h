@@ -35,7 +35,7 @@
 			 { TANDEM_HW_QUEUE_COMPUTE, "compute" })
 
 /* As users number engines; 0 when none has had the job. */
-#define engine_number(job) ((job)->engine ? (job)->engine->index + 1 : 0)
+#define engine_number(job) tandem_engine_number((job)->engine)
 
 TRACE_EVENT(tandem_job_submit,
 	    TP_PROTO(const struct tandem_job *job),
