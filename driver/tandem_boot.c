@@ -83,6 +83,10 @@ int tandem_boot_enable(struct tandem_device *tdev, u32 *epoch)
 {
 	int ret;
 
+	/* After a reset, it may be that it is not what it was. */
+	ret = tandem_boot_check(tdev);
+	if (ret)
+		return ret;
 	/* The last one stays in the register when the driver is reloaded. */
 	*epoch = tandem_read32(tdev, TANDEM_REG_EPOCH) + 1 ?: 1;
 	tandem_admin_begin(tdev, *epoch);
