@@ -617,23 +617,6 @@ void tandem_context_blame(struct tandem_context *context,
 	tandem_engine_cancel_context(context);
 }
 
-static void sum_regions(struct tandem_context *context,
-			struct drm_tandem_context_query *args)
-{
-	u32 i;
-
-	args->regions = 0;
-	args->mapped = 0;
-	spin_lock(&context->lock);
-	for (i = 0; i < TANDEM_REGIONS_MAX; i++) {
-		if (!context->regions[i])
-			continue;
-		args->regions++;
-		args->mapped += context->regions[i]->length;
-	}
-	spin_unlock(&context->lock);
-}
-
 int tandem_ioctl_context_query(struct drm_device *drm, void *data,
 			       struct drm_file *filp)
 {
@@ -649,7 +632,7 @@ int tandem_ioctl_context_query(struct drm_device *drm, void *data,
 	args->faults = context->ban.faults;
 	args->resets = context->ban.resets;
 	spin_unlock_irq(&context->ban.lock);
-	sum_regions(context, args);
+	tandem_context_get_usage(context, &args->regions, &args->mapped);
 	args->queues = atomic_read(&context->queues);
 	args->device_ns = atomic64_read(&context->device_ns);
 	tandem_context_put(context);
