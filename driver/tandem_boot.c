@@ -51,7 +51,7 @@ int tandem_boot_check_magic(struct device *dev, u32 magic)
 	return -ENODEV;
 }
 
-int tandem_boot_check(struct tandem_device *tdev)
+static int check_registers(struct tandem_device *tdev)
 {
 	u32 version = tandem_read32(tdev, TANDEM_REG_VERSION);
 	u64 memory_size = tandem_read64(tdev, TANDEM_REG_MEMORY_SIZE);
@@ -84,7 +84,7 @@ int tandem_boot_enable(struct tandem_device *tdev, u32 *epoch)
 	int ret;
 
 	/* After a reset, it may be that it is not what it was. */
-	ret = tandem_boot_check(tdev);
+	ret = check_registers(tdev);
 	if (ret)
 		return ret;
 	/* The last one stays in the register when the driver is reloaded. */

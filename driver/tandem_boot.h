@@ -13,13 +13,10 @@ struct tandem_device;
 /* Is @magic, read from @dev, that of a Tandem device? -ENODEV if not, and said. */
 int tandem_boot_check_magic(struct device *dev, u32 magic);
 /*
- * Is it a device that the driver can drive, and ready? Errors: -ENODEV when
- * not or gone, -EINVAL for registers that contradict the bus, -EIO, -ETIMEDOUT.
- */
-int tandem_boot_check(struct tandem_device *tdev);
-/*
  * Enables the device, which is ready, with the context table as it is and an
- * empty admin queue. *@epoch is the one that has begun.
+ * empty admin queue. *@epoch is the one that has begun. Each time it is looked
+ * whether it is a device that the driver can drive. Errors: -ENODEV when not or
+ * gone, -EINVAL for registers that contradict the bus, -EIO, -ETIMEDOUT.
  */
 int tandem_boot_enable(struct tandem_device *tdev, u32 *epoch);
 /*

@@ -167,9 +167,6 @@ static int device_start(struct tandem_device *tdev)
 {
 	int ret;
 
-	ret = tandem_boot_check(tdev);
-	if (ret)
-		return ret;
 	ret = tandem_shared_alloc(tdev, &tdev->context_table,
 				  TANDEM_CONTEXTS_MAX *
 				  sizeof(struct tandem_hw_context),
