@@ -100,6 +100,22 @@ static int check_driver(struct accel_device *device, const char *path,
 	return 0;
 }
 
+static int read_limits(struct accel_device *device, const char *path, struct tandem_error *error)
+{
+	uint64_t segments;
+	int ret;
+
+	ret = accel_param(device, TANDEM_PARAM_SEGMENTS_MAX, 0, &segments);
+	if (!ret && (!segments || segments > UINT32_MAX))
+		ret = -EPROTO;
+	if (ret < 0)
+		return tandem_error_set(error, ret,
+					"%s: tandem.ko does not tell how long a list of copies may be: %s",
+					path, strerror(-ret));
+	device->base.segments_max = segments;
+	return 0;
+}
+
 static int context_create(struct accel_device *device, const char *path,
 			  struct tandem_error *error)
 {
@@ -231,6 +247,9 @@ int accel_device_open(struct tandem_loop *loop, const char *name, const char *op
 		goto free_device;
 	}
 	ret = check_driver(new, path, error);
+	if (ret < 0)
+		goto close_node;
+	ret = read_limits(new, path, error);
 	if (ret < 0)
 		goto close_node;
 	ret = context_create(new, path, error);

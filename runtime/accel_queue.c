@@ -38,6 +38,8 @@ struct accel_queue {
  * @device: its device
  * @op: the application's; NULL once it has ended
  * @cookie: by which CANCEL finds it
+ * @segments: COPY_LIST: what the driver reads when the request is submitted;
+ *	NULL for others
  * @queue: the driver's id of its queue
  * @cancelling: @cancel_event is under way
  */
@@ -48,6 +50,7 @@ struct accel_command {
 	struct accel_device *device;
 	struct tandem_operation *op;
 	uint64_t cookie;
+	struct tandem_segment *segments;
 	uint32_t queue;
 	bool cancelling;
 };
@@ -57,6 +60,7 @@ static const uint32_t opcodes[] = {
 	[DEVICE_COPY] = TANDEM_URING_COPY,
 	[DEVICE_FILL] = TANDEM_URING_FILL,
 	[DEVICE_EXEC] = TANDEM_URING_EXEC,
+	[DEVICE_COPY_LIST] = TANDEM_URING_COPY_LIST,
 };
 
 static struct accel_queue *to_accel_queue(struct tandem_queue *queue)
@@ -75,10 +79,16 @@ static void prepare(struct io_uring_sqe *sqe, struct accel_device *device, uint3
 
 static int command_send_cancel(struct accel_command *command);
 
+static void command_free(struct accel_command *command)
+{
+	free(command->segments);
+	free(command);
+}
+
 static void command_put(struct accel_command *command)
 {
 	if (!command->op && !command->cancelling)
-		free(command);
+		command_free(command);
 }
 
 static void cancel_again(void *user)
@@ -144,6 +154,34 @@ static void command_fire(struct loop_event *event, int result, uint64_t extra)
 	device_operation_complete(op, result, result ? 0 : extra);
 }
 
+/* The list as the driver wants it, kept until it has read it. */
+static int command_set_segments(struct accel_command *command,
+				const struct device_command *list,
+				struct tandem_uring_command *uring)
+{
+	uint64_t i;
+
+	if (list->opcode != DEVICE_COPY_LIST)
+		return 0;
+	command->segments = calloc(list->length, sizeof(*command->segments));
+	if (!command->segments)
+		return -ENOMEM;
+	for (i = 0; i < list->length; i++) {
+		const struct tandem_copy_segment *from = &list->segments[i];
+
+		command->segments[i] = (struct tandem_segment){
+			.dst_region = from->destination->region,
+			.src_region = from->source->region,
+			.dst_offset = from->destination_offset,
+			.src_offset = from->source_offset,
+			.length = from->length,
+		};
+	}
+	uring->src_offset = (uintptr_t)command->segments;
+	uring->dst_offset = sizeof(*command->segments);
+	return 0;
+}
+
 int accel_queue_submit(struct tandem_queue *queue, const struct device_command *command,
 		       struct tandem_operation *op)
 {
@@ -164,6 +202,9 @@ int accel_queue_submit(struct tandem_queue *queue, const struct device_command *
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
+	ret = command_set_segments(new, command, &uring);
+	if (ret < 0)
+		goto free_command;
 	ret = operation_begin(op, command_cancel, new);
 	if (ret < 0)
 		goto free_command;
@@ -184,7 +225,7 @@ int accel_queue_submit(struct tandem_queue *queue, const struct device_command *
 abandon:
 	operation_abandon(op);
 free_command:
-	free(new);
+	command_free(new);
 	return ret;
 }
 

@@ -27,6 +27,7 @@ runtime-src += \
 	runtime/loop_watch.c \
 	runtime/memory.c \
 	runtime/operation.c \
+	runtime/pieces.c \
 	runtime/queue.c \
 	runtime/version.c
 

@@ -38,6 +38,8 @@ struct device_watch {
  * @loop: where completions arrive
  * @name: as given to tandem_device_open()
  * @user_copy_max: %DEVICE_USER_COPY_MAX; a test may lower it
+ * @segments_max: longest list that one command takes, set by the back end; a
+ *	test may lower it
  * @lost: gone for good; set by device_lost()
  * @on_lost: the application's, or NULL
  * @on_lost_user: for it
@@ -51,6 +53,7 @@ struct tandem_device {
 	struct tandem_loop *loop;
 	char name[64];
 	uint64_t user_copy_max;
+	uint32_t segments_max;
 	bool lost;
 	void (*on_lost)(struct tandem_device *device, void *user);
 	void *on_lost_user;
@@ -86,6 +89,7 @@ enum device_opcode {
 	DEVICE_COPY,
 	DEVICE_FILL,
 	DEVICE_EXEC,
+	DEVICE_COPY_LIST,
 };
 
 /* In place of a region: this process's memory, the offset being an address. */
@@ -97,6 +101,8 @@ enum device_opcode {
 /**
  * struct device_command - a command for a queue
  * @opcode: what to do; meaning of the others as in &struct tandem_uring_command
+ * @length: bytes; COPY_LIST: segments
+ * @segments: COPY_LIST: the list, read before @submit returns
  *
  * What a command does not use is zero.
  */
@@ -107,6 +113,7 @@ struct device_command {
 	uint64_t dst_offset;
 	uint64_t src_offset;
 	uint64_t length;
+	const struct tandem_copy_segment *segments;
 };
 
 /**
@@ -142,6 +149,17 @@ struct tandem_device_ops {
 	int (*submit)(struct tandem_queue *queue, const struct device_command *command,
 		      struct tandem_operation *op);
 };
+
+/**
+ * device_submit() - start a command on a queue
+ * @queue: the queue
+ * @command: not longer than the back end takes
+ * @op: the application's
+ *
+ * Return: 0; -ENODEV, -EINVAL when @op is pending, -ENOMEM.
+ */
+int device_submit(struct tandem_queue *queue, const struct device_command *command,
+		  struct tandem_operation *op);
 
 /**
  * device_lost() - a back end has found its device gone

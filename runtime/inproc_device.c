@@ -105,6 +105,7 @@ int inproc_device_open(struct tandem_loop *loop, const char *name, const char *t
 	if (!new)
 		return tandem_error_set(error, -ENOMEM, "%s: out of memory", name);
 	device_init(&new->base, &inproc_ops, loop, name);
+	new->base.segments_max = TANDEM_HW_SEGMENTS_MAX;
 
 	new->store = inproc_store_create(options.memory_size);
 	if (!new->store) {

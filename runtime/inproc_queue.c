@@ -17,6 +17,7 @@
  * @queue: its queue
  * @op: the application's
  * @command: what to do
+ * @segments: COPY_LIST: what the device reads; NULL for others
  * @id: its slot in &inproc_queue.commands, once the device has it
  * @in_flight: the device has it
  */
@@ -25,6 +26,7 @@ struct inproc_command {
 	struct inproc_queue *queue;
 	struct tandem_operation *op;
 	struct device_command command;
+	struct tandem_hw_segment *segments;
 	uint16_t id;
 	bool in_flight;
 };
@@ -55,6 +57,7 @@ static const uint8_t opcodes[] = {
 	[DEVICE_COPY] = TANDEM_HW_OP_COPY,
 	[DEVICE_FILL] = TANDEM_HW_OP_FILL,
 	[DEVICE_EXEC] = TANDEM_HW_OP_EXEC,
+	[DEVICE_COPY_LIST] = TANDEM_HW_OP_COPY_LIST,
 };
 
 static struct inproc_queue *to_inproc_queue(struct tandem_queue *queue)
@@ -97,6 +100,18 @@ static void map_user_memory(struct inproc_device *device, const struct inproc_co
 	}
 }
 
+/* The slot's window shows the list; it needs no region. */
+static void map_segments(struct inproc_device *device, const struct inproc_command *waiting,
+			 struct tandem_hw_descriptor *descriptor)
+{
+	uint64_t address;
+
+	address = inproc_window_set(device, user_region(waiting->queue, waiting->id),
+				    waiting->segments,
+				    waiting->command.length * sizeof(*waiting->segments), false);
+	descriptor->argument = htole64(address);
+}
+
 static void write_descriptor(struct inproc_device *device, const struct inproc_command *waiting,
 			     struct tandem_hw_descriptor *slot)
 {
@@ -118,6 +133,8 @@ static void write_descriptor(struct inproc_device *device, const struct inproc_c
 	}
 	if (uses_user_memory(command))
 		map_user_memory(device, waiting, &descriptor);
+	if (waiting->segments)
+		map_segments(device, waiting, &descriptor);
 	*slot = descriptor;
 }
 
@@ -142,12 +159,18 @@ static void queue_start_waiting(struct inproc_device *device, struct inproc_queu
 		inproc_ring(device, queue->number, queue->sq_tail);
 }
 
+static void command_free(struct inproc_command *command)
+{
+	free(command->segments);
+	free(command);
+}
+
 static void command_end(struct inproc_device *device, struct inproc_command *command, int result,
 			uint64_t device_ns)
 {
 	struct tandem_operation *op = command->op;
 
-	free(command);
+	command_free(command);
 	op->device_ns = device_ns;
 	operation_post(device->base.loop, op, result);
 }
@@ -162,6 +185,8 @@ static void command_retire(struct inproc_device *device, struct inproc_command *
 		inproc_region_set(device, region, 0, 0, 0);
 		inproc_window_set(device, region, NULL, 0, false);
 	}
+	if (command->segments)
+		inproc_window_set(device, region, NULL, 0, false);
 	queue->commands[command->id] = NULL;
 	queue->free_ids[queue->free_count++] = command->id;
 	device->in_flight--;
@@ -288,18 +313,44 @@ static int command_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 	return 0;
 }
 
+static int command_set_segments(struct inproc_command *command,
+				const struct device_command *list)
+{
+	uint64_t i;
+
+	if (list->opcode != DEVICE_COPY_LIST)
+		return 0;
+	command->segments = calloc(list->length, sizeof(*command->segments));
+	if (!command->segments)
+		return -ENOMEM;
+	for (i = 0; i < list->length; i++) {
+		const struct tandem_copy_segment *from = &list->segments[i];
+
+		command->segments[i] = (struct tandem_hw_segment){
+			.dst_region = htole32(from->destination->region),
+			.src_region = htole32(from->source->region),
+			.dst_offset = htole64(from->destination_offset),
+			.src_offset = htole64(from->source_offset),
+			.length = htole64(from->length),
+		};
+	}
+	return 0;
+}
+
 int inproc_queue_submit(struct tandem_queue *queue, const struct device_command *command,
 			struct tandem_operation *op)
 {
 	struct inproc_device *device = to_inproc(queue->device);
-	struct inproc_command *new = malloc(sizeof(*new));
+	struct inproc_command *new = calloc(1, sizeof(*new));
 	int ret;
 
 	if (!new)
 		return -ENOMEM;
-	ret = operation_begin(op, command_cancel, new);
+	ret = command_set_segments(new, command);
+	if (!ret)
+		ret = operation_begin(op, command_cancel, new);
 	if (ret < 0) {
-		free(new);
+		command_free(new);
 		return ret;
 	}
 	new->queue = to_inproc_queue(queue);

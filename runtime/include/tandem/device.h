@@ -222,6 +222,31 @@ int tandem_copy(struct tandem_queue *queue, struct tandem_memory *destination,
 		uint64_t destination_offset, struct tandem_memory *source,
 		uint64_t source_offset, uint64_t length, struct tandem_operation *op);
 
+/**
+ * struct tandem_copy_segment - one piece of a tandem_copy_list()
+ * @destination: memory of the queue's device, or a view that it has
+ * @source: likewise
+ * @destination_offset: bytes from the start of @destination
+ * @source_offset: bytes from the start of @source
+ * @length: bytes, not zero
+ */
+struct tandem_copy_segment {
+	struct tandem_memory *destination;
+	struct tandem_memory *source;
+	uint64_t destination_offset;
+	uint64_t source_offset;
+	uint64_t length;
+};
+
+/*
+ * Copy @count pieces, in any order, as one operation: no piece may write what
+ * another reads or writes. @segments are read before the call returns. There
+ * may be any number; some ten thousands make one command of the device, which
+ * checks all of them before it copies the first.
+ */
+int tandem_copy_list(struct tandem_queue *queue, const struct tandem_copy_segment *segments,
+		     size_t count, struct tandem_operation *op);
+
 /* Copy from this process's memory; @source stays as it is until the end. */
 int tandem_upload(struct tandem_queue *queue, struct tandem_memory *destination,
 		  uint64_t offset, const void *source, uint64_t length,

@@ -3,10 +3,15 @@
 # its kernel and on its accel devices.
 
 guest-tests += \
+	tests/guest/runtime/test_copy_list \
 	tests/guest/runtime/test_device \
 	tests/guest/runtime/test_device_lost \
 	tests/guest/runtime/test_loop
 
+tests/guest/runtime/test_copy_list-src := \
+	tests/native/runtime/test_copy_list.c \
+	tests/native/runtime/devices.c \
+	tests/guest/runtime/default_devices.c
 tests/guest/runtime/test_device-src := \
 	tests/native/runtime/test_device.c \
 	tests/native/runtime/devices.c \

@@ -2,10 +2,15 @@
 # The event loop, devices, memory and queues.
 
 native-tests += \
+	tests/native/runtime/test_copy_list \
 	tests/native/runtime/test_device \
 	tests/native/runtime/test_inproc \
 	tests/native/runtime/test_loop
 
+tests/native/runtime/test_copy_list-src := \
+	tests/native/runtime/test_copy_list.c \
+	tests/native/runtime/devices.c \
+	tests/native/runtime/default_devices.c
 tests/native/runtime/test_device-src := \
 	tests/native/runtime/test_device.c \
 	tests/native/runtime/devices.c \
