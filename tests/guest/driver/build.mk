@@ -14,6 +14,7 @@ driver-tests := \
 	tests/guest/driver/test_driver_list \
 	tests/guest/driver/test_driver_submit \
 	tests/guest/driver/test_driver_emu \
+	tests/guest/driver/test_driver_fair \
 	tests/guest/driver/test_driver_power \
 	tests/guest/driver/test_driver_fault \
 	tests/guest/driver/test_driver_fault_start \

@@ -18,6 +18,10 @@
 #include "tandem_hw.h"
 #include "toy_device.h"
 
+#define PAGE_BYTES	4096
+/* What a command takes, as it says, when nobody cares. */
+#define USUAL_NS	1000
+
 /* One pair of rings as the device sees it. */
 struct toy_ring {
 	const struct tandem_hw_descriptor *sq;
@@ -148,14 +152,15 @@ static void interrupt(struct toy *toy, int queue)
 	check(!ioctl(toy->fd, TANDEM_EMU_IOC_INTERRUPT, queue), "INTERRUPT");
 }
 
-static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status)
+static void complete(struct toy *toy, int queue, uint16_t id, uint16_t status,
+		     uint64_t duration_ns)
 {
 	struct tandem_hw_completion entry = {
 		.command_id = id,
 		.queue = queue,
 		.status = status,
 		.epoch = *reg(toy, TANDEM_REG_EPOCH),
-		.duration_ns = 1000,
+		.duration_ns = duration_ns,
 	};
 	struct tandem_hw_completion wrong = entry;
 	int i;
@@ -309,12 +314,12 @@ static void admin_command(struct toy *toy,
 	case TANDEM_HW_OP_ABORT:
 		if (toy->shared->manner == TOY_HANG_UNTIL_ABORT)
 			complete(toy, d->argument, d->length,
-				 TANDEM_HW_ABORTED);
+				 TANDEM_HW_ABORTED, USUAL_NS);
 		break;
 	default:
 		break;
 	}
-	complete(toy, 0, d->command_id, TANDEM_HW_OK);
+	complete(toy, 0, d->command_id, TANDEM_HW_OK, USUAL_NS);
 }
 
 /* The memory that a command names, or NULL where it may not. */
@@ -364,10 +369,31 @@ static uint16_t carry_out(struct toy *toy, const struct tandem_hw_descriptor *d)
 	return TANDEM_HW_OK;
 }
 
+/* Lets the time pass that a command takes: how much that is. */
+static uint64_t pass_time(const struct toy *toy,
+			  const struct tandem_hw_descriptor *d)
+{
+	uint64_t pages = d->length < PAGE_BYTES ? 1 : d->length / PAGE_BYTES;
+
+	if (!toy->shared->page_us)
+		return USUAL_NS;
+	usleep(toy->shared->page_us * pages);
+	return toy->shared->page_us * pages * 1000;
+}
+
+static void note(struct toy_shared *shared, uint32_t argument)
+{
+	if (shared->taken < TOY_ORDER_MAX)
+		shared->order[shared->taken] = argument;
+	__atomic_store_n(&shared->taken, shared->taken + 1, __ATOMIC_RELEASE);
+}
+
 static void command(struct toy *toy, int queue,
 		    const struct tandem_hw_descriptor *d)
 {
-	toy->shared->taken++;
+	uint16_t status;
+
+	note(toy->shared, d->argument);
 	switch (toy->shared->manner) {
 	case TOY_HANG:
 	case TOY_HANG_UNTIL_ABORT:
@@ -381,7 +407,14 @@ static void command(struct toy *toy, int queue,
 	default:
 		break;
 	}
-	complete(toy, queue, d->command_id, carry_out(toy, d));
+	status = carry_out(toy, d);
+	complete(toy, queue, d->command_id, status, pass_time(toy, d));
+}
+
+/* Has a queue taken up all that it may? */
+static bool is_sated(const struct toy_shared *shared)
+{
+	return shared->limit && shared->taken >= shared->limit;
 }
 
 static void serve(struct toy *toy, int queue)
@@ -394,7 +427,8 @@ static void serve(struct toy *toy, int queue)
 		return;
 	tail = __atomic_load_n(&doorbell(toy, queue)->sq_tail,
 			       __ATOMIC_ACQUIRE);
-	while (ring->head != tail && !ring->stuck) {
+	while (ring->head != tail && !ring->stuck &&
+	       !(queue && is_sated(toy->shared))) {
 		d = ring->sq[ring->head++ % ring->entries];
 		if (!queue)
 			admin_command(toy, &d);
@@ -475,7 +509,7 @@ void toy_start(struct toy_device *toy, enum toy_defect defect)
 {
 	int tries;
 
-	toy->shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	toy->shared = mmap(NULL, sizeof(*toy->shared), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(toy->shared, MAP_FAILED);
 	toy->pid = fork();

@@ -16,6 +16,8 @@
 #define TOY_ENTRIES	16
 /* Completions of a device that writes garbage, for each command. */
 #define TOY_GARBAGE_EACH	64
+/* Commands of which it keeps the order. */
+#define TOY_ORDER_MAX	1024
 
 /**
  * enum toy_manner - how it treats commands
@@ -82,7 +84,12 @@ enum toy_defect {
  * @manner: &enum toy_manner, may be changed at any time
  * @heals: becomes good when it is disabled
  * @fatal_once: to report a fatal error; false when that has been done
+ * @page_us: microseconds that a command takes for each page of its length, or
+ *	for less than one: that time passes, and it claims just that. 0 for none
+ * @limit: commands that it takes up in all, until it is told otherwise; 0 for
+ *	no limit
  * @taken: commands that it has taken up
+ * @order: the arguments of the first of these
  * @slot: on the bus, when it is plugged in
  * @plugged: it is
  * @probe: device address to read, plus 1; 0 when that has been done
@@ -93,7 +100,10 @@ struct toy_shared {
 	volatile int manner;
 	volatile bool heals;
 	volatile bool fatal_once;
+	volatile uint32_t page_us;
+	volatile uint32_t limit;
 	volatile uint32_t taken;
+	volatile uint32_t order[TOY_ORDER_MAX];
 	volatile uint32_t slot;
 	volatile bool plugged;
 	volatile uint64_t probe;
