@@ -59,7 +59,9 @@ bool accel_is_tandem(int fd);
  * accel_memory.c
  */
 
-int accel_memory_alloc(struct tandem_device *device, uint64_t size,
+int accel_get_memory_class(struct tandem_device *device, uint32_t index,
+			   struct tandem_memory_class *memory_class);
+int accel_memory_alloc(struct tandem_device *device, uint64_t size, uint32_t index,
 		       struct tandem_memory **memory, struct tandem_error *error);
 int accel_memory_share(struct tandem_memory *memory, struct tandem_device *device,
 		       struct tandem_memory **shared, struct tandem_error *error);

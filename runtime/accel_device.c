@@ -182,7 +182,7 @@ static int profile_name(struct accel_device *device, char *name, size_t size)
 static int accel_get_info(struct tandem_device *base, struct tandem_device_info *info)
 {
 	struct accel_device *device = to_accel(base);
-	uint64_t role, copy_queues, compute_queues;
+	uint64_t role, copy_queues, compute_queues, memory_classes;
 	const struct {
 		uint32_t param;
 		uint64_t *value;
@@ -190,6 +190,7 @@ static int accel_get_info(struct tandem_device *base, struct tandem_device_info 
 		{ TANDEM_PARAM_ROLE, &role },
 		{ TANDEM_PARAM_COPY_QUEUES, &copy_queues },
 		{ TANDEM_PARAM_COMPUTE_QUEUES, &compute_queues },
+		{ TANDEM_PARAM_MEMORY_CLASSES, &memory_classes },
 		{ TANDEM_PARAM_MEMORY_SIZE, &info->memory_size },
 		{ TANDEM_PARAM_MEMORY_USED, &info->memory_used },
 		{ TANDEM_PARAM_PROFILE_MEMORY_SIZE, &info->profile_memory_size },
@@ -208,12 +209,14 @@ static int accel_get_info(struct tandem_device *base, struct tandem_device_info 
 	info->role = role;
 	info->copy_queues = copy_queues;
 	info->compute_queues = compute_queues;
+	info->memory_classes = memory_classes;
 	return profile_name(device, info->profile, sizeof(info->profile));
 }
 
 static const struct tandem_device_ops accel_ops = {
 	.close = accel_close,
 	.get_info = accel_get_info,
+	.get_memory_class = accel_get_memory_class,
 	.memory_alloc = accel_memory_alloc,
 	.memory_share = accel_memory_share,
 	.memory_free = accel_memory_free,

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -141,25 +142,96 @@ fail:
 	return memory_failed(device, ret, error);
 }
 
-int accel_memory_alloc(struct tandem_device *base, uint64_t size,
+int accel_get_memory_class(struct tandem_device *base, uint32_t index,
+			   struct tandem_memory_class *memory_class)
+{
+	struct accel_device *device = to_accel(base);
+	uint64_t count, type;
+	const struct {
+		uint32_t param;
+		uint64_t *value;
+	} params[] = {
+		{ TANDEM_PARAM_MEMORY_CLASS_KIND, &type },
+		{ TANDEM_PARAM_MEMORY_CLASS_SIZE, &memory_class->size },
+		{ TANDEM_PARAM_MEMORY_CLASS_USED, &memory_class->used },
+		{ TANDEM_PARAM_MEMORY_CLASS_BANDWIDTH, &memory_class->bandwidth },
+	};
+	size_t i;
+	int ret;
+
+	ret = accel_param(device, TANDEM_PARAM_MEMORY_CLASSES, 0, &count);
+	if (ret < 0)
+		return ret;
+	if (index >= count)
+		return -EINVAL;
+	for (i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
+		ret = accel_param(device, params[i].param, index, params[i].value);
+		if (ret < 0)
+			return ret;
+	}
+	memory_class->type = type;
+	return 0;
+}
+
+/* Of which class, or of all, there is no room for @size bytes. */
+static int memory_full(struct accel_device *device, uint64_t size, uint32_t index,
+		       struct tandem_error *error)
+{
+	bool any = index == TANDEM_MEMORY_CLASS_ANY;
+	uint64_t used = 0, total = 0;
+	char which[32] = "device memory";
+
+	accel_param(device, any ? TANDEM_PARAM_MEMORY_USED : TANDEM_PARAM_MEMORY_CLASS_USED,
+		    any ? 0 : index, &used);
+	accel_param(device, any ? TANDEM_PARAM_MEMORY_SIZE : TANDEM_PARAM_MEMORY_CLASS_SIZE,
+		    any ? 0 : index, &total);
+	if (!any)
+		snprintf(which, sizeof(which), "memory class %" PRIu32, index);
+	return tandem_error_set(error, -ENOSPC,
+				"%s: no room for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
+				" bytes of %s are in use; end other programs or give it more",
+				device->base.name, size, used, total, which);
+}
+
+static int memory_over_limit(struct accel_device *device, uint64_t size,
+			     struct tandem_error *error)
+{
+	uint64_t used = 0, limit = 0;
+
+	accel_param(device, TANDEM_PARAM_FILE_MEMORY_USED, 0, &used);
+	accel_param(device, TANDEM_PARAM_FILE_MEMORY_LIMIT, 0, &limit);
+	return tandem_error_set(error, -EDQUOT,
+				"%s: may not have %" PRIu64 " bytes more: it has %" PRIu64
+				", and the limit of one opening is %" PRIu64
+				" bytes (memory_limit_per_file in sysfs), or of its cgroup less",
+				device->base.name, size, used, limit);
+}
+
+int accel_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t index,
 		       struct tandem_memory **memory, struct tandem_error *error)
 {
 	struct accel_device *device = to_accel(base);
 	struct drm_tandem_gem_create args = { .size = size };
-	uint64_t used = 0, total = 0;
-	int code;
+	uint64_t classes = 0;
 
+	if (index != TANDEM_MEMORY_CLASS_ANY) {
+		accel_param(device, TANDEM_PARAM_MEMORY_CLASSES, 0, &classes);
+		if (index >= classes)
+			return tandem_error_set(error, -EINVAL,
+						"%s: no memory class %" PRIu32 "; there are %" PRIu64,
+						base->name, index, classes);
+		args.flags = TANDEM_GEM_CLASS(index);
+	}
 	if (!drmIoctl(device->fd, DRM_IOCTL_TANDEM_GEM_CREATE, &args))
 		return memory_create(device, args.handle, args.size, false, memory, error);
-	code = -errno;
-	if (code != -ENOSPC)
-		return memory_failed(device, code, error);
-	accel_param(device, TANDEM_PARAM_MEMORY_USED, 0, &used);
-	accel_param(device, TANDEM_PARAM_MEMORY_SIZE, 0, &total);
-	return tandem_error_set(error, code,
-				"%s: no room for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
-				" bytes of device memory are in use; end other programs or give it more",
-				base->name, size, used, total);
+	switch (errno) {
+	case ENOSPC:
+		return memory_full(device, size, index, error);
+	case EDQUOT:
+		return memory_over_limit(device, size, error);
+	default:
+		return memory_failed(device, -errno, error);
+	}
 }
 
 int accel_memory_share(struct tandem_memory *memory, struct tandem_device *base,

@@ -68,6 +68,15 @@ int tandem_device_get_info(struct tandem_device *device, struct tandem_device_in
 	return device->ops->get_info(device, info);
 }
 
+int tandem_device_get_memory_class(struct tandem_device *device, uint32_t index,
+				   struct tandem_memory_class *memory_class)
+{
+	memset(memory_class, 0, sizeof(*memory_class));
+	if (device->lost)
+		return -ENODEV;
+	return device->ops->get_memory_class(device, index, memory_class);
+}
+
 /*
  * One a call: whoever is told may remove other watches, or close the device,
  * which takes the task back.

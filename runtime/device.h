@@ -120,7 +120,8 @@ struct device_command {
  * struct tandem_device_ops - a back end
  * @close: free the device
  * @get_info: fill in all but the name
- * @memory_alloc: see tandem_memory_alloc(); @size is in whole pages
+ * @get_memory_class: see there
+ * @memory_alloc: see tandem_memory_alloc_class(); @size is in whole pages
  * @memory_share: see tandem_memory_share(); both devices are of this back end
  * @memory_free: free it; waits for commands that might still use it
  * @memory_map: see tandem_memory_map()
@@ -136,7 +137,9 @@ struct device_command {
 struct tandem_device_ops {
 	void (*close)(struct tandem_device *device);
 	int (*get_info)(struct tandem_device *device, struct tandem_device_info *info);
-	int (*memory_alloc)(struct tandem_device *device, uint64_t size,
+	int (*get_memory_class)(struct tandem_device *device, uint32_t index,
+				struct tandem_memory_class *memory_class);
+	int (*memory_alloc)(struct tandem_device *device, uint64_t size, uint32_t index,
 			    struct tandem_memory **memory, struct tandem_error *error);
 	int (*memory_share)(struct tandem_memory *memory, struct tandem_device *device,
 			    struct tandem_memory **shared, struct tandem_error *error);

@@ -54,16 +54,18 @@
  * struct inproc_options - what stands behind "inproc:"
  * @profile: name of the modelled part
  * @memory_size: bytes, whole pages
+ * @sram_size: bytes of a second class of memory, whole pages; 0 for none
  * @cores: threads of a compute queue
  */
 struct inproc_options {
 	char profile[32];
 	uint64_t memory_size;
+	uint64_t sram_size;
 	uint32_t cores;
 };
 
 /**
- * inproc_options_parse() - read PROFILE[,mem=SIZE][,cores=N]
+ * inproc_options_parse() - read PROFILE[,mem=SIZE][,sram=SIZE][,cores=N]
  * @name: the whole name, for messages
  * @text: what stands behind "inproc:"
  * @options: filled in, with defaults for what is not said
@@ -105,10 +107,12 @@ void inproc_store_put(struct inproc_store *store);
 /* Where device address 0 is. */
 void *inproc_store_base(struct inproc_store *store);
 uint64_t inproc_store_size(struct inproc_store *store);
-uint64_t inproc_store_used(struct inproc_store *store);
+/* Bytes in use of the addresses from @start to @end. */
+uint64_t inproc_store_used(struct inproc_store *store, uint64_t start, uint64_t end);
 
-/* A range that reads as zeros: 0, -ENOSPC or -ENOMEM. */
-int inproc_range_alloc(struct inproc_store *store, uint64_t size, struct inproc_range **range);
+/* A range from @start to @end that reads as zeros: 0, -ENOSPC or -ENOMEM. */
+int inproc_range_alloc(struct inproc_store *store, uint64_t start, uint64_t end, uint64_t size,
+		       struct inproc_range **range);
 void inproc_range_get(struct inproc_range *range);
 /* The last one gives the pages back to the system. */
 void inproc_range_put(struct inproc_range *range);
@@ -250,7 +254,9 @@ void inproc_context_sync(struct inproc_device *device);
 /* Fill in an entry of the region table, or clear it with @flags of 0. */
 void inproc_region_set(struct inproc_device *device, uint32_t region, uint64_t address,
 		       uint64_t length, uint32_t flags);
-int inproc_memory_alloc(struct tandem_device *device, uint64_t size,
+int inproc_get_memory_class(struct tandem_device *device, uint32_t index,
+			    struct tandem_memory_class *memory_class);
+int inproc_memory_alloc(struct tandem_device *device, uint64_t size, uint32_t index,
 			struct tandem_memory **memory, struct tandem_error *error);
 int inproc_memory_share(struct tandem_memory *memory, struct tandem_device *device,
 			struct tandem_memory **shared, struct tandem_error *error);

@@ -99,7 +99,8 @@ static int inproc_identify(struct inproc_device *device)
 	if (ret < 0)
 		return ret;
 	*identity = device->host->identity;
-	if (identity->profile[sizeof(identity->profile) - 1] ||
+	if (le32toh(identity->memory_class_count) > TANDEM_HW_MEMORY_CLASSES_MAX ||
+	    identity->profile[sizeof(identity->profile) - 1] ||
 	    le64toh(identity->memory_size) != inproc_store_size(device->store) ||
 	    le32toh(identity->copy_queues) < INPROC_COPY_QUEUES ||
 	    le32toh(identity->compute_queues) < INPROC_COMPUTE_QUEUES ||

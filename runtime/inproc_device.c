@@ -43,8 +43,9 @@ static int inproc_get_info(struct tandem_device *base, struct tandem_device_info
 	info->role = le32toh(identity->role);
 	info->copy_queues = INPROC_COPY_QUEUES;
 	info->compute_queues = INPROC_COMPUTE_QUEUES;
+	info->memory_classes = le32toh(identity->memory_class_count);
 	info->memory_size = le64toh(identity->memory_size);
-	info->memory_used = inproc_store_used(device->store);
+	info->memory_used = inproc_store_used(device->store, 0, inproc_store_size(device->store));
 	info->profile_memory_size = le64toh(identity->profile_memory_size);
 	info->profile_memory_bandwidth = le64toh(identity->profile_memory_bandwidth);
 	info->profile_flops = le64toh(identity->profile_flops);
@@ -55,6 +56,7 @@ static int inproc_get_info(struct tandem_device *base, struct tandem_device_info
 static const struct tandem_device_ops inproc_ops = {
 	.close = inproc_close,
 	.get_info = inproc_get_info,
+	.get_memory_class = inproc_get_memory_class,
 	.memory_alloc = inproc_memory_alloc,
 	.memory_share = inproc_memory_share,
 	.memory_free = inproc_memory_free,
@@ -72,6 +74,7 @@ static int inproc_power_on(struct inproc_device *device, const struct inproc_opt
 	struct tandem_fw_config config = {
 		.profile = options->profile,
 		.memory_size = options->memory_size,
+		.sram_size = options->sram_size,
 		.copy_queues = INPROC_COPY_QUEUES,
 		.compute_queues = INPROC_COMPUTE_QUEUES,
 		.cores = options->cores,
@@ -107,7 +110,7 @@ int inproc_device_open(struct tandem_loop *loop, const char *name, const char *t
 	device_init(&new->base, &inproc_ops, loop, name);
 	new->base.segments_max = TANDEM_HW_SEGMENTS_MAX;
 
-	new->store = inproc_store_create(options.memory_size);
+	new->store = inproc_store_create(options.memory_size + options.sram_size);
 	if (!new->store) {
 		ret = tandem_error_set(error, -ENOMEM,
 				       "%s: no room for its memory in this process; give a smaller mem=",

@@ -95,23 +95,78 @@ static int memory_create(struct inproc_device *device, struct inproc_range *rang
 	return 0;
 }
 
-int inproc_memory_alloc(struct tandem_device *device, uint64_t size,
-			struct tandem_memory **memory, struct tandem_error *error)
+int inproc_get_memory_class(struct tandem_device *base, uint32_t index,
+			    struct tandem_memory_class *memory_class)
 {
-	struct inproc_store *store = to_inproc(device)->store;
-	struct inproc_range *range;
-	int ret;
+	struct inproc_device *device = to_inproc(base);
+	const struct tandem_hw_memory_class *from;
+	uint64_t start;
 
-	ret = inproc_range_alloc(store, size, &range);
-	if (ret == -ENOSPC)
-		return tandem_error_set(error, ret,
+	if (index >= le32toh(device->identity.memory_class_count))
+		return -EINVAL;
+	from = &device->identity.memory_class[index];
+	start = le64toh(from->start);
+	memory_class->type = le32toh(from->kind);
+	memory_class->size = le64toh(from->size);
+	memory_class->used = inproc_store_used(device->store, start, start + memory_class->size);
+	memory_class->bandwidth = le64toh(from->bandwidth);
+	return 0;
+}
+
+/* From one class. */
+static int range_alloc(struct inproc_device *device, uint64_t size, uint32_t index,
+		       struct inproc_range **range)
+{
+	const struct tandem_hw_memory_class *from = &device->identity.memory_class[index];
+	uint64_t start = le64toh(from->start);
+
+	return inproc_range_alloc(device->store, start, start + le64toh(from->size), size, range);
+}
+
+static int memory_full(struct inproc_device *device, uint64_t size, uint32_t index,
+		       struct tandem_error *error)
+{
+	uint64_t total = inproc_store_size(device->store);
+	struct tandem_memory_class memory_class;
+
+	if (index == TANDEM_MEMORY_CLASS_ANY)
+		return tandem_error_set(error, -ENOSPC,
 					"%s: no room for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
 					" bytes of device memory are in use; open it with a larger mem=",
-					device->name, size, inproc_store_used(store),
-					inproc_store_size(store));
+					device->base.name, size,
+					inproc_store_used(device->store, 0, total), total);
+	inproc_get_memory_class(&device->base, index, &memory_class);
+	return tandem_error_set(error, -ENOSPC,
+				"%s: no room for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
+				" bytes of memory class %" PRIu32
+				" are in use; open it with a larger mem= or sram=",
+				device->base.name, size, memory_class.used, memory_class.size,
+				index);
+}
+
+int inproc_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t index,
+			struct tandem_memory **memory, struct tandem_error *error)
+{
+	struct inproc_device *device = to_inproc(base);
+	uint32_t classes = le32toh(device->identity.memory_class_count);
+	struct inproc_range *range;
+	int ret = -ENOSPC;
+	uint32_t i;
+
+	if (index != TANDEM_MEMORY_CLASS_ANY && index >= classes)
+		return tandem_error_set(error, -EINVAL,
+					"%s: no memory class %" PRIu32 "; there are %" PRIu32,
+					base->name, index, classes);
+	if (index != TANDEM_MEMORY_CLASS_ANY)
+		ret = range_alloc(device, size, index, &range);
+	else
+		for (i = 0; i < classes && ret == -ENOSPC; i++)
+			ret = range_alloc(device, size, i, &range);
+	if (ret == -ENOSPC)
+		return memory_full(device, size, index, error);
 	if (ret < 0)
-		return tandem_error_set(error, ret, "%s: out of memory", device->name);
-	ret = memory_create(to_inproc(device), range, false, memory, error);
+		return tandem_error_set(error, ret, "%s: out of memory", base->name);
+	ret = memory_create(device, range, false, memory, error);
 	if (ret < 0)
 		inproc_range_put(range);
 	return ret;

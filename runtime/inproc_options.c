@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What stands behind "inproc:": PROFILE[,mem=SIZE][,cores=N].
+ * What stands behind "inproc:": PROFILE[,mem=SIZE][,sram=SIZE][,cores=N].
  */
 #include <ctype.h>
 #include <errno.h>
@@ -80,16 +80,15 @@ static bool parse_size(const char *text, uint64_t *size)
 	return true;
 }
 
-static int parse_memory(const char *name, const char *value, struct inproc_options *options,
+/* The value of option @option, rounded up to whole pages. */
+static int parse_memory(const char *name, const char *option, const char *value, uint64_t *size,
 			struct tandem_error *error)
 {
-	uint64_t size;
-
-	if (!parse_size(value, &size) || !size || size > MEMORY_MAX)
+	if (!parse_size(value, size) || !*size || *size > MEMORY_MAX)
 		return tandem_error_set(error, -EINVAL,
-					"device \"%s\": mem=%s is not a size from 4K to 1T, such as 512M",
-					name, value);
-	options->memory_size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+					"device \"%s\": %s=%s is not a size from 4K to 1T, such as 512M",
+					name, option, value);
+	*size = (*size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 	return 0;
 }
 
@@ -111,11 +110,13 @@ static int parse_option(const char *name, const char *option, struct inproc_opti
 			struct tandem_error *error)
 {
 	if (!strncmp(option, "mem=", 4))
-		return parse_memory(name, option + 4, options, error);
+		return parse_memory(name, "mem", option + 4, &options->memory_size, error);
+	if (!strncmp(option, "sram=", 5))
+		return parse_memory(name, "sram", option + 5, &options->sram_size, error);
 	if (!strncmp(option, "cores=", 6))
 		return parse_cores(name, option + 6, options, error);
 	return tandem_error_set(error, -EINVAL,
-				"device \"%s\": unknown option \"%s\"; there are mem=SIZE and cores=N",
+				"device \"%s\": unknown option \"%s\"; there are mem=SIZE, sram=SIZE and cores=N",
 				name, option);
 }
 

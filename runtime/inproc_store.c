@@ -19,12 +19,11 @@
 
 /**
  * struct inproc_store - device memory
- * @lock: protects @ranges, @used and all reference counts, since views of a
+ * @lock: protects @ranges and all reference counts, since views of a
  *	range can be freed on the thread of another device's loop
  * @ranges: in order of address
  * @base: address in this process of device address 0
  * @size: bytes
- * @used: bytes in ranges
  * @references: the device, and each range
  */
 struct inproc_store {
@@ -32,7 +31,6 @@ struct inproc_store {
 	TAILQ_HEAD(inproc_ranges, inproc_range) ranges;
 	uint8_t *base;
 	uint64_t size;
-	uint64_t used;
 	unsigned int references;
 };
 
@@ -85,32 +83,38 @@ uint64_t inproc_store_size(struct inproc_store *store)
 	return store->size;
 }
 
-uint64_t inproc_store_used(struct inproc_store *store)
+uint64_t inproc_store_used(struct inproc_store *store, uint64_t start, uint64_t end)
 {
-	uint64_t used;
+	struct inproc_range *range;
+	uint64_t used = 0;
 
 	pthread_mutex_lock(&store->lock);
-	used = store->used;
+	TAILQ_FOREACH(range, &store->ranges, entry)
+		if (range->address >= start && range->address < end)
+			used += range->size;
 	pthread_mutex_unlock(&store->lock);
 	return used;
 }
 
-int inproc_range_alloc(struct inproc_store *store, uint64_t size, struct inproc_range **range)
+int inproc_range_alloc(struct inproc_store *store, uint64_t start, uint64_t end, uint64_t size,
+		       struct inproc_range **range)
 {
 	struct inproc_range *new;
 	struct inproc_range *next;
-	uint64_t address = 0;
+	uint64_t address = start;
 
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
 	pthread_mutex_lock(&store->lock);
 	TAILQ_FOREACH(next, &store->ranges, entry) {
-		if (next->address - address >= size)
+		if (next->address < address)
+			continue;
+		if (next->address >= end || next->address - address >= size)
 			break;
 		address = next->address + next->size;
 	}
-	if (!next && store->size - address < size) {
+	if (address > end || end - address < size) {
 		pthread_mutex_unlock(&store->lock);
 		free(new);
 		return -ENOSPC;
@@ -123,7 +127,6 @@ int inproc_range_alloc(struct inproc_store *store, uint64_t size, struct inproc_
 		TAILQ_INSERT_BEFORE(next, new, entry);
 	else
 		TAILQ_INSERT_TAIL(&store->ranges, new, entry);
-	store->used += size;
 	store->references++;
 	pthread_mutex_unlock(&store->lock);
 
@@ -156,7 +159,6 @@ void inproc_range_put(struct inproc_range *range)
 	madvise(store->base + range->address, range->size, MADV_DONTNEED);
 	ASAN_POISON_MEMORY_REGION(store->base + range->address, range->size);
 	TAILQ_REMOVE(&store->ranges, range, entry);
-	store->used -= range->size;
 	free(range);
 	inproc_store_put_locked(store);
 }

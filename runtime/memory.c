@@ -13,6 +13,12 @@
 int tandem_memory_alloc(struct tandem_device *device, uint64_t size,
 			struct tandem_memory **memory, struct tandem_error *error)
 {
+	return tandem_memory_alloc_class(device, size, TANDEM_MEMORY_CLASS_ANY, memory, error);
+}
+
+int tandem_memory_alloc_class(struct tandem_device *device, uint64_t size, uint32_t index,
+			      struct tandem_memory **memory, struct tandem_error *error)
+{
 	if (!size || size > UINT64_MAX - (PAGE_BYTES - 1))
 		return tandem_error_set(error, -EINVAL,
 					"%s: cannot allocate %" PRIu64 " bytes of memory",
@@ -20,7 +26,7 @@ int tandem_memory_alloc(struct tandem_device *device, uint64_t size,
 	if (device->lost)
 		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
 	size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-	return device->ops->memory_alloc(device, size, memory, error);
+	return device->ops->memory_alloc(device, size, index, memory, error);
 }
 
 int tandem_memory_share(struct tandem_memory *memory, struct tandem_device *device,

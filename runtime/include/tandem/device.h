@@ -33,7 +33,8 @@ enum tandem_role {
  * @role: &enum tandem_role
  * @copy_queues: hardware queues for copies
  * @compute_queues: hardware queues for programs and copies
- * @memory_size: bytes of device memory
+ * @memory_classes: kinds of device memory, see tandem_device_get_memory_class()
+ * @memory_size: bytes of device memory, of all classes
  * @memory_used: bytes in use, of all programs
  * @profile_memory_size: bytes, of the modelled part
  * @profile_memory_bandwidth: bytes/s, of the modelled part
@@ -46,13 +47,36 @@ struct tandem_device_info {
 	uint32_t role;
 	uint32_t copy_queues;
 	uint32_t compute_queues;
-	uint32_t reserved;
+	uint32_t memory_classes;
 	uint64_t memory_size;
 	uint64_t memory_used;
 	uint64_t profile_memory_size;
 	uint64_t profile_memory_bandwidth;
 	uint64_t profile_flops;
 	uint64_t profile_link_bandwidth;
+};
+
+/* What a class of memory is made of; the numbers are those of tandem_hw.h. */
+enum tandem_memory_type {
+	TANDEM_MEMORY_TYPE_DRAM = 0,
+	TANDEM_MEMORY_TYPE_HBM = 1,
+	TANDEM_MEMORY_TYPE_SRAM = 2,
+};
+
+/**
+ * struct tandem_memory_class - one kind of memory of a device
+ * @type: &enum tandem_memory_type
+ * @reserved: zero
+ * @size: bytes
+ * @used: bytes in use, of all programs
+ * @bandwidth: bytes/s, of the modelled part; 0 when not known
+ */
+struct tandem_memory_class {
+	uint32_t type;
+	uint32_t reserved;
+	uint64_t size;
+	uint64_t used;
+	uint64_t bandwidth;
 };
 
 /**
@@ -68,11 +92,12 @@ int tandem_device_list(char (*names)[64], size_t capacity);
 /**
  * tandem_device_open() - open a device
  * @loop: where its completions will arrive
- * @name: "accelN" for /dev/accel/accelN, or "inproc:PROFILE[,mem=SIZE][,cores=N]"
- *	for a device on threads of this process: SIZE as in 512M, half of the
- *	machine's memory if not given and taken only as it is used; N threads
- *	for programs, one for each processor if not given. Each opening makes
- *	a device of its own
+ * @name: "accelN" for /dev/accel/accelN, or
+ *	"inproc:PROFILE[,mem=SIZE][,sram=SIZE][,cores=N]" for a device on threads
+ *	of this process: SIZE as in 512M, half of the machine's memory if not
+ *	given and taken only as it is used; sram for a second class of memory,
+ *	none if not given; N threads for programs, one for each processor if
+ *	not given. Each opening makes a device of its own
  * @device: where to put it
  * @error: filled in on failure; may be NULL
  *
@@ -104,6 +129,17 @@ void tandem_device_close(struct tandem_device *device);
 int tandem_device_get_info(struct tandem_device *device, struct tandem_device_info *info);
 
 /**
+ * tandem_device_get_memory_class() - what a kind of its memory is
+ * @device: the device
+ * @index: from 0, less than &tandem_device_info.memory_classes
+ * @memory_class: filled in
+ *
+ * Return: 0, -EINVAL for a class that is none, -ENODEV.
+ */
+int tandem_device_get_memory_class(struct tandem_device *device, uint32_t index,
+				   struct tandem_memory_class *memory_class);
+
+/**
  * tandem_device_on_lost() - be told when the device goes away
  * @device: the device
  * @lost: called once from the loop; operations of the device end with -ENODEV
@@ -124,10 +160,30 @@ int tandem_device_is_lost(const struct tandem_device *device);
  *	context for reading and writing
  * @error: filled in on failure; may be NULL
  *
- * Return: 0, -ENOSPC when device memory is full, -ENOMEM, -ENODEV.
+ * Return: 0, -ENOSPC when device memory is full, -EDQUOT when the administrator
+ * allows the program no more (accel devices), -ENOMEM, -ENODEV.
  */
 int tandem_memory_alloc(struct tandem_device *device, uint64_t size,
 			struct tandem_memory **memory, struct tandem_error *error);
+
+/* In place of a class: the first that has room. */
+#define TANDEM_MEMORY_CLASS_ANY	0xffffffffu
+
+/**
+ * tandem_memory_alloc_class() - allocate device memory of one kind
+ * @device: the device
+ * @size: as for tandem_memory_alloc()
+ * @index: of the class, see tandem_device_get_memory_class(); or
+ *	%TANDEM_MEMORY_CLASS_ANY, which is what tandem_memory_alloc() does
+ * @memory: where to put it
+ * @error: filled in on failure; may be NULL
+ *
+ * Return: 0; -EINVAL for a class that is none; -ENOSPC when it is full, though
+ * others may not be; -EDQUOT when the administrator allows the program no more
+ * (accel devices); -ENOMEM, -ENODEV.
+ */
+int tandem_memory_alloc_class(struct tandem_device *device, uint64_t size, uint32_t index,
+			      struct tandem_memory **memory, struct tandem_error *error);
 
 /**
  * tandem_memory_share() - let another device reach memory

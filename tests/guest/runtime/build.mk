@@ -6,7 +6,10 @@ guest-tests += \
 	tests/guest/runtime/test_copy_list \
 	tests/guest/runtime/test_device \
 	tests/guest/runtime/test_device_lost \
-	tests/guest/runtime/test_loop
+	tests/guest/runtime/test_loop \
+	tests/guest/runtime/test_memory_class
+
+guest-scripts += tests/guest/runtime/test_memory_class_sram.sh
 
 tests/guest/runtime/test_copy_list-src := \
 	tests/native/runtime/test_copy_list.c \
@@ -14,6 +17,10 @@ tests/guest/runtime/test_copy_list-src := \
 	tests/guest/runtime/default_devices.c
 tests/guest/runtime/test_device-src := \
 	tests/native/runtime/test_device.c \
+	tests/native/runtime/devices.c \
+	tests/guest/runtime/default_devices.c
+tests/guest/runtime/test_memory_class-src := \
+	tests/native/runtime/test_memory_class.c \
 	tests/native/runtime/devices.c \
 	tests/guest/runtime/default_devices.c
 tests/guest/runtime/test_loop-src := tests/native/runtime/test_loop.c

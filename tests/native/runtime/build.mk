@@ -5,7 +5,8 @@ native-tests += \
 	tests/native/runtime/test_copy_list \
 	tests/native/runtime/test_device \
 	tests/native/runtime/test_inproc \
-	tests/native/runtime/test_loop
+	tests/native/runtime/test_loop \
+	tests/native/runtime/test_memory_class
 
 tests/native/runtime/test_copy_list-src := \
 	tests/native/runtime/test_copy_list.c \
@@ -18,3 +19,7 @@ tests/native/runtime/test_device-src := \
 tests/native/runtime/test_inproc-src := \
 	tests/native/runtime/test_inproc.c \
 	tests/native/runtime/devices.c
+tests/native/runtime/test_memory_class-src := \
+	tests/native/runtime/test_memory_class.c \
+	tests/native/runtime/devices.c \
+	tests/native/runtime/class_devices.c
