@@ -2,6 +2,7 @@
 #include <drm/drm_file.h>
 #include <linux/err.h>
 
+#include "tandem_ban.h"
 #include "tandem_command.h"
 #include "tandem_context.h"
 #include "tandem_engine.h"
@@ -164,6 +165,10 @@ tandem_command_prepare(struct drm_file *filp, u32 op,
 	queue = tandem_queue_find(filp->driver_priv, command->queue);
 	if (!queue)
 		return ERR_PTR(-ENOENT);
+	/* The engine asks again: this only saves the work. */
+	ret = -EIO;
+	if (tandem_ban_is_banned(&queue->context->ban))
+		goto put_queue;
 	ret = -EINVAL;
 	if (op == TANDEM_URING_EXEC && queue->kind != TANDEM_QUEUE_COMPUTE)
 		goto put_queue;

@@ -614,7 +614,7 @@ void tandem_context_blame(struct tandem_context *context,
 		 "context %u of %s (%d): banned after %u faults: its commands are refused, make a new context to go on\n",
 		 context->index, context->comm, context->pid,
 		 READ_ONCE(context->ban.faults));
-	tandem_engine_cancel_context(context);
+	tandem_engine_end_context(context, -EIO);
 }
 
 int tandem_ioctl_context_query(struct drm_device *drm, void *data,

@@ -690,7 +690,7 @@ unsigned int tandem_engine_cancel_cookie(struct tandem_queue *queue,
 	return count;
 }
 
-void tandem_engine_cancel_context(struct tandem_context *context)
+void tandem_engine_end_context(struct tandem_context *context, int result)
 {
 	struct tandem_device *tdev = context->tdev;
 	struct tandem_engine_class *class;
@@ -704,7 +704,7 @@ void tandem_engine_cancel_context(struct tandem_context *context)
 		spin_lock_irqsave(&class->lock, flags);
 		list_for_each_entry(queue, &class->queues, class_link) {
 			if (queue->context == context)
-				end_waiting(queue, -ECANCELED, &done);
+				end_waiting(queue, result, &done);
 		}
 		spin_unlock_irqrestore(&class->lock, flags);
 	}

@@ -145,7 +145,7 @@ void tandem_engine_cancel(struct tandem_job *job);
 /* The same for jobs of a queue with this cookie: how many there were. */
 unsigned int tandem_engine_cancel_cookie(struct tandem_queue *queue,
 					 u64 cookie);
-/* Ends all jobs of a context that have not begun. */
-void tandem_engine_cancel_context(struct tandem_context *context);
+/* Ends all jobs of a context that have not begun with this result. */
+void tandem_engine_end_context(struct tandem_context *context, int result);
 
 #endif /* _TANDEM_ENGINE_H */

@@ -248,8 +248,10 @@ struct drm_tandem_region_unmap {
 /**
  * struct drm_tandem_context_query - how a context fares
  * @context: in
- * @flags: out: TANDEM_CONTEXT_BANNED: the context has misbehaved too often, and
- *	takes no more commands
+ * @flags: out: TANDEM_CONTEXT_BANNED: the context has misbehaved too often. Its
+ *	commands are refused with EIO, those that had not begun have ended with
+ *	it. Everything else can still be done with it; a new context, of this
+ *	file or another, begins without faults
  * @faults: out: commands that were at fault: they reached for what is not
  *	theirs, or ran for too long
  * @resets: out: resets of the device that commands of this context caused
