@@ -2,9 +2,9 @@
 #include <linux/jiffies.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
-#include <linux/moduleparam.h>
 
 #include "tandem_ban.h"
+#include "tandem_parameter.h"
 
 /*
  * Weights are such that with the defaults a context may fault 15 times in a
@@ -17,21 +17,19 @@ static const u32 weights[] = {
 	[TANDEM_FAULT_RESET] = 8,
 };
 
-static unsigned int ban_score = 16;
-module_param(ban_score, uint, 0644);
+TANDEM_PARAMETER(ban_score, 16, 0, 1000000);
 MODULE_PARM_DESC(ban_score,
-		 "score at which a context is banned: a fault counts 1, a timeout 6, a reset of the device 8; 0 for never");
+		 "score at which a context is banned: a fault counts 1, a timeout 6, a reset of the device 8; 0 for never: to 1000000");
 
-static unsigned int ban_forgiving_ms = 60000;
-module_param(ban_forgiving_ms, uint, 0644);
+TANDEM_PARAMETER(ban_forgiving_ms, 60000, 0, 86400000);
 MODULE_PARM_DESC(ban_forgiving_ms,
-		 "time after which one point of a context's score is forgiven, in milliseconds; 0 for never");
+		 "time after which one point of a context's score is forgiven, in milliseconds; 0 for never: to 86400000");
 
 struct tandem_ban_rule tandem_ban_rule(void)
 {
 	return (struct tandem_ban_rule) {
-		.score = READ_ONCE(ban_score),
-		.forgiving = msecs_to_jiffies(READ_ONCE(ban_forgiving_ms)),
+		.score = tandem_parameter_get(&ban_score),
+		.forgiving = msecs_to_jiffies(tandem_parameter_get(&ban_forgiving_ms)),
 	};
 }
 

@@ -20,38 +20,36 @@
 #include "tandem_fdinfo.h"
 #include "tandem_file.h"
 #include "tandem_gem.h"
+#include "tandem_parameter.h"
 #include "tandem_queue.h"
 #include "tandem_submit.h"
 #include "tandem_uring.h"
 
-static unsigned int command_timeout_ms = 60000;
-module_param(command_timeout_ms, uint, 0644);
+TANDEM_PARAMETER(command_timeout_ms, 60000, 10, 86400000);
 MODULE_PARM_DESC(command_timeout_ms,
-		 "longest time that a command may run, in milliseconds");
+		 "longest time that a command may run, in milliseconds: 10 to 86400000");
 
-static unsigned int admin_timeout_ms = 10000;
-module_param(admin_timeout_ms, uint, 0644);
+TANDEM_PARAMETER(admin_timeout_ms, 10000, 10, 600000);
 MODULE_PARM_DESC(admin_timeout_ms,
-		 "longest time that the device may take over a request of the driver's, in milliseconds");
+		 "longest time that the device may take over a request of the driver's, in milliseconds: 10 to 600000");
 
-static unsigned int heartbeat_timeout_ms = 3000;
-module_param(heartbeat_timeout_ms, uint, 0644);
+TANDEM_PARAMETER(heartbeat_timeout_ms, 3000, 1000, 600000);
 MODULE_PARM_DESC(heartbeat_timeout_ms,
-		 "longest time without a heartbeat of the device, in milliseconds");
+		 "longest time without a heartbeat of the device, in milliseconds: 1000 to 600000");
 
 unsigned long tandem_command_timeout(void)
 {
-	return msecs_to_jiffies(READ_ONCE(command_timeout_ms));
+	return msecs_to_jiffies(tandem_parameter_get(&command_timeout_ms));
 }
 
 unsigned long tandem_admin_timeout(void)
 {
-	return msecs_to_jiffies(READ_ONCE(admin_timeout_ms));
+	return msecs_to_jiffies(tandem_parameter_get(&admin_timeout_ms));
 }
 
 unsigned long tandem_heartbeat_timeout(void)
 {
-	return msecs_to_jiffies(READ_ONCE(heartbeat_timeout_ms));
+	return msecs_to_jiffies(tandem_parameter_get(&heartbeat_timeout_ms));
 }
 
 struct workqueue_struct *tandem_release_wq;

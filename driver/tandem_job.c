@@ -142,7 +142,7 @@ void tandem_job_estimate(struct tandem_job *job)
 		break;
 	case TANDEM_HW_OP_COPY_LIST:
 		job->schedule.work = TANDEM_SCHEDULE_LIST;
-		job->schedule.units += length;
+		job->schedule.units = max(job->list.pages, 1);
 		break;
 	case TANDEM_HW_OP_EXEC:
 		job->schedule.work = TANDEM_SCHEDULE_PROGRAM;

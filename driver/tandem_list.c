@@ -64,16 +64,16 @@ static int copy_chunk(struct tandem_segment *chunk, u64 address, u32 count,
 	return 0;
 }
 
-static int read_segments(struct tandem_hw_segment *to,
-			 struct tandem_context *context, u64 address, u32 count,
+static int read_segments(struct tandem_list *list, struct tandem_hw_segment *to,
+			 struct tandem_context *context, u64 address,
 			 u64 stride)
 {
 	struct tandem_segment chunk[CHUNK];
 	u32 done, now, i;
 	int ret;
 
-	for (done = 0; done < count; done += now) {
-		now = min_t(u32, count - done, CHUNK);
+	for (done = 0; done < list->count; done += now) {
+		now = min_t(u32, list->count - done, CHUNK);
 		ret = copy_chunk(chunk, address + done * stride, now, stride);
 		if (ret)
 			return ret;
@@ -83,6 +83,8 @@ static int read_segments(struct tandem_hw_segment *to,
 			if (ret)
 				return ret;
 			describe(&to[done + i], &chunk[i]);
+			/* Far from overflow: it lies within memory. */
+			list->pages += chunk[i].length / PAGE_SIZE + 1;
 		}
 		if (fatal_signal_pending(current))
 			return -ECANCELED;
@@ -112,7 +114,8 @@ int tandem_list_read(struct tandem_list *list, struct tandem_context *context,
 	if (!segments)
 		return -ENOMEM;
 	list->count = count;
-	ret = read_segments(segments, context, address, count, stride);
+	list->pages = 0;
+	ret = read_segments(list, segments, context, address, stride);
 	if (ret)
 		tandem_list_release(context->tdev, list);
 	return ret;

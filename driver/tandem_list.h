@@ -21,6 +21,7 @@ struct tandem_device;
 /**
  * struct tandem_list - the segments of a job
  * @count: segments; 0 for no list
+ * @pages: that the bytes of all segments make, where each counts as one at least
  * @segments: of a short list, which is copied to the slot that its command gets
  *	on the ring, since mapping it would take longer than that; else NULL
  * @shared: of a longer one, which has a mapping of its own
@@ -29,6 +30,7 @@ struct tandem_device;
  */
 struct tandem_list {
 	u32 count;
+	u64 pages;
 	struct tandem_hw_segment *segments;
 	struct tandem_shared shared;
 };

@@ -1,27 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/dev_printk.h>
 #include <linux/jiffies.h>
-#include <linux/moduleparam.h>
 
 #include "tandem_context.h"
 #include "tandem_coredump.h"
 #include "tandem_device.h"
 #include "tandem_engine.h"
 #include "tandem_job.h"
+#include "tandem_parameter.h"
 #include "tandem_power.h"
 #include "tandem_queue.h"
 #include "tandem_reset.h"
 #include "tandem_trace.h"
 
-static unsigned int reset_limit = 8;
-module_param(reset_limit, uint, 0644);
+TANDEM_PARAMETER(reset_limit, 8, 0, 1000);
 MODULE_PARM_DESC(reset_limit,
-		 "how often a device that misbehaves is reset within reset_window_s before it is given up");
+		 "how often a device that misbehaves is reset within reset_window_s before it is given up: 0 to 1000");
 
-static unsigned int reset_window_s = 60;
-module_param(reset_window_s, uint, 0644);
+TANDEM_PARAMETER(reset_window_s, 60, 1, 86400);
 MODULE_PARM_DESC(reset_window_s,
-		 "the time in which reset_limit resets are allowed, in seconds");
+		 "the time in which reset_limit resets are allowed, in seconds: 1 to 86400");
 
 /* A job that was there so often when the device went wrong is the cause. */
 #define SUSPICIONS_MAX	2
@@ -101,14 +99,14 @@ int tandem_reset_judge(struct tandem_job *job, bool oldest,
 /* Has it been reset as often as it may of late? Counts this one. */
 static bool is_too_often(struct tandem_reset *reset)
 {
-	unsigned long window = READ_ONCE(reset_window_s) * HZ;
+	unsigned long window = tandem_parameter_get(&reset_window_s) * HZ;
 
 	if (!reset->window_count ||
 	    time_after(jiffies, reset->window_start + window)) {
 		reset->window_start = jiffies;
 		reset->window_count = 0;
 	}
-	return reset->window_count++ >= READ_ONCE(reset_limit);
+	return reset->window_count++ >= tandem_parameter_get(&reset_limit);
 }
 
 /* The device runs, and the lock of tandem_power.h is held. */

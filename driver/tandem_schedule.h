@@ -63,7 +63,7 @@ enum tandem_schedule_level {
  * @TANDEM_SCHEDULE_NOP: nothing
  * @TANDEM_SCHEDULE_COPY: in proportion to the units
  * @TANDEM_SCHEDULE_FILL: likewise
- * @TANDEM_SCHEDULE_LIST: likewise, but of uneven units
+ * @TANDEM_SCHEDULE_LIST: likewise, in pieces, each of which costs something
  * @TANDEM_SCHEDULE_PROGRAM: any time
  * @TANDEM_SCHEDULE_WORKS: how many there are
  */

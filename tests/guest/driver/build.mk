@@ -37,6 +37,7 @@ driver-test-support := \
 guest-tests += $(driver-tests)
 guest-scripts += \
 	tests/guest/driver/test_driver_kunit.sh \
+	tests/guest/driver/test_driver_parameters.sh \
 	tests/guest/driver/test_driver_sysfs.sh \
 	tests/guest/driver/test_driver_reload.sh
 
