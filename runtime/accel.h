@@ -3,6 +3,7 @@
  * The accel back end: devices of the kernel driver, /dev/accel/accelN.
  *
  *	accel_device.c	opening, closing, and the ops table
+ *	accel_fence.c	fences, which are DRM syncobjs with timelines
  *	accel_list.c	which devices there are
  *	accel_memory.c	objects, their handles, regions and mappings
  *	accel_queue.c	queues, and commands as IORING_OP_URING_CMD
@@ -68,6 +69,30 @@ int accel_memory_share(struct tandem_memory *memory, struct tandem_device *devic
 void accel_memory_free(struct tandem_memory *memory);
 int accel_memory_map(struct tandem_memory *memory, void **pointer);
 int accel_memory_export(struct tandem_memory *memory);
+
+/*
+ * accel_fence.c
+ */
+
+int accel_fence_create(struct tandem_device *device, struct tandem_fence **fence,
+		       struct tandem_error *error);
+int accel_fence_share(struct tandem_fence *fence, struct tandem_device *device,
+		      struct tandem_fence **shared, struct tandem_error *error);
+void accel_fence_destroy(struct tandem_fence *fence);
+int accel_fence_value(struct tandem_fence *fence, uint64_t *point);
+int accel_fence_signal(struct tandem_fence *fence, uint64_t point);
+int accel_fence_arm(struct tandem_fence *fence, uint64_t point, int eventfd, void **armed);
+void accel_fence_disarm(struct tandem_fence *fence, void *armed);
+
+/* The syncobj that stands for it in the device's file. */
+uint32_t accel_fence_syncobj(const struct tandem_fence *fence);
+
+/**
+ * accel_fence_ended() - an operation that was to signal a fence has failed
+ * @fence: to be signalled, if the driver never got to know of that
+ * @point: the point
+ */
+void accel_fence_ended(struct tandem_fence *fence, uint64_t point);
 
 /*
  * accel_queue.c

@@ -224,6 +224,13 @@ static const struct tandem_device_ops accel_ops = {
 	.memory_export = accel_memory_export,
 	.queue_open = accel_queue_open,
 	.queue_close = accel_queue_close,
+	.fence_create = accel_fence_create,
+	.fence_share = accel_fence_share,
+	.fence_destroy = accel_fence_destroy,
+	.fence_value = accel_fence_value,
+	.fence_signal = accel_fence_signal,
+	.fence_arm = accel_fence_arm,
+	.fence_disarm = accel_fence_disarm,
 	.submit = accel_queue_submit,
 };
 

@@ -11,6 +11,7 @@
 
 #include "accel.h"
 #include "error.h"
+#include "fence.h"
 
 /* The SQE's second half; struct tandem_uring_command fills it. */
 #define SQE128_COMMAND_BYTES	80
@@ -40,6 +41,7 @@ struct accel_queue {
  * @cookie: by which CANCEL finds it
  * @segments: COPY_LIST: what the driver reads when the request is submitted;
  *	NULL for others
+ * @signal: what it was told to signal
  * @queue: the driver's id of its queue
  * @cancelling: @cancel_event is under way
  */
@@ -51,6 +53,7 @@ struct accel_command {
 	struct tandem_operation *op;
 	uint64_t cookie;
 	struct tandem_segment *segments;
+	struct tandem_fence_point signal;
 	uint32_t queue;
 	bool cancelling;
 };
@@ -150,6 +153,8 @@ static void command_fire(struct loop_event *event, int result, uint64_t extra)
 	command->op = NULL;
 	if (result == -ENODEV)
 		device_lost(&command->device->base);
+	else if (result && command->signal.fence)
+		accel_fence_ended(command->signal.fence, command->signal.point);
 	command_put(command);
 	device_operation_complete(op, result, result ? 0 : extra);
 }
@@ -182,6 +187,21 @@ static int command_set_segments(struct accel_command *command,
 	return 0;
 }
 
+/* @op->signal has been promised if that succeeds. */
+static int command_set_fences(const struct tandem_operation *op,
+			      struct tandem_uring_command *uring, uint64_t *before)
+{
+	if (op->wait.fence) {
+		uring->in_syncobj = accel_fence_syncobj(op->wait.fence);
+		uring->in_point = op->wait.point;
+	}
+	if (!op->signal.fence)
+		return 0;
+	uring->out_syncobj = accel_fence_syncobj(op->signal.fence);
+	uring->out_point = op->signal.point;
+	return fence_promise(op->signal.fence->line, op->signal.point, before);
+}
+
 int accel_queue_submit(struct tandem_queue *queue, const struct device_command *command,
 		       struct tandem_operation *op)
 {
@@ -197,6 +217,7 @@ int accel_queue_submit(struct tandem_queue *queue, const struct device_command *
 	};
 	struct accel_command *new;
 	struct io_uring_sqe *sqe;
+	uint64_t before = 0;
 	int ret;
 
 	new = calloc(1, sizeof(*new));
@@ -205,9 +226,12 @@ int accel_queue_submit(struct tandem_queue *queue, const struct device_command *
 	ret = command_set_segments(new, command, &uring);
 	if (ret < 0)
 		goto free_command;
-	ret = operation_begin(op, command_cancel, new);
+	ret = command_set_fences(op, &uring, &before);
 	if (ret < 0)
 		goto free_command;
+	ret = operation_begin_fenced(op, command_cancel, new);
+	if (ret < 0)
+		goto break_promise;
 	sqe = loop_sqe(device->base.loop);
 	if (!sqe) {
 		ret = -ENOMEM;
@@ -218,12 +242,16 @@ int accel_queue_submit(struct tandem_queue *queue, const struct device_command *
 	new->device = device;
 	new->op = op;
 	new->cookie = uring.cookie;
+	new->signal = op->signal;
 	new->queue = uring.queue;
 	prepare(sqe, device, opcodes[command->opcode], &uring, &new->event);
 	return 0;
 
 abandon:
 	operation_abandon(op);
+break_promise:
+	if (op->signal.fence)
+		fence_break_promise(op->signal.fence->line, op->signal.point, before);
 free_command:
 	command_free(new);
 	return ret;

@@ -12,13 +12,16 @@ runtime-src := \
 # The event loop, devices, memory and queues.
 runtime-src += \
 	runtime/accel_device.c \
+	runtime/accel_fence.c \
 	runtime/accel_list.c \
 	runtime/accel_memory.c \
 	runtime/accel_queue.c \
 	runtime/device.c \
+	runtime/fence.c \
 	runtime/inproc_admin.c \
 	runtime/inproc_bus.c \
 	runtime/inproc_device.c \
+	runtime/inproc_fence.c \
 	runtime/inproc_memory.c \
 	runtime/inproc_options.c \
 	runtime/inproc_queue.c \

@@ -577,7 +577,7 @@ int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer,
 
 	if (connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
-	if (transfer >= XFER_TRANSFERS || !blocks || op->pending)
+	if (transfer >= XFER_TRANSFERS || !blocks || !operation_may_begin(op))
 		return -EINVAL;
 	expect = xfer_expect_find(&connection->expects, transfer);
 	if (expect && expect->op)

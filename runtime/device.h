@@ -128,8 +128,16 @@ struct device_command {
  * @memory_export: see tandem_memory_export()
  * @queue_open: see tandem_queue_open()
  * @queue_close: free it
- * @submit: start a command. On success the back end has called
- *	operation_begin() and will end @op with device_operation_complete() or
+ * @fence_create: see tandem_fence_create()
+ * @fence_share: see tandem_fence_share(); both devices are of this back end
+ * @fence_destroy: free it
+ * @fence_value: see tandem_fence_value()
+ * @fence_signal: see tandem_fence_signal(); the point has been promised
+ * @fence_arm: signal an eventfd when all up to a point are signalled; *@armed is
+ *	for @fence_disarm
+ * @fence_disarm: leave it alone from now on; also after it was signalled
+ * @submit: start a command; fence_check() was fine with @op. On success the back end has called
+ *	operation_begin_fenced() and will end @op with device_operation_complete() or
  *	operation_post(). Return: 0, -ENOMEM, -ENODEV
  *
  * A back end sets @device and what else is in the generic structures.
@@ -149,6 +157,15 @@ struct tandem_device_ops {
 	int (*queue_open)(struct tandem_device *device, enum tandem_queue_type type,
 			  struct tandem_queue **queue, struct tandem_error *error);
 	void (*queue_close)(struct tandem_queue *queue);
+	int (*fence_create)(struct tandem_device *device, struct tandem_fence **fence,
+			    struct tandem_error *error);
+	int (*fence_share)(struct tandem_fence *fence, struct tandem_device *device,
+			   struct tandem_fence **shared, struct tandem_error *error);
+	void (*fence_destroy)(struct tandem_fence *fence);
+	int (*fence_value)(struct tandem_fence *fence, uint64_t *point);
+	int (*fence_signal)(struct tandem_fence *fence, uint64_t point);
+	int (*fence_arm)(struct tandem_fence *fence, uint64_t point, int eventfd, void **armed);
+	void (*fence_disarm)(struct tandem_fence *fence, void *armed);
 	int (*submit)(struct tandem_queue *queue, const struct device_command *command,
 		      struct tandem_operation *op);
 };

@@ -9,6 +9,7 @@
  *	inproc_store.c		device memory: pages and who has them
  *	inproc_bus.c		what the device sees of this process
  *	inproc_admin.c		boot, admin queue, shutdown
+ *	inproc_fence.c		fences
  *	inproc_memory.c		memory objects and the region table
  *	inproc_queue.c		queues, commands and their completions
  *	inproc_device.c		the ops table, opening and closing
@@ -24,6 +25,7 @@
 #include <tandem_hw.h>
 
 #include "device.h"
+#include "fence.h"
 #include "../firmware-sim/firmware.h"
 
 /* Hardware queues, which are the application's queues one to one. */
@@ -219,6 +221,8 @@ void inproc_write(struct inproc_device *device, unsigned int reg, uint32_t value
 void inproc_write64(struct inproc_device *device, unsigned int reg, uint64_t value);
 /* Publish the tail of a queue, and wake the device if it sleeps. */
 void inproc_ring(struct inproc_device *device, uint32_t queue, uint32_t sq_tail);
+/* Have the loop's thread look at a queue, or (0) at the device; on any thread. */
+void inproc_raise(struct inproc_device *device, uint32_t vector);
 /* Wake the device for a change of CONTROL. */
 void inproc_ring_control(struct inproc_device *device);
 void inproc_set_cq_head(struct inproc_device *device, uint32_t queue, uint32_t cq_head);
@@ -263,6 +267,56 @@ int inproc_memory_share(struct tandem_memory *memory, struct tandem_device *devi
 void inproc_memory_free(struct tandem_memory *memory);
 int inproc_memory_map(struct tandem_memory *memory, void **pointer);
 int inproc_memory_export(struct tandem_memory *memory);
+
+/*
+ * inproc_fence.c
+ */
+
+int inproc_fence_create(struct tandem_device *device, struct tandem_fence **fence,
+			struct tandem_error *error);
+int inproc_fence_share(struct tandem_fence *fence, struct tandem_device *device,
+		       struct tandem_fence **shared, struct tandem_error *error);
+void inproc_fence_destroy(struct tandem_fence *fence);
+int inproc_fence_value(struct tandem_fence *fence, uint64_t *point);
+int inproc_fence_signal(struct tandem_fence *fence, uint64_t point);
+int inproc_fence_arm(struct tandem_fence *fence, uint64_t point, int eventfd, void **armed);
+void inproc_fence_disarm(struct tandem_fence *fence, void *armed);
+
+struct inproc_point;
+
+/**
+ * struct inproc_waiter - somebody who waits for a point
+ * @entry: in the timeline's list
+ * @wake: called when it may have been reached, on any thread and with the
+ *	timeline's lock held
+ *
+ * Embedded by whoever waits.
+ */
+struct inproc_waiter {
+	LIST_ENTRY(inproc_waiter) entry;
+	void (*wake)(struct inproc_waiter *waiter);
+};
+
+/**
+ * inproc_fence_find() - begin to wait for a point
+ * @fence: the fence
+ * @point: somebody is to signal it, or has
+ * @waiter: woken from now on
+ *
+ * Return: the point, for inproc_point_state() and inproc_fence_forget(); NULL if
+ * nobody was told to signal it.
+ */
+struct inproc_point *inproc_fence_find(struct tandem_fence *fence, uint64_t point,
+				       struct inproc_waiter *waiter);
+/* Wait no longer. */
+void inproc_fence_forget(struct tandem_fence *fence, struct inproc_point *point,
+			 struct inproc_waiter *waiter);
+/* Return: 1 as long as it is not reached; 0, or the error of what signalled it. */
+int inproc_point_state(struct tandem_fence *fence, const struct inproc_point *point);
+/* A point that will be signalled; greater than all before. NULL without memory. */
+struct inproc_point *inproc_fence_add(struct tandem_fence *fence, uint64_t point);
+/* Signal it, with 0 or an error. */
+void inproc_point_end(struct tandem_fence *fence, struct inproc_point *point, int result);
 
 /*
  * inproc_queue.c

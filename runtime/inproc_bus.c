@@ -61,6 +61,12 @@ static void eventfd_signal(int fd)
 		;
 }
 
+void inproc_raise(struct inproc_device *device, uint32_t vector)
+{
+	if (!atomic_fetch_or(&device->interrupts, 1ull << vector))
+		eventfd_signal(device->interrupt_fd);
+}
+
 static void bus_raise_interrupt(struct tandem_fw_bus *bus, uint32_t vector)
 {
 	struct inproc_device *device = bus_to_inproc(bus);
@@ -70,8 +76,8 @@ static void bus_raise_interrupt(struct tandem_fw_bus *bus, uint32_t vector)
 		if (inproc_read(device, TANDEM_REG_STATUS) != TANDEM_HW_STATE_FATAL)
 			return;
 	}
-	if (vector <= INPROC_QUEUES && !atomic_fetch_or(&device->interrupts, 1ull << vector))
-		eventfd_signal(device->interrupt_fd);
+	if (vector <= INPROC_QUEUES)
+		inproc_raise(device, vector);
 }
 
 static void *map_pages(size_t size)

@@ -64,6 +64,13 @@ static const struct tandem_device_ops inproc_ops = {
 	.memory_export = inproc_memory_export,
 	.queue_open = inproc_queue_open,
 	.queue_close = inproc_queue_close,
+	.fence_create = inproc_fence_create,
+	.fence_share = inproc_fence_share,
+	.fence_destroy = inproc_fence_destroy,
+	.fence_value = inproc_fence_value,
+	.fence_signal = inproc_fence_signal,
+	.fence_arm = inproc_fence_arm,
+	.fence_disarm = inproc_fence_disarm,
 	.submit = inproc_queue_submit,
 };
 

@@ -5,6 +5,7 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,6 +18,11 @@
  * @queue: its queue
  * @op: the application's
  * @command: what to do
+ * @waiter: with @wait, woken when that may have been reached
+ * @wait: what it waits for, with @wait_point; NULL fence for nothing
+ * @wait_point: see there
+ * @signal: what it signals with its end, with @signal_point; likewise
+ * @signal_point: see there
  * @segments: COPY_LIST: what the device reads; NULL for others
  * @id: its slot in &inproc_queue.commands, once the device has it
  * @in_flight: the device has it
@@ -26,6 +32,11 @@ struct inproc_command {
 	struct inproc_queue *queue;
 	struct tandem_operation *op;
 	struct device_command command;
+	struct inproc_waiter waiter;
+	struct tandem_fence *wait;
+	struct inproc_point *wait_point;
+	struct tandem_fence *signal;
+	struct inproc_point *signal_point;
 	struct tandem_hw_segment *segments;
 	uint16_t id;
 	bool in_flight;
@@ -138,25 +149,12 @@ static void write_descriptor(struct inproc_device *device, const struct inproc_c
 	*slot = descriptor;
 }
 
-/* Hand waiting commands to the device while its ring has room. */
-static void queue_start_waiting(struct inproc_device *device, struct inproc_queue *queue)
+/* It waits no longer. */
+static void command_forget_wait(struct inproc_command *command)
 {
-	struct tandem_hw_descriptor *ring = device->host->queues[queue->number - 1].sq;
-	struct inproc_command *command;
-	uint32_t tail = queue->sq_tail;
-
-	while (queue->free_count && !STAILQ_EMPTY(&queue->waiting)) {
-		command = STAILQ_FIRST(&queue->waiting);
-		STAILQ_REMOVE_HEAD(&queue->waiting, entry);
-		command->id = queue->free_ids[--queue->free_count];
-		command->in_flight = true;
-		queue->commands[command->id] = command;
-		write_descriptor(device, command, &ring[queue->sq_tail % INPROC_ENTRIES]);
-		queue->sq_tail++;
-		device->in_flight++;
-	}
-	if (queue->sq_tail != tail)
-		inproc_ring(device, queue->number, queue->sq_tail);
+	if (command->wait)
+		inproc_fence_forget(command->wait, command->wait_point, &command->waiter);
+	command->wait = NULL;
 }
 
 static void command_free(struct inproc_command *command)
@@ -170,9 +168,54 @@ static void command_end(struct inproc_device *device, struct inproc_command *com
 {
 	struct tandem_operation *op = command->op;
 
+	command_forget_wait(command);
+	if (command->signal)
+		inproc_point_end(command->signal, command->signal_point, result);
 	command_free(command);
 	op->device_ns = device_ns;
 	operation_post(device->base.loop, op, result);
+}
+
+/*
+ * The first command that does not wait for a fence, taken off the queue; NULL if
+ * there is none. Those whose fences have failed end.
+ */
+static struct inproc_command *queue_take_ready(struct inproc_device *device,
+					       struct inproc_queue *queue)
+{
+	struct inproc_command *command;
+	int state;
+
+	while ((command = STAILQ_FIRST(&queue->waiting))) {
+		state = command->wait ? inproc_point_state(command->wait, command->wait_point) : 0;
+		if (state > 0)
+			return NULL;
+		STAILQ_REMOVE_HEAD(&queue->waiting, entry);
+		command_forget_wait(command);
+		if (!state)
+			return command;
+		command_end(device, command, -ECANCELED, 0);
+	}
+	return NULL;
+}
+
+/* Hand waiting commands to the device while its ring has room. */
+static void queue_start_waiting(struct inproc_device *device, struct inproc_queue *queue)
+{
+	struct tandem_hw_descriptor *ring = device->host->queues[queue->number - 1].sq;
+	struct inproc_command *command;
+	uint32_t tail = queue->sq_tail;
+
+	while (queue->free_count && (command = queue_take_ready(device, queue))) {
+		command->id = queue->free_ids[--queue->free_count];
+		command->in_flight = true;
+		queue->commands[command->id] = command;
+		write_descriptor(device, command, &ring[queue->sq_tail % INPROC_ENTRIES]);
+		queue->sq_tail++;
+		device->in_flight++;
+	}
+	if (queue->sq_tail != tail)
+		inproc_ring(device, queue->number, queue->sq_tail);
 }
 
 /* The device has no use for the slot any more. */
@@ -337,29 +380,87 @@ static int command_set_segments(struct inproc_command *command,
 	return 0;
 }
 
+/* On any thread: have the device's own look at the queue. */
+static void command_wake(struct inproc_waiter *waiter)
+{
+	struct inproc_command *command =
+		(void *)((char *)waiter - offsetof(struct inproc_command, waiter));
+
+	inproc_raise(to_inproc(command->queue->base.device), command->queue->number);
+}
+
+/* Return: 0; -EINVAL for a point to signal that is not greater; -ENOMEM. */
+static int command_set_signal(struct inproc_command *command,
+			      const struct tandem_fence_point *signal)
+{
+	uint64_t before;
+	int ret;
+
+	if (!signal->fence)
+		return 0;
+	ret = fence_promise(signal->fence->line, signal->point, &before);
+	if (ret < 0)
+		return ret;
+	command->signal_point = inproc_fence_add(signal->fence, signal->point);
+	if (!command->signal_point) {
+		fence_break_promise(signal->fence->line, signal->point, before);
+		return -ENOMEM;
+	}
+	command->signal = signal->fence;
+	return 0;
+}
+
+/* Return: false if nobody was told to signal that. */
+static bool command_set_wait(struct inproc_command *command,
+			     const struct tandem_fence_point *wait)
+{
+	if (!wait->fence)
+		return true;
+	command->waiter.wake = command_wake;
+	command->wait_point = inproc_fence_find(wait->fence, wait->point, &command->waiter);
+	if (!command->wait_point)
+		return false;
+	command->wait = wait->fence;
+	return true;
+}
+
 int inproc_queue_submit(struct tandem_queue *queue, const struct device_command *command,
 			struct tandem_operation *op)
 {
 	struct inproc_device *device = to_inproc(queue->device);
 	struct inproc_command *new = calloc(1, sizeof(*new));
+	bool found;
 	int ret;
 
 	if (!new)
 		return -ENOMEM;
 	ret = command_set_segments(new, command);
 	if (!ret)
-		ret = operation_begin(op, command_cancel, new);
-	if (ret < 0) {
-		command_free(new);
-		return ret;
-	}
+		ret = operation_begin_fenced(op, command_cancel, new);
+	if (ret < 0)
+		goto free_command;
 	new->queue = to_inproc_queue(queue);
 	new->op = op;
 	new->command = *command;
-	new->in_flight = false;
+	/* First what it waits for: it cannot wait for itself. */
+	found = command_set_wait(new, &op->wait);
+	ret = command_set_signal(new, &op->signal);
+	if (ret < 0)
+		goto forget_wait;
+	if (!found) {
+		command_end(device, new, -EINVAL, 0);
+		return 0;
+	}
 	STAILQ_INSERT_TAIL(&new->queue->waiting, new, entry);
 	queue_start_waiting(device, new->queue);
 	return 0;
+
+forget_wait:
+	command_forget_wait(new);
+	operation_abandon(op);
+free_command:
+	command_free(new);
+	return ret;
 }
 
 /* A number of the right kind that no queue has, or 0. */

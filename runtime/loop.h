@@ -170,9 +170,16 @@ typedef int (*loop_cancel_fn)(struct tandem_loop *loop, struct tandem_operation 
  * @cancel: what tandem_cancel() does
  * @data: for operation_data()
  *
- * Return: 0, -EINVAL when it is pending already.
+ * Return: 0, -EINVAL when it is pending already, or is to wait for or signal a
+ * fence.
  */
 int operation_begin(struct tandem_operation *op, loop_cancel_fn cancel, void *data);
+
+/* Would operation_begin() succeed? */
+bool operation_may_begin(const struct tandem_operation *op);
+
+/* The same for an operation that may have fences, which the caller has checked. */
+int operation_begin_fenced(struct tandem_operation *op, loop_cancel_fn cancel, void *data);
 
 /* What operation_begin() was given. */
 void *operation_data(const struct tandem_operation *op);

@@ -226,10 +226,11 @@ int tandem_timer_start(struct tandem_loop *loop, uint64_t milliseconds,
 	struct loop_timer *timer;
 	int ret;
 
-	if (op->pending)
+	if (!operation_may_begin(op))
 		return -EINVAL;
 	ret = loop_timer_start(loop, milliseconds, timer_operation_expired, op, &timer);
 	if (ret < 0)
 		return ret;
-	return operation_begin(op, timer_operation_cancel, timer);
+	operation_begin(op, timer_operation_cancel, timer);
+	return 0;
 }

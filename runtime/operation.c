@@ -17,7 +17,7 @@ enum {
 	OPERATION_RESULT,	/* result of a posted operation */
 };
 
-int operation_begin(struct tandem_operation *op, loop_cancel_fn cancel, void *data)
+int operation_begin_fenced(struct tandem_operation *op, loop_cancel_fn cancel, void *data)
 {
 	if (op->pending)
 		return -EINVAL;
@@ -28,6 +28,18 @@ int operation_begin(struct tandem_operation *op, loop_cancel_fn cancel, void *da
 	op->result = 0;
 	op->device_ns = 0;
 	return 0;
+}
+
+bool operation_may_begin(const struct tandem_operation *op)
+{
+	return !op->pending && !op->wait.fence && !op->signal.fence;
+}
+
+int operation_begin(struct tandem_operation *op, loop_cancel_fn cancel, void *data)
+{
+	if (!operation_may_begin(op))
+		return -EINVAL;
+	return operation_begin_fenced(op, cancel, data);
 }
 
 void *operation_data(const struct tandem_operation *op)

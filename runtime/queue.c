@@ -7,6 +7,7 @@
 
 #include "device.h"
 #include "error.h"
+#include "fence.h"
 #include "pieces.h"
 
 int tandem_queue_open(struct tandem_device *device, enum tandem_queue_type type,
@@ -37,7 +38,7 @@ int device_submit(struct tandem_queue *queue, const struct device_command *comma
 {
 	if (queue->device->lost)
 		return -ENODEV;
-	if (op->pending)
+	if (op->pending || fence_check(queue->device, op) < 0)
 		return -EINVAL;
 	return queue->device->ops->submit(queue, command, op);
 }

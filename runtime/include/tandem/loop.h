@@ -18,7 +18,18 @@
 extern "C" {
 #endif
 
+struct tandem_fence;
 struct tandem_loop;
+
+/**
+ * struct tandem_fence_point - a point on a timeline, see <tandem/fence.h>
+ * @fence: NULL for none
+ * @point: greater than 0; 0 without a fence
+ */
+struct tandem_fence_point {
+	struct tandem_fence *fence;
+	uint64_t point;
+};
 
 /**
  * struct tandem_operation - something that was started and will end
@@ -30,6 +41,16 @@ struct tandem_loop;
  * @pending: not zero between start and end
  * @device_ns: after the end: time that a device spent on it, measured; 0 when
  *	no device was involved
+ * @wait: for operations on a queue: the point to wait for before it begins. Some
+ *	operation, or tandem_fence_signal(), was told to signal it before this
+ *	one is started (and, where it is on another loop, that loop was run
+ *	since), or it ends with -EINVAL. When that which was to signal
+ *	it failed, the operation is not carried out and ends with -ECANCELED
+ * @signal: for operations on a queue: the point to signal when it has ended,
+ *	also with an error; greater than all that the fence was told before.
+ *	Both are read at the start, which other operations refuse with -EINVAL
+ *	unless there are none; so do copies that take more than one command of
+ *	the device
  * @internal: of the library
  *
  * Owned by the caller, zeroed before first use, and kept in place until it has
@@ -41,6 +62,8 @@ struct tandem_operation {
 	int result;
 	int pending;
 	uint64_t device_ns;
+	struct tandem_fence_point wait;
+	struct tandem_fence_point signal;
 	uint64_t internal[8];
 };
 

@@ -4,6 +4,7 @@
 native-tests += \
 	tests/native/runtime/test_copy_list \
 	tests/native/runtime/test_device \
+	tests/native/runtime/test_fence \
 	tests/native/runtime/test_inproc \
 	tests/native/runtime/test_loop \
 	tests/native/runtime/test_memory_class
@@ -23,3 +24,7 @@ tests/native/runtime/test_memory_class-src := \
 	tests/native/runtime/test_memory_class.c \
 	tests/native/runtime/devices.c \
 	tests/native/runtime/class_devices.c
+tests/native/runtime/test_fence-src := \
+	tests/native/runtime/test_fence.c \
+	tests/native/runtime/devices.c \
+	tests/native/runtime/default_devices.c
