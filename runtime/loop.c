@@ -124,6 +124,27 @@ int loop_event_cancel(struct tandem_loop *loop, struct loop_event *event)
 	return 0;
 }
 
+int loop_fd_cancel(struct tandem_loop *loop, int fd)
+{
+	struct io_uring_sync_cancel_reg request = {
+		.fd = fd,
+		.flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL,
+		.timeout = { .tv_sec = -1, .tv_nsec = -1 },
+	};
+	int ret;
+
+	/* What is not submitted yet would be missed. */
+	ret = loop_submit(loop);
+	if (ret < 0)
+		return ret;
+	do {
+		ret = io_uring_register_sync_cancel(&loop->ring, &request);
+	} while (ret == -EINTR);
+	if (ret == -EINVAL)
+		return -ENOSYS;
+	return ret == -ENOENT || ret > 0 ? 0 : ret;
+}
+
 /*
  * Wait for a completion until @deadline, UINT64_MAX being never. Apart from
  * submission, because a signal that interrupts a system call which has

@@ -72,6 +72,20 @@ int loop_submit(struct tandem_loop *loop);
  */
 int loop_event_cancel(struct tandem_loop *loop, struct loop_event *event);
 
+/**
+ * loop_fd_cancel() - end all requests on a file, now
+ * @loop: the loop
+ * @fd: the file; open
+ *
+ * The kernel works on none of them any more when this returns; what they
+ * completed with arrives later, as always. Blocks for as long as it takes the
+ * kernel to finish what it is in the middle of.
+ *
+ * Return: 0; -ENOSYS before Linux 6.0; another negative errno. After a failure
+ * requests may still be under way.
+ */
+int loop_fd_cancel(struct tandem_loop *loop, int fd);
+
 /*
  * File descriptors
  */
