@@ -42,6 +42,11 @@ runtime-src += \
 	runtime/xfer_expect.c \
 	runtime/xfer_local.c \
 	runtime/xfer_runs.c \
+	runtime/xfer_tcp.c \
+	runtime/xfer_tcp_frame.c \
+	runtime/xfer_tcp_greet.c \
+	runtime/xfer_tcp_listen.c \
+	runtime/xfer_tcp_stream.c \
 	runtime/xfer_verbs.c \
 	runtime/xfer_verbs_memory.c \
 	runtime/xfer_verbs_pair.c \

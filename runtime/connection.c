@@ -238,6 +238,8 @@ static const struct xfer_transport_ops *transport_ops(enum tandem_transport tran
 		return &xfer_local_ops;
 	case TANDEM_TRANSPORT_VERBS:
 		return &xfer_verbs_ops;
+	case TANDEM_TRANSPORT_TCP:
+		return &xfer_tcp_ops;
 	default:
 		return NULL;
 	}
@@ -246,12 +248,9 @@ static const struct xfer_transport_ops *transport_ops(enum tandem_transport tran
 static int options_check(const struct tandem_connection_options *options,
 			 struct tandem_error *error)
 {
-	if (options->transport == TANDEM_TRANSPORT_TCP)
-		return tandem_error_set(error, -EOPNOTSUPP,
-					"transport tcp is not built yet; use verbs or local");
 	if (!transport_ops(options->transport))
 		return tandem_error_set(error, -EOPNOTSUPP,
-					"there is no transport number %d; use verbs or local",
+					"there is no transport number %d; use local, verbs or tcp",
 					(int)options->transport);
 	return 0;
 }

@@ -6,7 +6,7 @@
  *	xfer_runs.c		putting neighbouring blocks together
  *	xfer_expect.c		counting what arrives
  *	connection.c		what all transports have in common
- *	xfer_local.c, xfer_verbs*.c	the transports
+ *	xfer_local.c, xfer_verbs*.c, xfer_tcp*.c	the transports
  *
  * connection.c cuts a push into writes and hands the transport as many as it
  * has slots for; the transport says when each has been carried out. Nothing in
@@ -244,7 +244,9 @@ struct xfer_write {
  * @describe: write what the other side's @connect has to know, at most
  *	%XFER_TRANSPORT_PART_MAX bytes. Return: bytes
  * @connect: take that in, not trusting it; sets @write_bytes and
- *	@write_slots. May be tried again after a failure
+ *	@write_slots. May be tried again after a failure. Where it takes time
+ *	until blocks can travel, @write_slots is 0 until then, and then
+ *	connection_continue() is called
  * @write: take a write; there is a slot free. It may be kept back until
  *	@flush. Ends with connection_write_done(), not from within. Return: 0 or
  *	a negative errno, upon which the connection fails
@@ -271,6 +273,7 @@ struct xfer_transport_ops {
 
 extern const struct xfer_transport_ops xfer_local_ops;
 extern const struct xfer_transport_ops xfer_verbs_ops;
+extern const struct xfer_transport_ops xfer_tcp_ops;
 
 enum connection_state {
 	CONNECTION_OPEN,	/* waits for tandem_connection_connect() */

@@ -29,7 +29,9 @@ struct tandem_connection;
  * @TANDEM_TRANSPORT_LOCAL: the sending device's DMA engine writes into the
  *	receiving device's memory; both sides in one process
  * @TANDEM_TRANSPORT_VERBS: RDMA write with immediate on a reliable connection
- * @TANDEM_TRANSPORT_TCP: not built yet: refused with -EOPNOTSUPP
+ * @TANDEM_TRANSPORT_TCP: several TCP streams, straight between sockets and the
+ *	mapping of device memory; works wherever there is a network. The kernel
+ *	copies each byte on both sides
  */
 enum tandem_transport {
 	TANDEM_TRANSPORT_LOCAL = 0,
@@ -52,6 +54,13 @@ int tandem_transport_parse(const char *name);
  *	before others)
  * @timeout_ms: how long a push may take before it ends with -ETIMEDOUT;
  *	0 for 30 s
+ * @address: TCP: address to listen on, in numbers; NULL for 127.0.0.1, which
+ *	only this machine reaches. 0.0.0.0 and :: stand for all addresses, which
+ *	the description then lists. Whoever can read the network that it is on
+ *	can read the blocks
+ * @port: TCP: port to listen on; 0 for any. Connections of one loop share it
+ * @streams: TCP: how many sockets, up to 16; 0 for the default. The smaller of
+ *	both sides' numbers counts
  */
 struct tandem_connection_options {
 	enum tandem_transport transport;
@@ -59,6 +68,9 @@ struct tandem_connection_options {
 	unsigned int rdma_port;
 	int gid_index;
 	unsigned int timeout_ms;
+	const char *address;
+	unsigned int port;
+	unsigned int streams;
 };
 
 /* Room that every description fits into. */
@@ -74,7 +86,9 @@ struct tandem_connection_options {
  * @error: filled in on failure; may be NULL
  *
  * Return: 0; -ENODEV no such RDMA device or no active port; -EOPNOTSUPP the
- * transport is not there; -ENOMEM, also for a limit on locked memory.
+ * transport is not there; -EINVAL, -EADDRINUSE, -EADDRNOTAVAIL or -EACCES no
+ * such address, or a port that cannot be had; -ENOMEM, also for a limit on
+ * locked memory.
  */
 int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool,
 			   const struct tandem_connection_options *options,
@@ -97,7 +111,8 @@ int tandem_connection_describe(struct tandem_connection *connection, void *buffe
  * @size: their number
  * @error: filled in on failure; may be NULL
  *
- * Nothing may be pushed to a side before it has connected too.
+ * Nothing may be pushed to a side before it has connected too. (With TCP a
+ * push waits for that; the call itself does not wait for the network.)
  *
  * Return: 0; -EPROTO malformed, or of another version; -EINVAL the pools'
  * layouts do not match, or the transports differ; -EHOSTUNREACH;
@@ -131,10 +146,13 @@ struct tandem_push {
  * tandem_push_start() - write blocks into the other side's pool
  * @connection: connected
  * @push: what; all of it is started or nothing
- * @op: ends with 0 when the local blocks may be reused; -ETIMEDOUT;
- *	-ECANCELED; -ECONNRESET when the other side is lost; -ENODEV when the
- *	local device is; -EIO. After an end other than 0 the connection takes no
- *	more pushes, and nothing of this one lands later.
+ * @op: ends with 0 when the blocks are in the other side's memory;
+ *	-ETIMEDOUT; -ECANCELED; -ECONNRESET when the other side is lost,
+ *	-ECONNREFUSED, -EHOSTUNREACH or -ENETUNREACH when it was never reached;
+ *	-ENODEV when the local device is lost; -EPROTO; -EIO. After an end other
+ *	than 0 the connection takes no more pushes, and nothing of this one lands
+ *	later. (TCP: unless the other side has not answered for 0.2 s; it stops
+ *	by its own deadline then.)
  *
  * Return: 0; -EINVAL a block or layer out of range; -ENOTCONN; -ENOMEM.
  */
@@ -166,8 +184,9 @@ int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer,
  * @bytes_pushed: bytes of blocks written and acknowledged
  * @writes: writes they were put into
  * @blocks_received: blocks counted by this side
- * @cpu_copied_bytes: bytes that this process's own instructions copied on the
- *	way, beside what NIC and devices do (0 where that never happens)
+ * @cpu_copied_bytes: bytes that this process's processor time copied on the
+ *	way, beside what NIC and devices do (0 where that never happens; with
+ *	TCP all, by the kernel's socket layer)
  * @wire_ns: time during which at least one push was under way
  */
 struct tandem_connection_stats {
