@@ -37,6 +37,8 @@ enum run_key {
 	KEY_BLOCK_TOKENS,
 	KEY_RDMA_DEVICE,
 	KEY_GID_INDEX,
+	KEY_ADDRESS,
+	KEY_STREAMS,
 	KEY_TIMEOUT,
 	KEY_VERIFY,
 };
@@ -84,6 +86,8 @@ static const struct argp_option options[] = {
 	{ "transport", KEY_TRANSPORT, "verbs|tcp|local", 0, "how the KV cache travels (default local)", 1 },
 	{ "rdma-device", KEY_RDMA_DEVICE, "NAME", 0, "with verbs: which RDMA device", 1 },
 	{ "gid-index", KEY_GID_INDEX, "N", 0, "with verbs: which GID of its port", 1 },
+	{ "address", KEY_ADDRESS, "ADDRESS", 0, "with tcp: address to use (default 127.0.0.1)", 1 },
+	{ "streams", KEY_STREAMS, "N", 0, "with tcp: how many sockets (default 2)", 1 },
 	{ "kv-type", KEY_KV_TYPE, "f32|f16", 0, "element type of the KV cache (default f16)", 1 },
 	{ "block-tokens", KEY_BLOCK_TOKENS, "N", 0, "tokens of a KV block (default 16)", 1 },
 	{ "temp", KEY_TEMP, "T", 0, "draw tokens at this temperature (default 0: the likeliest)", 2 },
@@ -194,6 +198,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_GID_INDEX:
 		run->session.connection.gid_index =
 			(int)parse_number(state, "--gid-index", argument, 0, 65535);
+		return 0;
+	case KEY_ADDRESS:
+		run->session.connection.address = argument;
+		return 0;
+	case KEY_STREAMS:
+		run->session.connection.streams =
+			(unsigned int)parse_number(state, "--streams", argument, 1, 16);
 		return 0;
 	case KEY_TIMEOUT:
 		run->timeout_ms =
