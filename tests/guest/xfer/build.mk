@@ -5,6 +5,7 @@
 xfer-push-tests := \
 	tests/guest/xfer/test_push_inproc_verbs \
 	tests/guest/xfer/test_push_accel_local \
+	tests/guest/xfer/test_push_accel_tcp \
 	tests/guest/xfer/test_push_accel_verbs
 
 guest-tests += \

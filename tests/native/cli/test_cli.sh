@@ -45,6 +45,11 @@ for name in prompt_tokens ttft_ms tpot_ms kv_bytes; do
 done
 cp "$work/text" "$work/split"
 
+run --model "$model" --transport tcp --streams 3 --json --stats "$work/stats" --verify
+tap_same $? 0 "a split run over tcp"
+tap_same "$(cat "$work/text")" "$(cat "$work/split")" "tcp: the same text"
+tap_same "$(json_field "$work/stats" kv_transport)" tcp "tcp: named in the report"
+
 run --model "$model" --mode agg --json
 tap_same $? 0 "an aggregated run"
 tap_same "$(cat "$work/text")" "$(cat "$work/split")" "the same text"
@@ -93,7 +98,7 @@ refused "a prompt too long" "context" --model "$model" \
 	--prompt "$(for _ in $(seq 3000); do printf 'And God said '; done)"
 refused "no such device" "accel99" --model "$model" --decode accel99
 refused "no such profile" "tpu9" --model "$model" --decode inproc:tpu9
-refused "tcp, which is not built" "not built yet" --model "$model" --transport tcp
+refused "an address that is none" "nowhere" --model "$model" --transport tcp --address nowhere
 if [ -n "$(ls /sys/class/infiniband 2>/dev/null)" ]; then
 	tap_skip "verbs without an RDMA device" "there is one"
 else

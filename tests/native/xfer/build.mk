@@ -6,7 +6,10 @@ native-tests += \
 	tests/native/xfer/test_description \
 	tests/native/xfer/test_engine \
 	tests/native/xfer/test_push \
-	tests/native/xfer/test_runs
+	tests/native/xfer/test_runs \
+	tests/native/xfer/test_tcp \
+	tests/native/xfer/test_tcp_frame \
+	tests/native/xfer/test_tcp_process
 
 tests/native/xfer/test_connect-src := \
 	tests/native/xfer/test_connect.c \
@@ -19,5 +22,15 @@ tests/native/xfer/test_engine-src := \
 
 tests/native/xfer/test_push-src := \
 	tests/native/xfer/test_push.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds.c
+
+tests/native/xfer/test_tcp-src := \
+	tests/native/xfer/test_tcp.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds.c
+
+tests/native/xfer/test_tcp_process-src := \
+	tests/native/xfer/test_tcp_process.c \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/kinds.c

@@ -9,5 +9,6 @@
 
 const struct pair_kind pair_kinds[] = {
 	{ "inproc over local", { PREFILL, DECODE }, TANDEM_TRANSPORT_LOCAL },
+	{ "inproc over tcp", { PREFILL, DECODE }, TANDEM_TRANSPORT_TCP },
 	{ 0 },
 };

@@ -39,17 +39,14 @@ static void test_names(void **state)
 
 static void test_transports_that_are_not_there(void **state)
 {
-	struct tandem_connection_options options = { .transport = TANDEM_TRANSPORT_TCP };
+	struct tandem_connection_options options = { .transport = (enum tandem_transport)17 };
 	struct tandem_connection *connection;
 	struct tandem_error error = { 0 };
 	struct pair *pair = *state;
 
 	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[0], &options, &connection,
 						&error), -EOPNOTSUPP);
-	assert_string_equal(error.message, "transport tcp is not built yet; use verbs or local");
-	options.transport = (enum tandem_transport)17;
-	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[0], &options, &connection,
-						&error), -EOPNOTSUPP);
+	assert_non_null(strstr(error.message, "17"));
 }
 
 static void test_no_such_rdma_device(void **state)

@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The tcp transport against peers that do not keep to the rules: strangers,
+ * callers without the token, and a peer that was given the description and
+ * then says what it likes. Nothing of theirs may land, and others are served.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pair.h"
+#include "runtime/xfer.h"
+#include "runtime/xfer_tcp_frame.h"
+
+static const struct pair_kind tcp_kind = {
+	.name = "tcp",
+	.device = { "inproc:trn2,mem=64M,cores=1", "inproc:wse3,mem=64M,cores=1" },
+	.transport = TANDEM_TRANSPORT_TCP,
+};
+
+/**
+ * struct rogue - a peer without our library
+ * @pair: whose side 1 it plays with
+ * @endpoint: of that side
+ * @fd: its stream
+ */
+struct rogue {
+	struct pair *pair;
+	struct tcp_endpoint endpoint;
+	int fd;
+};
+
+static int setup(void **state)
+{
+	struct pair *pair = calloc(1, sizeof(*pair));
+
+	assert_non_null(pair);
+	pair_kind = &tcp_kind;
+	pair_open(pair, pair_layout);
+	*state = pair;
+	return 0;
+}
+
+static void read_endpoint(struct tandem_connection *connection, struct tcp_endpoint *endpoint)
+{
+	struct xfer_description description;
+	uint8_t bytes[TANDEM_DESCRIPTION_MAX];
+	int size;
+
+	size = tandem_connection_describe(connection, bytes, sizeof(bytes));
+	assert_int_equal(xfer_description_decode(bytes, size, &description, NULL), 0);
+	assert_int_equal(tcp_endpoint_decode(description.part, description.part_size, endpoint),
+			 0);
+}
+
+static int dial(const struct tcp_endpoint *endpoint)
+{
+	int fd = socket(endpoint->addresses[0].ss_family, SOCK_STREAM, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&endpoint->addresses[0],
+				 tcp_address_size(&endpoint->addresses[0])), 0);
+	return fd;
+}
+
+/* Has the other side closed this socket? Runs the loop until then. */
+static void await_close(struct pair *pair, int fd)
+{
+	ssize_t size;
+	char byte;
+
+	for (;;) {
+		size = recv(fd, &byte, 1, MSG_DONTWAIT);
+		if (!size || (size < 0 && errno == ECONNRESET))
+			return;
+		if (size < 0)
+			assert_int_equal(errno, EAGAIN);
+		pair_run(pair, 1);
+	}
+}
+
+static void receive(struct pair *pair, int fd, void *bytes, size_t size)
+{
+	uint8_t *at = bytes;
+	ssize_t got;
+
+	while (size) {
+		got = recv(fd, at, size, MSG_DONTWAIT);
+		if (got < 0) {
+			assert_int_equal(errno, EAGAIN);
+			pair_run(pair, 1);
+			continue;
+		}
+		assert_true(got > 0);
+		at += got;
+		size -= got;
+	}
+}
+
+static void greet(const struct rogue *rogue, const uint8_t *token, uint16_t stream,
+		  uint16_t streams)
+{
+	struct tcp_greeting greeting = { .stream = stream, .streams = streams };
+	uint8_t bytes[TCP_GREETING_BYTES];
+
+	memcpy(greeting.token, token, TCP_TOKEN_BYTES);
+	tcp_greeting_encode(&greeting, bytes);
+	assert_int_equal(send(rogue->fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+}
+
+/* Take the place of side 0; the lowest token there is makes us dial. */
+static void rogue_introduce(struct pair *pair, struct rogue *rogue)
+{
+	struct tcp_endpoint endpoint = { .port = 9, .streams = 1, .address_count = 1 };
+	struct xfer_description description = {
+		.transport = TANDEM_TRANSPORT_TCP,
+		.layout = pair_layout[0],
+	};
+	uint8_t bytes[TANDEM_DESCRIPTION_MAX];
+	struct tandem_error error;
+	int size;
+
+	rogue->pair = pair;
+	pair->connection[1] = pair_connection(pair, 1);
+	read_endpoint(pair->connection[1], &rogue->endpoint);
+	endpoint.addresses[0] = rogue->endpoint.addresses[0];
+	description.part_size = tcp_endpoint_encode(&endpoint, description.part);
+	size = xfer_description_encode(&description, bytes, sizeof(bytes));
+	assert_int_equal(tandem_connection_connect(pair->connection[1], bytes, size, &error), 0);
+}
+
+static void rogue_connect(struct pair *pair, struct rogue *rogue)
+{
+	uint8_t answer[TCP_GREETING_BYTES];
+	struct tcp_greeting greeting;
+
+	rogue_introduce(pair, rogue);
+	rogue->fd = dial(&rogue->endpoint);
+	greet(rogue, rogue->endpoint.token, 0, 1);
+	receive(pair, rogue->fd, answer, sizeof(answer));
+	assert_int_equal(tcp_greeting_decode(answer, &greeting), 0);
+}
+
+/* What the rogue says is followed by the end of the connection. */
+static void rogue_says(void **state, const void *bytes, size_t size)
+{
+	struct tandem_operation received = { 0 };
+	struct pair *pair = *state;
+	struct rogue rogue;
+
+	rogue_connect(pair, &rogue);
+	assert_int_equal(tandem_expect_start(pair->connection[1], 1, 1, 0, &received), 0);
+	assert_int_equal(send(rogue.fd, bytes, size, MSG_NOSIGNAL), (ssize_t)size);
+	assert_int_equal(pair_wait(pair, &received), -EPROTO);
+	await_close(pair, rogue.fd);
+	close(rogue.fd);
+	pair_check(pair);
+}
+
+static void rogue_says_entry(void **state, const struct tcp_entry *entry, uint64_t number,
+			     uint32_t acknowledged)
+{
+	struct tcp_head head = {
+		.entries = 1,
+		.number = number,
+		.acknowledged = acknowledged,
+		.bytes = entry->length,
+	};
+	uint8_t frame[TCP_HEAD_BYTES + 64] = { 0 };
+
+	tcp_head_encode(&head, frame);
+	tcp_entry_encode(entry, frame, 0);
+	rogue_says(state, frame, sizeof(frame));
+}
+
+static void test_garbage(void **state)
+{
+	char text[TCP_HEAD_BYTES] = "GET / HTTP/1.1\r\n";
+
+	rogue_says(state, text, sizeof(text));
+}
+
+static void test_outside_of_the_pool(void **state)
+{
+	struct tcp_entry entry = {
+		.offset = tandem_kv_block_bytes(&pair_layout[1]) * pair_layout[1].blocks *
+			pair_layout[1].layers - 10,
+		.length = 64,
+		.transfer = 1,
+		.blocks = 1,
+	};
+
+	rogue_says_entry(state, &entry, 0, 0);
+}
+
+static void test_frame_left_out(void **state)
+{
+	struct tcp_entry entry = { .length = 64, .transfer = 1, .blocks = 1 };
+
+	rogue_says_entry(state, &entry, 1, 0);
+}
+
+static void test_acknowledges_what_was_not_sent(void **state)
+{
+	struct tcp_entry entry = { .length = 64, .transfer = 1, .blocks = 1 };
+
+	rogue_says_entry(state, &entry, 0, 1);
+}
+
+/* It says that it has what it has not, which is too much. */
+static void test_many_entries_of_nothing(void **state)
+{
+	struct tcp_head head = { .entries = 2, .bytes = 128 };
+	struct tcp_entry entry = { .length = 64, .transfer = 1, .blocks = 1 };
+	uint8_t frame[TCP_FRAME_BYTES_MAX] = { 0 };
+
+	tcp_head_encode(&head, frame);
+	tcp_entry_encode(&entry, frame, 0);
+	rogue_says(state, frame, TCP_HEAD_BYTES + TCP_ENTRY_BYTES);
+}
+
+/* In the middle of the bytes of a frame. */
+static void test_cut_off(void **state)
+{
+	struct tcp_head head = { .entries = 1, .bytes = 4096 };
+	struct tcp_entry entry = { .length = 4096, .transfer = 1, .blocks = 1 };
+	struct tandem_operation received = { 0 };
+	uint8_t frame[TCP_HEAD_BYTES + 1];
+	struct pair *pair = *state;
+	struct rogue rogue;
+
+	rogue_connect(pair, &rogue);
+	assert_int_equal(tandem_expect_start(pair->connection[1], 1, 1, 0, &received), 0);
+	tcp_head_encode(&head, frame);
+	tcp_entry_encode(&entry, frame, 0);
+	frame[TCP_HEAD_BYTES] = pair->shadow[1][0];
+	assert_int_equal(send(rogue.fd, frame, sizeof(frame), 0), sizeof(frame));
+	pair_run(pair, 20);
+	assert_true(received.pending);
+	close(rogue.fd);
+	assert_int_equal(pair_wait(pair, &received), -ECONNRESET);
+	pair_check(pair);
+}
+
+/* It keeps our side waiting: the deadline ends that, with all that was sent. */
+static void test_never_acknowledges(void **state)
+{
+	uint32_t blocks[] = { 1, 2, 3 };
+	struct tandem_push push = { .transfer = 1, .layer_count = 1, .local_blocks = blocks,
+				    .remote_blocks = blocks, .block_count = 3 };
+	struct tandem_operation sent = { 0 };
+	struct pair *pair = *state;
+	struct rogue rogue;
+
+	rogue_connect(pair, &rogue);
+	pair->connection[1]->timeout_ms = 100;
+	assert_int_equal(tandem_push_start(pair->connection[1], &push, &sent), 0);
+	assert_int_equal(pair_wait(pair, &sent), -ETIMEDOUT);
+	await_close(pair, rogue.fd);
+	close(rogue.fd);
+}
+
+/* A caller with a wrong token is nobody; the one with the right one is served. */
+static void test_wrong_token(void **state)
+{
+	uint8_t token[TCP_TOKEN_BYTES];
+	struct pair *pair = *state;
+	struct rogue rogue;
+	int wrong;
+
+	rogue_introduce(pair, &rogue);
+	memcpy(token, rogue.endpoint.token, sizeof(token));
+	token[15] ^= 1;
+	rogue.fd = wrong = dial(&rogue.endpoint);
+	greet(&rogue, token, 0, 1);
+	await_close(pair, wrong);
+	close(wrong);
+	rogue.fd = dial(&rogue.endpoint);
+	greet(&rogue, rogue.endpoint.token, 1, 1);
+	await_close(pair, rogue.fd);
+	close(rogue.fd);
+	rogue.fd = dial(&rogue.endpoint);
+	greet(&rogue, rogue.endpoint.token, 0, 1);
+	receive(pair, rogue.fd, token, sizeof(token));
+	/* There is but one of each stream. */
+	wrong = rogue.fd;
+	rogue.fd = dial(&rogue.endpoint);
+	greet(&rogue, rogue.endpoint.token, 0, 1);
+	await_close(pair, rogue.fd);
+	close(rogue.fd);
+	close(wrong);
+}
+
+/* Who answers has to know our token as well. */
+static void test_wrong_answer(void **state)
+{
+	struct tcp_endpoint endpoint = { .streams = 1, .address_count = 1 };
+	struct xfer_description description = { .transport = TANDEM_TRANSPORT_TCP,
+						.layout = pair_layout[0] };
+	struct sockaddr_in *address = (struct sockaddr_in *)&endpoint.addresses[0];
+	uint8_t bytes[TANDEM_DESCRIPTION_MAX], greeting[TCP_GREETING_BYTES];
+	struct tandem_operation received = { 0 };
+	socklen_t length = sizeof(*address);
+	struct pair *pair = *state;
+	int fd, stream, size;
+
+	address->sin_family = AF_INET;
+	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)address, sizeof(*address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)address, &length), 0);
+	endpoint.port = ntohs(address->sin_port);
+	/* The highest there is: our side dials. */
+	memset(endpoint.token, 0xff, sizeof(endpoint.token));
+	description.part_size = tcp_endpoint_encode(&endpoint, description.part);
+	size = xfer_description_encode(&description, bytes, sizeof(bytes));
+	pair->connection[1] = pair_connection(pair, 1);
+	assert_int_equal(tandem_connection_connect(pair->connection[1], bytes, size, NULL), 0);
+	assert_int_equal(tandem_expect_start(pair->connection[1], 1, 1, 0, &received), 0);
+	pair_run(pair, 10);
+	stream = accept(fd, NULL, NULL);
+	receive(pair, stream, greeting, sizeof(greeting));
+	/* Its own words are not an answer. */
+	assert_int_equal(send(stream, greeting, sizeof(greeting), 0), sizeof(greeting));
+	assert_int_equal(pair_wait(pair, &received), -EPROTO);
+	close(stream);
+	close(fd);
+}
+
+static void test_nobody_there(void **state)
+{
+	struct tandem_operation received = { 0 };
+	struct pair *pair = *state;
+	uint8_t bytes[TANDEM_DESCRIPTION_MAX];
+	struct tcp_endpoint mine, other;
+	int side, size;
+
+	/* Which of both dials is chance; the other one is closed. */
+	pair->connection[0] = pair_connection(pair, 0);
+	pair->connection[1] = pair_connection(pair, 1);
+	read_endpoint(pair->connection[0], &mine);
+	read_endpoint(pair->connection[1], &other);
+	side = memcmp(mine.token, other.token, TCP_TOKEN_BYTES) > 0;
+	size = tandem_connection_describe(pair->connection[!side], bytes, sizeof(bytes));
+	tandem_connection_close(pair->connection[!side]);
+	pair->connection[!side] = NULL;
+	assert_int_equal(tandem_connection_connect(pair->connection[side], bytes, size, NULL), 0);
+	assert_int_equal(tandem_expect_start(pair->connection[side], 1, 1, 0, &received), 0);
+	size = pair_wait(pair, &received);
+	/* They had one listener, which the remaining side still has. */
+	assert_true(size == -ECONNREFUSED || size == -ECONNRESET);
+}
+
+/* More strangers than there is room for, who say nothing. */
+static void test_crowd(void **state)
+{
+	enum { CROWD = 600 };
+	struct rlimit limit;
+	uint32_t blocks[] = { 1, 2, 3 };
+	struct tandem_push push = { .transfer = 1, .layer_count = 1, .local_blocks = blocks,
+				    .remote_blocks = blocks, .block_count = 3 };
+	struct tcp_endpoint endpoint;
+	struct pair *pair = *state;
+	int crowd[CROWD], i;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < 4 * CROWD) {
+		limit.rlim_cur = 4 * CROWD;
+		if (limit.rlim_max < limit.rlim_cur || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			skip();
+	}
+	pair->connection[0] = pair_connection(pair, 0);
+	pair->connection[1] = pair_connection(pair, 1);
+	read_endpoint(pair->connection[0], &endpoint);
+	for (i = 0; i < CROWD; i++) {
+		crowd[i] = dial(&endpoint);
+		if (i % 50 == 0)
+			pair_run(pair, 1);
+	}
+	pair_introduce(pair->connection[0], pair->connection[1]);
+	pair_introduce(pair->connection[1], pair->connection[0]);
+	pair_push_and_check(pair, &push);
+	/* The first ones have been shut out. */
+	await_close(pair, crowd[0]);
+	for (i = 0; i < CROWD; i++)
+		close(crowd[i]);
+}
+
+static void test_options(void **state)
+{
+	struct tandem_connection_options options = { .transport = TANDEM_TRANSPORT_TCP };
+	struct tandem_connection *one, *two;
+	struct tcp_endpoint first, second;
+	struct tandem_error error = { 0 };
+	struct pair *pair = *state;
+
+	options.streams = 17;
+	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[0], &options, &one,
+						&error), -EINVAL);
+	options.streams = 3;
+	options.port = 65536;
+	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[0], &options, &one,
+						&error), -EINVAL);
+	options.port = 0;
+	options.address = "nowhere";
+	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[0], &options, &one,
+						&error), -EINVAL);
+	assert_non_null(strstr(error.message, "nowhere"));
+	options.address = "203.0.113.77";
+	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[0], &options, &one,
+						&error), -EADDRNOTAVAIL);
+	options.address = "0.0.0.0";
+	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[0], &options, &one,
+						&error), 0);
+	read_endpoint(one, &first);
+	assert_int_equal(first.streams, 3);
+	assert_true(first.address_count >= 1);
+	/* The same port for both sides of one loop, if it is asked for. */
+	options.address = NULL;
+	options.port = first.port;
+	tandem_connection_close(one);
+	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[0], &options, &one,
+						&error), 0);
+	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[1], &options, &two,
+						&error), 0);
+	read_endpoint(one, &first);
+	read_endpoint(two, &second);
+	assert_int_equal(first.port, options.port);
+	assert_int_equal(second.port, options.port);
+	assert_memory_not_equal(first.token, second.token, TCP_TOKEN_BYTES);
+	tandem_connection_close(one);
+	tandem_connection_close(two);
+}
+
+/* The least suitable moment: what has been sent is still under way. */
+static void close_both(struct tandem_operation *op)
+{
+	struct pair *pair = op->user;
+	int side;
+
+	for (side = 0; side < 2; side++) {
+		tandem_connection_close(pair->connection[side]);
+		pair->connection[side] = NULL;
+	}
+}
+
+static void test_closed_in_callback(void **state)
+{
+	struct tandem_operation timer = { .done = close_both }, sent = { 0 };
+	uint32_t blocks[] = { 1, 2, 3 };
+	struct tandem_push push = { .transfer = 1, .layer_count = 3, .local_blocks = blocks,
+				    .remote_blocks = blocks, .block_count = 3 };
+	struct pair *pair = *state;
+	int round;
+
+	for (round = 0; round < 20; round++) {
+		pair_connect(pair);
+		pair_run(pair, round % 3);
+		timer.user = pair;
+		assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), 0);
+		assert_int_equal(tandem_timer_start(pair->loop, round % 2, &timer), 0);
+		pair_wait(pair, &timer);
+		assert_false(sent.pending);
+		assert_null(pair->connection[0]);
+	}
+}
+
+int main(void)
+{
+#define TCP_TEST(name)	cmocka_unit_test_setup_teardown(name, setup, pair_teardown)
+	const struct CMUnitTest tests[] = {
+		TCP_TEST(test_garbage),
+		TCP_TEST(test_outside_of_the_pool),
+		TCP_TEST(test_frame_left_out),
+		TCP_TEST(test_acknowledges_what_was_not_sent),
+		TCP_TEST(test_many_entries_of_nothing),
+		TCP_TEST(test_cut_off),
+		TCP_TEST(test_never_acknowledges),
+		TCP_TEST(test_wrong_token),
+		TCP_TEST(test_wrong_answer),
+		TCP_TEST(test_nobody_there),
+		TCP_TEST(test_crowd),
+		TCP_TEST(test_options),
+		TCP_TEST(test_closed_in_callback),
+	};
+#undef TCP_TEST
+
+	return cmocka_run_group_tests_name("tcp", tests, NULL, NULL);
+}
