@@ -21,11 +21,23 @@
  */
 #define GRAIN_FLOPS	(8u << 20)
 /* Columns of a product are handed out in multiples of this. */
-#define GRAIN_COLUMNS	16
+#define GRAIN_COLUMNS	32
 /* Less work than this is not worth waking another core for. */
 #define SHARE_FLOPS	(1u << 17)
+/* Consecutive rows of a sequence whose attention is taken together, at most. */
+#define QUERIES_MAX	32
 /* Products that share one input. */
 #define PRODUCTS_MAX	3
+
+/**
+ * struct queries - consecutive rows of one sequence
+ * @first: row of the tile
+ * @count: rows
+ */
+struct queries {
+	uint32_t first;
+	uint32_t count;
+};
 
 /**
  * struct run - a program that is running
@@ -38,6 +50,7 @@
  * @q_dim: queries of a row
  * @kv_dim: keys, and values, of a row
  * @ffn_dim: feed-forward layer
+ * @quantised_columns: the widest row that is multiplied with quantised weights
  * @tile_rows: the most rows in a tile
  * @rope_factors: divisors of the rotary frequencies, or NULL
  * @x: hidden state [tile_rows][dim]
@@ -51,6 +64,8 @@
  * @up: likewise
  * @rope: angles [tile_rows][rope_dim]
  * @logits: [OUTPUT_ROWS][vocabulary]
+ * @quantised: input of a product with quantised weights, row after row
+ * @queries: the rows of the tile, cut into pieces that attention takes together
  * @block: KV blocks of the present layer, parallel to the table of blocks
  * @output_row: rows of the present output step, numbers within the tile
  *
@@ -58,6 +73,7 @@
  *
  * @first: first row of the tile
  * @rows: rows of the tile
+ * @query_count: entries of @queries
  * @layer: the layer
  * @pool_layer: its part of the KV pool
  * @outputs_done: outputs written
@@ -70,14 +86,18 @@ struct run {
 	const struct tandem_kernels *kernels;
 	struct fw_pool *pool;
 	uint64_t dim, q_dim, kv_dim, ffn_dim;
+	uint64_t quantised_columns;
 	uint64_t tile_rows;
 
 	float *rope_factors;
 	float *x, *norm, *sum, *q, *attended, *k, *v, *gate, *up, *rope, *logits;
+	char *quantised;
+	struct queries *queries;
 	const void **block;
 	uint32_t output_row[OUTPUT_ROWS];
 
 	uint64_t first, rows;
+	uint32_t query_count;
 	const struct tandem_program_layer *layer;
 	char *pool_layer;
 	uint64_t outputs_done;
@@ -119,7 +139,7 @@ struct product {
 };
 
 struct products {
-	const struct run *run;
+	struct run *run;
 	uint64_t rows;
 	uint64_t k;
 	const float *x;
@@ -140,6 +160,7 @@ static void products_body(void *argument, uint64_t begin, uint64_t end)
 			.k = products->k,
 			.x = products->x,
 			.ldx = products->k,
+			.x_quantised = products->run->quantised,
 			.w = tensor(products->run, product->w),
 			.y = product->y,
 			.ldy = product->columns,
@@ -154,14 +175,41 @@ static void products_body(void *argument, uint64_t begin, uint64_t end)
 	}
 }
 
+static void quantise_body(void *argument, uint64_t begin, uint64_t end)
+{
+	const struct products *products = argument;
+	const struct run *run = products->run;
+
+	for (uint64_t i = begin; i < end; i++)
+		run->kernels->quantise(run->quantised + i * tandem_activation_bytes(products->k),
+				       products->x + i * products->k, products->k);
+}
+
+/* Quantise the input, where a product needs that. */
+static int quantise_input(struct run *run, struct products *products)
+{
+	uint32_t i = 0;
+
+	while (i < products->count && !tandem_type_quantised(products->product[i].w->type))
+		i++;
+	if (i == products->count)
+		return 0;
+	return fw_pool_run(run->pool, products->rows, SHARE_FLOPS / 8 / products->k + 1,
+			   quantise_body, products);
+}
+
 static int run_products(struct run *run, struct products *products)
 {
 	uint64_t flops = 2 * products->rows * products->k;
 	uint64_t shares = 2 * (uint64_t)fw_pool_cores(run->pool);
 	uint64_t grain = GRAIN_FLOPS / flops + 1;
 	uint64_t columns = 0;
+	int ret;
 
 	products->run = run;
+	ret = quantise_input(run, products);
+	if (ret)
+		return ret;
 	for (uint32_t i = 0; i < products->count; i++)
 		columns += products->product[i].columns;
 	/* All cores take part, where there is enough for that to pay. */
@@ -252,14 +300,15 @@ static void rotate_and_store_body(void *argument, uint64_t begin, uint64_t end)
 	}
 }
 
-/* Units are the heads of all rows, row after row. */
+/* Units are the heads of all pieces, piece after piece. */
 static void attention_body(void *argument, uint64_t begin, uint64_t end)
 {
 	struct run *run = argument;
 	const uint64_t heads = run->m->heads;
 
 	while (begin < end) {
-		uint64_t i = begin / heads, head = begin % heads;
+		const struct queries *queries = &run->queries[begin / heads];
+		uint64_t i = queries->first, head = begin % heads;
 		uint64_t last = end - begin < heads - head ? head + end - begin : heads;
 		const struct tandem_program_row *row = row_at(run, i);
 		const struct tandem_program_sequence *sequence =
@@ -270,15 +319,35 @@ static void attention_body(void *argument, uint64_t begin, uint64_t end)
 			.n_kv_heads = run->m->kv_heads,
 			.head_dim = run->m->head_dim,
 			.block_tokens = run->p->kv.block_tokens,
+			.n_queries = queries->count,
 			.n_tokens = (size_t)row->position + 1,
 			.scale = 1 / sqrtf((float)run->m->head_dim),
 			.q = run->q + i * run->q_dim,
+			.ldq = run->q_dim,
 			.blocks = run->block + sequence->first_block,
 			.out = run->attended + i * run->q_dim,
+			.ld_out = run->q_dim,
 		};
 
 		run->kernels->attention(&attention, head, last);
 		begin += last - head;
+	}
+}
+
+/* Cut the tile into pieces of consecutive rows of one sequence. */
+static void find_queries(struct run *run)
+{
+	struct queries *last = NULL;
+
+	run->query_count = 0;
+	for (uint32_t i = 0; i < run->rows; i++) {
+		if (last && last->count < QUERIES_MAX &&
+		    row_at(run, i)->sequence == row_at(run, i - 1)->sequence) {
+			last->count++;
+			continue;
+		}
+		last = &run->queries[run->query_count++];
+		*last = (struct queries){ i, 1 };
 	}
 }
 
@@ -289,9 +358,9 @@ static int run_attention(struct run *run)
 	for (uint64_t i = 0; i < run->rows; i++)
 		if (row_at(run, i)->position > longest)
 			longest = row_at(run, i)->position;
-	flops = 4 * (longest + 1) * run->m->head_dim;
-	return fw_pool_run(run->pool, run->rows * run->m->heads, GRAIN_FLOPS / flops / 4 + 1,
-			   attention_body, run);
+	flops = 4 * (longest + 1) * run->m->head_dim * (run->rows / run->query_count + 1);
+	return fw_pool_run(run->pool, (uint64_t)run->query_count * run->m->heads,
+			   GRAIN_FLOPS / flops / 4 + 1, attention_body, run);
 }
 
 static void ffn_norm_body(void *argument, uint64_t begin, uint64_t end)
@@ -473,6 +542,8 @@ static int run_tile(struct run *run)
 {
 	int ret;
 
+	if (run->p->layer_count)
+		find_queries(run);
 	ret = for_rows(run, 4 * run->dim + 64 * run->m->rope_dim, load_body);
 	for (uint32_t i = 0; i < run->p->layer_count && !ret; i++) {
 		begin_layer(run, run->p->layer_first + i);
@@ -510,6 +581,8 @@ static uint64_t lay_out(struct run *run, char *base)
 	/* Output uses it, too, and then has rows of its own. */
 	run->norm = carve(base, &used, (rows > outputs ? rows : outputs) * run->dim * f);
 	run->logits = carve(base, &used, outputs * run->m->vocabulary * f);
+	run->quantised = carve(base, &used, (rows > outputs ? rows : outputs) *
+			       tandem_activation_bytes(run->quantised_columns));
 	if (!run->p->layer_count)
 		return used;
 	run->sum = carve(base, &used, rows * run->dim * f);
@@ -521,8 +594,34 @@ static uint64_t lay_out(struct run *run, char *base)
 	run->up = carve(base, &used, rows * run->ffn_dim * f);
 	run->rope = carve(base, &used, rows * rope * f);
 	run->rope_factors = carve(base, &used, rope / 2 * f);
+	run->queries = carve(base, &used, rows * sizeof(*run->queries));
 	run->block = carve(base, &used, run->p->blocks * sizeof(*run->block));
 	return used;
+}
+
+static void count_columns(struct run *run, const struct tandem_program_tensor *tensor,
+			  uint64_t columns)
+{
+	if (tandem_type_quantised(tensor->type) && columns > run->quantised_columns)
+		run->quantised_columns = columns;
+}
+
+static void find_quantised_columns(struct run *run)
+{
+	const struct tandem_program_model *m = run->m;
+
+	count_columns(run, m->output.present ? &m->output : &m->token_embedding, run->dim);
+	for (uint32_t i = 0; i < run->p->layer_count; i++) {
+		const struct tandem_program_layer *layer = &m->layer[run->p->layer_first + i];
+
+		count_columns(run, &layer->query, run->dim);
+		count_columns(run, &layer->key, run->dim);
+		count_columns(run, &layer->value, run->dim);
+		count_columns(run, &layer->attention_output, run->q_dim);
+		count_columns(run, &layer->gate, run->dim);
+		count_columns(run, &layer->up, run->dim);
+		count_columns(run, &layer->down, run->ffn_dim);
+	}
 }
 
 /* Working memory for tiles as large as the budget allows. */
@@ -573,6 +672,7 @@ uint32_t fw_forward_run(const struct fw_forward *forward, const struct tandem_ke
 	};
 	int ret = 0;
 
+	find_quantised_columns(&run);
 	if (!allocate(&run, scratch, budget))
 		return TANDEM_HW_NO_MEMORY;
 	set_rope_factors(&run);

@@ -9,7 +9,8 @@
 
 static double tensor_bytes(const struct tandem_program_tensor *tensor, double elements)
 {
-	return elements * (double)tandem_type_size(tensor->type);
+	return elements / (double)tandem_type_block(tensor->type) *
+	       (double)tandem_type_block_bytes(tensor->type);
 }
 
 static void add_matrix(struct fw_forward_cost *cost, const struct tandem_program_tensor *tensor,
@@ -43,7 +44,7 @@ static void add_attention(struct fw_forward_cost *cost, const struct fw_forward 
 	const struct tandem_program_forward *p = forward->header;
 	const struct tandem_program_model *m = forward->model;
 	double q = (double)fw_model_query_dim(m), kv = (double)fw_model_kv_dim(m);
-	double kv_bytes = 2 * kv * (double)tandem_type_size(p->kv.type);
+	double kv_bytes = 2 * (double)tandem_type_row_bytes(p->kv.type, (size_t)kv);
 	double seen = 0, read = 0;
 
 	for (uint32_t i = 0; i < p->rows; i++) {

@@ -16,7 +16,12 @@
 #define CONTEXT_MAX	(1u << 28)
 
 _Static_assert((int)TANDEM_PROGRAM_F32 == (int)TANDEM_TYPE_F32 &&
-	       (int)TANDEM_PROGRAM_F16 == (int)TANDEM_TYPE_F16,
+	       (int)TANDEM_PROGRAM_F16 == (int)TANDEM_TYPE_F16 &&
+	       (int)TANDEM_PROGRAM_Q4_0 == (int)TANDEM_TYPE_Q4_0 &&
+	       (int)TANDEM_PROGRAM_Q8_0 == (int)TANDEM_TYPE_Q8_0 &&
+	       (int)TANDEM_PROGRAM_Q4_K == (int)TANDEM_TYPE_Q4_K &&
+	       (int)TANDEM_PROGRAM_Q6_K == (int)TANDEM_TYPE_Q6_K &&
+	       (int)TANDEM_PROGRAM_BF16 == (int)TANDEM_TYPE_BF16,
 	       "programs and kernels number types as GGUF does");
 
 float fw_model_float(uint32_t bits)
@@ -59,7 +64,7 @@ static uint32_t check_tensor(const struct tandem_program_tensor *tensor, uint64_
 			     uint64_t columns, bool norm, uint64_t weights_length)
 {
 	/* At most 2^24 * 2^18 * 4, as the dimensions are bounded. */
-	uint64_t bytes = rows * columns * tandem_type_size(tensor->type);
+	uint64_t bytes = rows * tandem_type_row_bytes(tensor->type, columns);
 
 	if (tensor->present != 1 || tensor->offset % 32 || !bytes)
 		return TANDEM_PROGRAM_BAD_MODEL;

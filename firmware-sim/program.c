@@ -68,7 +68,7 @@ static uint32_t check_fields(const struct tandem_program_forward *p)
 	    check_reference(&p->hidden) || check_reference(&p->kv_pool) ||
 	    check_reference(&p->output))
 		return TANDEM_PROGRAM_BAD_FIELD;
-	if (!tandem_type_valid(p->kv.type) || !p->kv.block_tokens || !p->kv.blocks)
+	if (!tandem_type_kv_valid(p->kv.type) || !p->kv.block_tokens || !p->kv.blocks)
 		return TANDEM_PROGRAM_BAD_FIELD;
 	if (!p->rows || p->rows_offset % 8 || p->sequences_offset % 8 ||
 	    p->blocks_offset % 8 || p->output_stride % 16)
@@ -184,6 +184,8 @@ static uint32_t check_against_model(struct fw_forward *forward, struct needs *ne
 	const struct tandem_program_model *model = forward->model;
 	uint64_t entry = sizeof(struct tandem_program_output);
 
+	if (model->head_dim % tandem_type_block(p->kv.type))
+		return TANDEM_PROGRAM_BAD_FIELD;
 	if (p->kv.layers != model->layers || p->layer_first > model->layers ||
 	    p->layer_count > model->layers - p->layer_first)
 		return TANDEM_PROGRAM_BAD_FIELD;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Paged attention of one query token with AVX2.
+ * Paged attention with AVX2, one query token at a time.
  *
  * The cache is read in spans of SPAN tokens, counted from token 0 whatever the
  * block size, with a running maximum from span to span (see
@@ -28,14 +28,14 @@ struct running {
 };
 
 static void find_rows(struct span *span, const struct tandem_attention *a,
-		      size_t kv_head, size_t begin)
+		      size_t kv_head, size_t begin, size_t n_tokens)
 {
 	size_t row_bytes =
 		tandem_type_row_bytes(a->kv_type, a->n_kv_heads * a->head_dim);
 	size_t offset = tandem_type_row_bytes(a->kv_type, kv_head * a->head_dim);
 	size_t block = begin / a->block_tokens;
 	size_t slot = begin % a->block_tokens;
-	size_t left = a->n_tokens - begin;
+	size_t left = n_tokens - begin;
 
 	span->tokens = left < SPAN ? left : SPAN;
 	for (size_t t = 0; t < span->tokens; t++) {
@@ -185,15 +185,16 @@ avx2_inline void gather(float *out, const struct tandem_attention *a,
 	}
 }
 
-avx2_inline void attend(const struct tandem_attention *a, size_t head,
-			size_t heads, enum tandem_type type)
+avx2_inline void attend(const struct tandem_attention *a, size_t query,
+			size_t head, size_t heads, enum tandem_type type)
 {
 	size_t dim = a->head_dim;
 	size_t kv_head = head / (a->n_heads / a->n_kv_heads);
 	/* Eight accumulators hide the latency of the multiply-add. */
 	const size_t vectors = heads == 4 ? 2 : 4;
-	const float *q = a->q + head * dim;
-	float *out = a->out + head * dim;
+	const float *q = a->q + query * a->ldq + head * dim;
+	float *out = a->out + query * a->ld_out + head * dim;
+	size_t n_tokens = a->n_tokens + query;
 	struct running running[MAX_HEADS];
 	float scores[MAX_HEADS][SPAN];
 	float shrink[MAX_HEADS];
@@ -204,8 +205,8 @@ avx2_inline void attend(const struct tandem_attention *a, size_t head,
 		running[h] = (struct running){ .max = -INFINITY };
 	memset(out, 0, heads * dim * sizeof(*out));
 
-	for (size_t begin = 0; begin < a->n_tokens; begin += SPAN) {
-		find_rows(&span, a, kv_head, begin);
+	for (size_t begin = 0; begin < n_tokens; begin += SPAN) {
+		find_rows(&span, a, kv_head, begin, n_tokens);
 		score(scores, a, &span, q, heads, type);
 		for (size_t h = 0; h < heads; h++)
 			shrink[h] = weigh(scores[h], span.tokens, &running[h]);
@@ -226,8 +227,9 @@ avx2_inline void attend(const struct tandem_attention *a, size_t head,
 			out[h * dim + i] /= running[h].sum;
 }
 
-avx2_inline void attend_range(const struct tandem_attention *a, size_t head,
-			      size_t head_end, enum tandem_type type)
+avx2_inline void attend_range(const struct tandem_attention *a, size_t query,
+			      size_t head, size_t head_end,
+			      enum tandem_type type)
 {
 	size_t group = a->n_heads / a->n_kv_heads;
 
@@ -237,13 +239,13 @@ avx2_inline void attend_range(const struct tandem_attention *a, size_t head,
 			(group_end < head_end ? group_end : head_end) - head;
 
 		if (heads >= 4) {
-			attend(a, head, 4, type);
+			attend(a, query, head, 4, type);
 			head += 4;
 		} else if (heads >= 2) {
-			attend(a, head, 2, type);
+			attend(a, query, head, 2, type);
 			head += 2;
 		} else {
-			attend(a, head, 1, type);
+			attend(a, query, head, 1, type);
 			head += 1;
 		}
 	}
@@ -252,8 +254,15 @@ avx2_inline void attend_range(const struct tandem_attention *a, size_t head,
 void tandem_avx2_attention(const struct tandem_attention *a, size_t head_begin,
 			   size_t head_end)
 {
-	if (a->kv_type == TANDEM_TYPE_F16)
-		attend_range(a, head_begin, head_end, TANDEM_TYPE_F16);
-	else
-		attend_range(a, head_begin, head_end, TANDEM_TYPE_F32);
+	for (size_t query = 0; query < a->n_queries; query++) {
+		if (a->kv_type == TANDEM_TYPE_F16)
+			attend_range(a, query, head_begin, head_end,
+				     TANDEM_TYPE_F16);
+		else if (a->kv_type == TANDEM_TYPE_Q8_0)
+			attend_range(a, query, head_begin, head_end,
+				     TANDEM_TYPE_Q8_0);
+		else
+			attend_range(a, query, head_begin, head_end,
+				     TANDEM_TYPE_F32);
+	}
 }

@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: MIT
-/* Paged attention of one query token, the plain definition. */
+/* Paged attention over a paged KV cache, the plain definition. */
 #include <math.h>
 
+#include "blocks.h"
 #include "scalar.h"
 
 static float element(const void *row, enum tandem_type type, size_t i)
 {
-	if (type == TANDEM_TYPE_F16)
+	const char *block;
+
+	switch (type) {
+	case TANDEM_TYPE_F16:
 		return tandem_f16_to_f32(((const uint16_t *)row)[i]);
-	return ((const float *)row)[i];
+	case TANDEM_TYPE_Q8_0:
+		block = (const char *)row + i / 32 * Q8_0_BYTES;
+		return tandem_f16_to_f32(block_half(block)) *
+		       (float)(int8_t)block[Q8_0_CODES + i % 32];
+	default:
+		return ((const float *)row)[i];
+	}
 }
 
 /*
@@ -17,22 +27,23 @@ static float element(const void *row, enum tandem_type type, size_t i)
  * overflows and the scores need not be kept (Milakov and Gimelshein, "Online
  * normalizer calculation for softmax", 2018).
  */
-static void attend_head(const struct tandem_attention *a, size_t head)
+static void attend_head(const struct tandem_attention *a, size_t query,
+			size_t head)
 {
 	size_t kv_dim = a->n_kv_heads * a->head_dim;
 	size_t kv_head = head / (a->n_heads / a->n_kv_heads);
 	size_t row_bytes = tandem_type_row_bytes(a->kv_type, kv_dim);
 	size_t head_offset =
 		tandem_type_row_bytes(a->kv_type, kv_head * a->head_dim);
-	const float *q = a->q + head * a->head_dim;
-	float *out = a->out + head * a->head_dim;
+	const float *q = a->q + query * a->ldq + head * a->head_dim;
+	float *out = a->out + query * a->ld_out + head * a->head_dim;
 	float max = -INFINITY;
 	float sum = 0;
 
 	for (size_t i = 0; i < a->head_dim; i++)
 		out[i] = 0;
 
-	for (size_t t = 0; t < a->n_tokens; t++) {
+	for (size_t t = 0; t < a->n_tokens + query; t++) {
 		const char *k = (const char *)a->blocks[t / a->block_tokens] +
 				t % a->block_tokens * row_bytes + head_offset;
 		const char *v = k + a->block_tokens * row_bytes;
@@ -63,6 +74,7 @@ static void attend_head(const struct tandem_attention *a, size_t head)
 void tandem_scalar_attention(const struct tandem_attention *a,
 			     size_t head_begin, size_t head_end)
 {
-	for (size_t head = head_begin; head < head_end; head++)
-		attend_head(a, head);
+	for (size_t query = 0; query < a->n_queries; query++)
+		for (size_t head = head_begin; head < head_end; head++)
+			attend_head(a, query, head);
 }

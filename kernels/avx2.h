@@ -11,6 +11,9 @@
 
 void tandem_avx2_matmul(const struct tandem_matmul *a, size_t n_begin,
 			size_t n_end);
+void tandem_avx2_matmul_quantised(const struct tandem_matmul *a, size_t n_begin,
+				  size_t n_end);
+void tandem_avx2_quantise(void *out, const float *x, size_t k);
 void tandem_avx2_attention(const struct tandem_attention *a, size_t head_begin,
 			   size_t head_end);
 void tandem_avx2_rms_norm(float *out, const float *x, const float *weight,

@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "types.h"
+#include "blocks.h"
 
 /* For code that becomes fast only once its constant arguments are known. */
 #define avx2_inline static inline __attribute__((always_inline))
@@ -67,7 +67,24 @@ avx2_inline void avx2_store_part(float *p, size_t n, __m256 v)
 		_mm_store_ss(p, piece);
 }
 
-/* Elements i to i + 7 of a row of a given type. */
+avx2_inline __m256 avx2_widen_bf16(__m128i half)
+{
+	return _mm256_castsi256_ps(
+		_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+/* Elements i to i + 7 of a row of Q8_0, i a multiple of 8. */
+avx2_inline __m256 avx2_load_q8_0(const void *row, size_t i)
+{
+	const char *block = (const char *)row + i / 32 * Q8_0_BYTES;
+	__m128i codes = _mm_loadl_epi64(
+		(const __m128i *)(block + Q8_0_CODES + i % 32));
+
+	return _mm256_mul_ps(_mm256_set1_ps(_cvtsh_ss(block_half(block))),
+			     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)));
+}
+
+/* Elements i to i + 7 of a row of a given type, for Q8_0 with i a multiple of 8. */
 avx2_inline __m256 avx2_load_type(const void *row, enum tandem_type type, size_t i)
 {
 	const uint16_t *half = row;
@@ -76,6 +93,11 @@ avx2_inline __m256 avx2_load_type(const void *row, enum tandem_type type, size_t
 	if (type == TANDEM_TYPE_F16)
 		return _mm256_cvtph_ps(
 			_mm_loadu_si128((const __m128i *)(half + i)));
+	if (type == TANDEM_TYPE_BF16)
+		return avx2_widen_bf16(
+			_mm_loadu_si128((const __m128i *)(half + i)));
+	if (type == TANDEM_TYPE_Q8_0)
+		return avx2_load_q8_0(row, i);
 	return _mm256_loadu_ps(single + i);
 }
 
@@ -88,6 +110,8 @@ avx2_inline __m256 avx2_load_type_part(const void *row, enum tandem_type type,
 	if (type == TANDEM_TYPE_F32)
 		return avx2_load_part((const float *)row + i, n);
 	memcpy(half, (const uint16_t *)row + i, n * sizeof(*half));
+	if (type == TANDEM_TYPE_BF16)
+		return avx2_widen_bf16(_mm_loadu_si128((const __m128i *)half));
 	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)half));
 }
 

@@ -2,6 +2,7 @@
 /* Kernels whose outputs each depend on one element, or on one pair. */
 #include "avx2.h"
 #include "avx2_vector.h"
+#include "scalar.h"
 
 /* Eight elements: in each pair (x0, x1) to (x0 cos - x1 sin, x1 cos + x0 sin). */
 avx2_inline __m256 rotate(__m256 x, __m256 table)
@@ -71,9 +72,8 @@ void tandem_avx2_to_f32(float *out, const void *src, enum tandem_type type,
 {
 	size_t i;
 
-	if (type == TANDEM_TYPE_F32) {
-		if (n)
-			memcpy(out, src, n * sizeof(*out));
+	if (type == TANDEM_TYPE_F32 || tandem_type_quantised(type)) {
+		tandem_scalar_to_f32(out, src, type, n);
 		return;
 	}
 	for (i = 0; i + 8 <= n; i += 8)
@@ -89,9 +89,8 @@ void tandem_avx2_from_f32(void *out, const float *src, enum tandem_type type,
 	uint16_t *half = out;
 	size_t i;
 
-	if (type == TANDEM_TYPE_F32) {
-		if (n)
-			memcpy(out, src, n * sizeof(*src));
+	if (type != TANDEM_TYPE_F16) {
+		tandem_scalar_from_f32(out, src, type, n);
 		return;
 	}
 	for (i = 0; i + 8 <= n; i += 8)

@@ -36,13 +36,23 @@ void tandem_scalar_to_f32(float *out, const void *src, enum tandem_type type,
 {
 	const uint16_t *half = src;
 
-	if (type == TANDEM_TYPE_F32) {
+	switch (type) {
+	case TANDEM_TYPE_F32:
 		if (n)
 			memcpy(out, src, n * sizeof(*out));
-		return;
+		break;
+	case TANDEM_TYPE_F16:
+		for (size_t i = 0; i < n; i++)
+			out[i] = tandem_f16_to_f32(half[i]);
+		break;
+	case TANDEM_TYPE_BF16:
+		for (size_t i = 0; i < n; i++)
+			out[i] = tandem_bf16_to_f32(half[i]);
+		break;
+	default:
+		tandem_scalar_dequantise(out, src, type, n);
+		break;
 	}
-	for (size_t i = 0; i < n; i++)
-		out[i] = tandem_f16_to_f32(half[i]);
 }
 
 void tandem_scalar_from_f32(void *out, const float *src, enum tandem_type type,
@@ -50,11 +60,17 @@ void tandem_scalar_from_f32(void *out, const float *src, enum tandem_type type,
 {
 	uint16_t *half = out;
 
-	if (type == TANDEM_TYPE_F32) {
+	switch (type) {
+	case TANDEM_TYPE_F32:
 		if (n)
 			memcpy(out, src, n * sizeof(*src));
-		return;
+		break;
+	case TANDEM_TYPE_F16:
+		for (size_t i = 0; i < n; i++)
+			half[i] = tandem_f32_to_f16(src[i]);
+		break;
+	default:
+		tandem_scalar_quantise_q8_0(out, src, n);
+		break;
 	}
-	for (size_t i = 0; i < n; i++)
-		half[i] = tandem_f32_to_f16(src[i]);
 }

@@ -35,6 +35,9 @@
  * @k: columns of @x, and of @w
  * @x: F32 input, @m rows of @k elements, row i at x + i * ldx
  * @ldx: distance of the rows of @x, in elements, at least @k
+ * @x_quantised: read instead of @x when tandem_type_quantised(@w_type), where @k
+ *	is a multiple of tandem_type_block(@w_type): @m rows that
+ *	&tandem_kernels.quantise made, tandem_activation_bytes(@k) apart
  * @w: weights, one row of @k contiguous elements for each output column, as
  *	GGUF stores them
  * @y: F32 output, row i at y + i * ldy
@@ -46,28 +49,31 @@ struct tandem_matmul {
 	size_t k;
 	const float *x;
 	size_t ldx;
+	const void *x_quantised;
 	const void *w;
 	float *y;
 	size_t ldy;
 };
 
 /**
- * struct tandem_attention - attention of one query token over a paged KV cache
- * @kv_type: element type of the KV cache
+ * struct tandem_attention - attention of tokens over a paged KV cache
+ * @kv_type: element type of the KV cache: F32, F16, or Q8_0
  * @n_heads: query heads, a multiple of @n_kv_heads; query head h reads KV head
  *	h / (n_heads / n_kv_heads)
  * @n_kv_heads: heads of a row of K or V, whose width kv_dim is
  *	n_kv_heads * head_dim
- * @head_dim: elements of a head, at least 1
+ * @head_dim: elements of a head, at least 1; a multiple of 32 for Q8_0
  * @block_tokens: tokens a KV block holds, at least 1
- * @n_tokens: tokens that the query sees, itself included: tokens 0 to
- *	n_tokens - 1 of the cache; at least 1
+ * @n_queries: consecutive tokens that ask
+ * @n_tokens: tokens that the first query sees, itself included: tokens 0 to
+ *	n_tokens - 1 of the cache; at least 1. Query i sees i more.
  * @scale: factor on the scores, as a rule 1 / sqrt(head_dim)
- * @q: F32 query [n_heads][head_dim], rotated
- * @blocks: KV blocks of this layer in the order of their tokens,
- *	ceil(n_tokens / block_tokens) of them; see
- *	tandem_kernel_kv_block_bytes() for what is in a block
- * @out: F32 output [n_heads][head_dim]
+ * @q: F32 queries [n_heads][head_dim], rotated
+ * @ldq: distance of the queries, in elements, at least n_heads * head_dim
+ * @blocks: KV blocks of this layer in the order of their tokens, as many as the
+ *	last query sees; see tandem_kernel_kv_block_bytes() for what is in a block
+ * @out: F32 output [n_heads][head_dim] for each query
+ * @ld_out: distance of the outputs, likewise
  */
 struct tandem_attention {
 	enum tandem_type kv_type;
@@ -75,11 +81,14 @@ struct tandem_attention {
 	size_t n_kv_heads;
 	size_t head_dim;
 	size_t block_tokens;
+	size_t n_queries;
 	size_t n_tokens;
 	float scale;
 	const float *q;
+	size_t ldq;
 	const void *const *blocks;
 	float *out;
+	size_t ld_out;
 };
 
 /**
@@ -88,7 +97,7 @@ struct tandem_attention {
  * Obtained from tandem_kernels_select(); constant for the life of the process.
  */
 struct tandem_kernels {
-	/** @name: "scalar" or "avx2" */
+	/** @name: as tandem_kernels_select() has it */
 	const char *name;
 
 	/**
@@ -96,17 +105,32 @@ struct tandem_kernels {
 	 *
 	 * For all rows i and the columns j in [@n_begin, @n_end), so that
 	 * threads can share a product; w has at least @n_end rows. An element
-	 * has the same bits whatever @m, its row and the column range are.
+	 * has the same bits whatever @m, its row and the column range are; with
+	 * quantised weights also whatever the instruction set is.
+	 *
+	 * With quantised weights x is what its quantised rows represent, off by
+	 * at most a 254th of the largest magnitude a in each block of 32, so
+	 * the result is off by at most the sum over the blocks of
+	 * a / 254 * (sum of the magnitudes of w there), and rounding.
 	 */
 	void (*matmul)(const struct tandem_matmul *a, size_t n_begin,
 		       size_t n_end);
 
 	/**
+	 * @quantise: a row of activations for products with quantised weights
+	 *
+	 * @k elements, a multiple of 32, give tandem_activation_bytes(@k) bytes
+	 * at @out, which is aligned to 4. All instruction sets give the same
+	 * bits. A NaN or an infinity makes the products of that row NaN.
+	 */
+	void (*quantise)(void *out, const float *x, size_t k);
+
+	/**
 	 * @attention: out = softmax(scale * q Kᵀ) V
 	 *
 	 * For the query heads in [@head_begin, @head_end), so that threads can
-	 * share a token. The bits of a head depend neither on that range nor on
-	 * block_tokens. Takes no scratch memory whatever the sizes.
+	 * share a token. The bits of a head depend neither on that range, nor
+	 * on the queries beside it, nor on block_tokens.
 	 */
 	void (*attention)(const struct tandem_attention *a, size_t head_begin,
 			  size_t head_end);
@@ -160,14 +184,22 @@ struct tandem_kernels {
 	 */
 	size_t (*argmax)(const float *x, size_t n);
 
-	/** @to_f32: widen @n elements of @type at @src to F32, exactly */
+	/**
+	 * @to_f32: widen @n elements of @type at @src to F32
+	 *
+	 * Exactly, but for quantised types, whose values are rounded. @n is a
+	 * multiple of tandem_type_block(@type).
+	 */
 	void (*to_f32)(float *out, const void *src, enum tandem_type type,
 		       size_t n);
 
 	/**
-	 * @from_f32: narrow @n F32 elements to @type, to nearest, ties to even
+	 * @from_f32: narrow @n F32 elements to a type that a KV cache can have
 	 *
-	 * To F32 it copies bit for bit.
+	 * To F32 it copies bit for bit, to F16 it rounds to nearest, ties to
+	 * even. To Q8_0, where @n is a multiple of 32, elements are off by at
+	 * most a 254th of the largest magnitude in their block plus what the
+	 * rounding of the scale to F16 adds: a 2048th of the element.
 	 */
 	void (*from_f32)(void *out, const float *src, enum tandem_type type,
 			 size_t n);
@@ -175,13 +207,23 @@ struct tandem_kernels {
 
 /**
  * tandem_kernels_select() - the kernels for an instruction set
- * @isa: "scalar", "avx2" (which means AVX2, FMA and F16C), or NULL for the best
- *	that this CPU has
+ * @isa: "scalar", "avx2" (which means AVX2, FMA and F16C), "avx512" (F, BW, DQ
+ *	and VL beside those), "avx512vnni" (VNNI beside those), or NULL for the
+ *	best that this CPU has
  *
  * Return: the kernels; NULL if @isa is unknown or this CPU lacks it. Never NULL
  * for "scalar" or NULL.
  */
 const struct tandem_kernels *tandem_kernels_select(const char *isa);
+
+/**
+ * tandem_activation_bytes() - size of a quantised row of activations
+ * @k: elements of the row, a multiple of 32
+ */
+static inline size_t tandem_activation_bytes(size_t k)
+{
+	return k + k / 2;
+}
 
 /**
  * tandem_kernel_embed() - a row of an embedding table as F32
@@ -220,14 +262,15 @@ void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot,
 
 /**
  * tandem_kernel_kv_block_bytes() - size of a KV block
- * @type: element type of the cache
- * @kv_dim: elements of a row of K, and of V: KV heads times head dimension
+ * @type: element type of the cache: F32, F16 or Q8_0
+ * @kv_dim: elements of a row of K, and of V: KV heads times head dimension; for
+ *	Q8_0 a multiple of 32
  * @block_tokens: tokens a block holds
  *
  * A block is @block_tokens rows of K, then @block_tokens rows of V, each of
  * @kv_dim elements, without padding.
  *
- * Return: bytes, or 0 if @type is unknown or the size overflows.
+ * Return: bytes, or 0 if a cache cannot have @type or the size overflows.
  */
 size_t tandem_kernel_kv_block_bytes(enum tandem_type type, size_t kv_dim,
 				    size_t block_tokens);

@@ -7,6 +7,8 @@ size_t tandem_kernel_kv_block_bytes(enum tandem_type type, size_t kv_dim,
 {
 	size_t bytes;
 
+	if (!tandem_type_kv_valid(type))
+		return 0;
 	if (__builtin_mul_overflow(tandem_type_row_bytes(type, kv_dim),
 				   block_tokens, &bytes) ||
 	    __builtin_mul_overflow(bytes, 2, &bytes))

@@ -203,10 +203,14 @@ static void several_rows(const struct tandem_matmul *a, size_t n_begin,
 void tandem_avx2_matmul(const struct tandem_matmul *a, size_t n_begin,
 			size_t n_end)
 {
-	if (a->m > 1)
+	if (tandem_type_quantised(a->w_type))
+		tandem_avx2_matmul_quantised(a, n_begin, n_end);
+	else if (a->m > 1)
 		several_rows(a, n_begin, n_end);
 	else if (a->m == 1 && a->w_type == TANDEM_TYPE_F16)
 		single_row(a, TANDEM_TYPE_F16, n_begin, n_end);
+	else if (a->m == 1 && a->w_type == TANDEM_TYPE_BF16)
+		single_row(a, TANDEM_TYPE_BF16, n_begin, n_end);
 	else if (a->m == 1)
 		single_row(a, TANDEM_TYPE_F32, n_begin, n_end);
 }

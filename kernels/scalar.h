@@ -7,6 +7,9 @@
 
 void tandem_scalar_matmul(const struct tandem_matmul *a, size_t n_begin,
 			  size_t n_end);
+void tandem_scalar_matmul_quantised(const struct tandem_matmul *a,
+				    size_t n_begin, size_t n_end);
+void tandem_scalar_quantise(void *out, const float *x, size_t k);
 void tandem_scalar_attention(const struct tandem_attention *a,
 			     size_t head_begin, size_t head_end);
 void tandem_scalar_rms_norm(float *out, const float *x, const float *weight,
@@ -22,5 +25,12 @@ void tandem_scalar_to_f32(float *out, const void *src, enum tandem_type type,
 			  size_t n);
 void tandem_scalar_from_f32(void *out, const float *src, enum tandem_type type,
 			    size_t n);
+
+
+/* Elements of a quantised row as F32. */
+void tandem_scalar_dequantise(float *out, const void *row,
+			      enum tandem_type type, size_t n);
+/* F32 elements to blocks of Q8_0. */
+void tandem_scalar_quantise_q8_0(void *out, const float *x, size_t n);
 
 #endif

@@ -13,13 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tandem_program.h>
+
 #include "error.h"
 #include "model.h"
 #include "tokenizer.h"
-
-/* GGUF numbers of the element types that the kernels know. */
-#define TYPE_F32	0
-#define TYPE_F16	1
 
 /* Bounds of a shape, well beyond any model; they keep products within 64 bits. */
 #define LAYERS_MAX	1024
@@ -205,6 +203,23 @@ static int wrong_shape(const struct tandem_model *model, const struct tandem_ggu
 				(unsigned long long)columns, (unsigned long long)rows);
 }
 
+/* Whether the kernels know an element type of a file. */
+static bool matrix_type(uint32_t type)
+{
+	switch (type) {
+	case TANDEM_PROGRAM_F32:
+	case TANDEM_PROGRAM_F16:
+	case TANDEM_PROGRAM_BF16:
+	case TANDEM_PROGRAM_Q8_0:
+	case TANDEM_PROGRAM_Q4_0:
+	case TANDEM_PROGRAM_Q4_K:
+	case TANDEM_PROGRAM_Q6_K:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Find a tensor of @rows by @columns; with one row it is a vector, in F32. */
 static int find_tensor(struct tandem_model *model, const char *name, uint64_t rows,
 		       uint64_t columns, const struct tandem_gguf_tensor **found,
@@ -220,12 +235,13 @@ static int find_tensor(struct tandem_model *model, const char *name, uint64_t ro
 	if (tensor->dimension_count > 2 || tensor->dimensions[0] != columns ||
 	    tensor->dimensions[1] != rows)
 		return wrong_shape(model, tensor, rows, columns, error);
-	if (tensor->type != TYPE_F32 && (vector || tensor->type != TYPE_F16)) {
+	if (vector ? tensor->type != TANDEM_PROGRAM_F32 : !matrix_type(tensor->type)) {
 		type = tandem_gguf_type_name(tensor->type);
 		return tandem_error_set(error, -EOPNOTSUPP,
-					"%s: tensor %s is %s, which is not built yet; %s is",
+					"%s: tensor %s is %s, which is not built yet; %s",
 					tandem_gguf_name(model->file), name, type ? type : "?",
-					vector ? "F32" : "F32 or F16");
+					vector ? "F32 is" :
+						 "F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K are");
 	}
 	model->info.weight_bytes += tensor->bytes;
 	model->info.parameters += tensor->elements;

@@ -51,10 +51,23 @@ enum tandem_program_error {
  * enum tandem_program_type - element types; the numbers are those of GGUF
  * @TANDEM_PROGRAM_F32: IEEE-754 binary32
  * @TANDEM_PROGRAM_F16: IEEE-754 binary16
+ * @TANDEM_PROGRAM_Q4_0: blocks of 32 elements, 18 bytes
+ * @TANDEM_PROGRAM_Q8_0: blocks of 32 elements, 34 bytes
+ * @TANDEM_PROGRAM_Q4_K: blocks of 256 elements, 144 bytes
+ * @TANDEM_PROGRAM_Q6_K: blocks of 256 elements, 210 bytes
+ * @TANDEM_PROGRAM_BF16: the upper half of a binary32
+ *
+ * Matrices may have any of them, where their columns are whole blocks; KV caches
+ * F32, F16, or, where a head is whole blocks, Q8_0.
  */
 enum tandem_program_type {
 	TANDEM_PROGRAM_F32 = 0,
 	TANDEM_PROGRAM_F16 = 1,
+	TANDEM_PROGRAM_Q4_0 = 2,
+	TANDEM_PROGRAM_Q8_0 = 8,
+	TANDEM_PROGRAM_Q4_K = 12,
+	TANDEM_PROGRAM_Q6_K = 14,
+	TANDEM_PROGRAM_BF16 = 30,
 };
 
 /**
@@ -193,7 +206,7 @@ struct tandem_program_model {
  *
  * A block is the K and the V of one layer for @block_tokens tokens:
  * K[block_tokens][kv_heads * head_dim], then V likewise. With
- * block_bytes = 2 * block_tokens * kv_heads * head_dim * element size, block b
+ * block_bytes = 2 * block_tokens * (bytes of kv_heads * head_dim elements), block b
  * of layer l starts (l * blocks + b) * block_bytes into the pool, so that
  * neighbouring blocks of a layer are one range.
  */

@@ -88,7 +88,7 @@ static const struct argp_option options[] = {
 	{ "gid-index", KEY_GID_INDEX, "N", 0, "with verbs: which GID of its port", 1 },
 	{ "address", KEY_ADDRESS, "ADDRESS", 0, "with tcp: address to use (default 127.0.0.1)", 1 },
 	{ "streams", KEY_STREAMS, "N", 0, "with tcp: how many sockets (default 2)", 1 },
-	{ "kv-type", KEY_KV_TYPE, "f32|f16", 0, "element type of the KV cache (default f16)", 1 },
+	{ "kv-type", KEY_KV_TYPE, "f32|f16|q8_0", 0, "element type of the KV cache (default f16)", 1 },
 	{ "block-tokens", KEY_BLOCK_TOKENS, "N", 0, "tokens of a KV block (default 16)", 1 },
 	{ "temp", KEY_TEMP, "T", 0, "draw tokens at this temperature (default 0: the likeliest)", 2 },
 	{ "seed", KEY_SEED, "N", 0, "of the drawing (default 1)", 2 },
@@ -147,7 +147,9 @@ static void parse_transport(struct argp_state *state, struct run_options *run, c
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	static const char *const modes[] = { "agg", "disagg", NULL };
-	static const char *const kv_types[] = { "f32", "f16", NULL };
+	static const char *const kv_types[] = { "f32", "f16", "q8_0", NULL };
+	/* GGUF numbers of these. */
+	static const uint32_t kv_numbers[] = { 0, 1, 8 };
 	struct run_options *run = state->input;
 
 	switch (key) {
@@ -186,7 +188,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_KV_TYPE:
 		run->session.instance.kv_type =
-			parse_choice(state, "--kv-type", argument, kv_types);
+			kv_numbers[parse_choice(state, "--kv-type", argument, kv_types)];
 		return 0;
 	case KEY_BLOCK_TOKENS:
 		run->session.instance.block_tokens =

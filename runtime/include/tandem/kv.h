@@ -18,7 +18,7 @@ struct tandem_kv_pool;
 
 /**
  * struct tandem_kv_layout - shape of a pool
- * @type: GGUF number of the element type: 0 F32, 1 F16
+ * @type: GGUF number of the element type: 0 F32, 1 F16, 8 Q8_0
  * @layers: layers of the model
  * @kv_width: elements of K (and of V) for one token and layer, that is
  *	kv_heads * head_dim

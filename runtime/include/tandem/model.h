@@ -52,7 +52,8 @@ struct tandem_model_info {
 
 /**
  * tandem_model_load() - open a GGUF file
- * @path: of a model of the `llama` architecture, F32 or F16
+ * @path: of a model of the `llama` architecture, with matrices in F32, F16, BF16,
+ *	Q8_0, Q4_0, Q4_K or Q6_K
  * @model: where to put it; the weights stay in the file, mapped
  * @error: filled in on failure; may be NULL
  *
@@ -69,7 +70,8 @@ const struct tandem_tokenizer *tandem_model_tokenizer(const struct tandem_model 
 
 /**
  * struct tandem_instance_options - how to place a model on a device
- * @kv_type: GGUF number of the KV cache's element type: 0 F32, 1 F16
+ * @kv_type: GGUF number of the KV cache's element type: 0 F32, 1 F16,
+ *	8 Q8_0 (where heads are whole blocks of 32 elements)
  * @block_tokens: tokens a KV block; 0 for 16
  * @kv_tokens: room for that many tokens of KV, of all sequences together;
  *	0 for the model's context

@@ -36,8 +36,8 @@ void bench_open(struct bench *bench, const struct tandem_fw_config *config,
 	bench->kv = *kv;
 	bench->kv.layers = shape->layers;
 	bench->hidden_bytes = (uint64_t)rows_max * shape->dim * sizeof(float);
-	bench->pool_bytes = 2ull * kv->block_tokens * shape->kv_heads * shape->head_dim *
-			    tandem_type_size(kv->type) * kv->blocks * shape->layers;
+	bench->pool_bytes = 2ull * kv->block_tokens * kv->blocks * shape->layers *
+			    tandem_type_row_bytes(kv->type, shape->kv_heads * shape->head_dim);
 	bench->output_stride = (sizeof(struct tandem_program_output) +
 				shape->vocabulary * sizeof(float) + 15) / 16 * 16;
 	bench->output_bytes = (rows_max - 1) * bench->output_stride +

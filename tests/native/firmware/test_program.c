@@ -279,7 +279,7 @@ static void fields_of_the_model(void **state)
 		M(reserved[0], 1),
 		M(reserved[1], 1),
 #define T(member) \
-		M(member.type, 2), M(member.type, UINT32_MAX), M(member.present, 2), \
+		M(member.type, 3), M(member.type, UINT32_MAX), M(member.present, 2), \
 		M(member.offset, 16), MR(member.offset, 1ull << 40), MR(member.offset, ~31ull)
 		T(token_embedding), M(token_embedding.present, 0),
 		T(output_norm), M(output_norm.present, 0), M(output_norm.type, 1),

@@ -32,6 +32,40 @@ static uint32_t bits(float value)
 	return word;
 }
 
+/* Random codes, with scales that make the elements as large as in other types. */
+static void add_blocks(char *to, uint32_t type, uint64_t elements, uint64_t columns,
+		       uint32_t *state)
+{
+	const float size = sqrtf(3.0f / (float)columns);
+	const uint64_t bytes = tandem_type_block_bytes(type);
+	uint16_t d;
+
+	for (uint64_t i = 0; i < elements / tandem_type_block(type); i++, to += bytes) {
+		for (uint64_t j = 0; j < bytes; j++)
+			to[j] = (char)tiny_random(state);
+		switch (type) {
+		case TANDEM_PROGRAM_Q4_0:
+			d = tandem_f32_to_f16(size / 8);
+			memcpy(to, &d, sizeof(d));
+			break;
+		case TANDEM_PROGRAM_Q8_0:
+			d = tandem_f32_to_f16(size / 128);
+			memcpy(to, &d, sizeof(d));
+			break;
+		case TANDEM_PROGRAM_Q4_K:
+			d = tandem_f32_to_f16(size / 480);
+			memcpy(to, &d, sizeof(d));
+			d = tandem_f32_to_f16(size / 63);
+			memcpy(to + 2, &d, sizeof(d));
+			break;
+		case TANDEM_PROGRAM_Q6_K:
+			d = tandem_f32_to_f16(size / 2048);
+			memcpy(to + 208, &d, sizeof(d));
+			break;
+		}
+	}
+}
+
 /* Lay a tensor out, and fill it when there is memory to fill. */
 static void add_tensor(struct tiny_model *model, struct tandem_program_tensor *tensor,
 		       uint64_t rows, uint64_t columns, uint32_t *state)
@@ -43,16 +77,23 @@ static void add_tensor(struct tiny_model *model, struct tandem_program_tensor *t
 	tensor->type = norm ? TANDEM_PROGRAM_F32 : model->shape.type;
 	tensor->present = 1;
 	tensor->offset = (model->weights_bytes + 31) / 32 * 32;
-	model->weights_bytes = tensor->offset + elements * tandem_type_size(tensor->type);
+	model->weights_bytes = tensor->offset + elements / tandem_type_block(tensor->type) *
+				       tandem_type_block_bytes(tensor->type);
 	if (!model->weights)
 		return;
 	to = model->weights + tensor->offset;
+	if (tandem_type_quantised(tensor->type)) {
+		add_blocks(to, tensor->type, elements, columns, state);
+		return;
+	}
 	for (uint64_t i = 0; i < elements; i++) {
 		float value = uniform(state);
 
 		value = norm ? 1 + value / 4 : value * sqrtf(3.0f / (float)columns);
 		if (tensor->type == TANDEM_PROGRAM_F32)
 			((float *)to)[i] = value;
+		else if (tensor->type == TANDEM_PROGRAM_BF16)
+			((uint16_t *)to)[i] = tandem_f32_to_bf16(value);
 		else
 			((uint16_t *)to)[i] = tandem_f32_to_f16(value);
 	}
@@ -117,25 +158,102 @@ void tiny_model_free(struct tiny_model *model)
 	free(model->description);
 }
 
+static double half_at(const unsigned char *p)
+{
+	uint16_t h;
+
+	memcpy(&h, p, sizeof(h));
+	return tandem_f16_to_f32(h);
+}
+
+static double q4_k_element(const unsigned char *block, size_t i)
+{
+	const unsigned char *packed = block + 4;
+	size_t g = i / 32;
+	unsigned int code = block[16 + i / 64 * 32 + i % 32] >> (i % 64 < 32 ? 0 : 4) & 15;
+	unsigned int s = packed[g] & 63, m = packed[g + 4] & 63;
+
+	if (g >= 4) {
+		s = (packed[g + 4] & 15) + (packed[g - 4] >> 6) * 16;
+		m = (packed[g + 4] >> 4) + (packed[g] >> 6) * 16;
+	}
+	return half_at(block) * s * code - half_at(block + 2) * m;
+}
+
+static double q6_k_element(const unsigned char *block, size_t i)
+{
+	unsigned int low = block[i / 128 * 64 + i % 64] >> (i % 128 < 64 ? 0 : 4) & 15;
+	unsigned int high = block[128 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+
+	return half_at(block + 208) * (signed char)block[192 + i / 16] *
+	       ((int)(low + 16 * high) - 32);
+}
+
+/* Element @index of a tensor in blocks, from the definition of the formats. */
+static double quantised_element(const unsigned char *from, uint32_t type, size_t index)
+{
+	size_t i = index % tandem_type_block(type);
+	const unsigned char *block =
+		from + index / tandem_type_block(type) * tandem_type_block_bytes(type);
+
+	switch (type) {
+	case TANDEM_PROGRAM_Q4_0:
+		return half_at(block) * ((int)(block[2 + i % 16] >> (i < 16 ? 0 : 4) & 15) - 8);
+	case TANDEM_PROGRAM_Q8_0:
+		return half_at(block) * (signed char)block[2 + i];
+	case TANDEM_PROGRAM_Q4_K:
+		return q4_k_element(block, i);
+	default:
+		return q6_k_element(block, i);
+	}
+}
+
 static double element(const struct tiny_model *model,
 		      const struct tandem_program_tensor *tensor, size_t index)
 {
 	const char *from = model->weights + tensor->offset;
 
-	if (tensor->type == TANDEM_PROGRAM_F32)
+	switch (tensor->type) {
+	case TANDEM_PROGRAM_F32:
 		return ((const float *)from)[index];
-	return tandem_f16_to_f32(((const uint16_t *)from)[index]);
+	case TANDEM_PROGRAM_F16:
+		return tandem_f16_to_f32(((const uint16_t *)from)[index]);
+	case TANDEM_PROGRAM_BF16:
+		return tandem_bf16_to_f32(((const uint16_t *)from)[index]);
+	default:
+		return quantised_element((const unsigned char *)from, tensor->type, index);
+	}
+}
+
+/* Codes of 8 bits for each 32 elements, as products with types in blocks have. */
+static void round_blocks(const double *x, size_t n, double *rounded)
+{
+	for (size_t i = 0; i < n; i += 32) {
+		double most = 0;
+
+		for (size_t j = i; j < i + 32; j++)
+			most = fmax(most, fabs(x[j]));
+		for (size_t j = i; j < i + 32; j++)
+			rounded[j] = most > 0 ? most / 127 * rint(x[j] * 127 / most) : 0;
+	}
 }
 
 static void multiply(const struct tiny_model *model,
 		     const struct tandem_program_tensor *w, size_t rows, size_t columns,
 		     const double *x, double *y)
 {
+	double *rounded = calloc(columns, sizeof(*rounded));
+
+	if (tandem_type_quantised(w->type)) {
+		round_blocks(x, columns, rounded);
+		x = rounded;
+	}
 	for (size_t i = 0; i < rows; i++) {
 		y[i] = 0;
 		for (size_t j = 0; j < columns; j++)
 			y[i] += element(model, w, i * columns + j) * x[j];
 	}
+	free(rounded);
 }
 
 static void normalise(const struct tiny_model *model,
@@ -165,11 +283,20 @@ static void rotate(const struct tiny_shape *s, double *x, uint32_t heads, uint32
 	}
 }
 
-static double rounded(double value, uint32_t type)
+/* What a KV cache of a type makes of a row. */
+static void round_row(double *row, size_t n, uint32_t type)
 {
-	if (type == TANDEM_PROGRAM_F32)
-		return value;
-	return tandem_f16_to_f32(tandem_f32_to_f16((float)value));
+	for (size_t i = 0; i < n && type == TANDEM_PROGRAM_F16; i++)
+		row[i] = tandem_f16_to_f32(tandem_f32_to_f16((float)row[i]));
+	for (size_t i = 0; i < n && type == TANDEM_PROGRAM_Q8_0; i += 32) {
+		double most = 0, d;
+
+		for (size_t j = i; j < i + 32; j++)
+			most = fmax(most, fabs(row[j]));
+		d = tandem_f16_to_f32(tandem_f32_to_f16((float)(most / 127)));
+		for (size_t j = i; j < i + 32 && most > 0; j++)
+			row[j] = d * rint(row[j] * 127 / most);
+	}
 }
 
 static void attend(const struct tiny_shape *s, const double *q, const double *k,
@@ -229,10 +356,8 @@ void tiny_model_reference(const struct tiny_model *model, const uint32_t *tokens
 			multiply(model, &layer->value, kv_dim, s->dim, h, vl + t * kv_dim);
 			rotate(s, q, s->heads, t);
 			rotate(s, kl + t * kv_dim, s->kv_heads, t);
-			for (size_t i = 0; i < kv_dim; i++) {
-				kl[t * kv_dim + i] = rounded(kl[t * kv_dim + i], kv_type);
-				vl[t * kv_dim + i] = rounded(vl[t * kv_dim + i], kv_type);
-			}
+			round_row(kl + t * kv_dim, kv_dim, kv_type);
+			round_row(vl + t * kv_dim, kv_dim, kv_type);
 			attend(s, q, kl, vl, t + 1, a);
 			multiply(model, &layer->attention_output, s->dim, q_dim, a, h);
 			for (uint32_t i = 0; i < s->dim; i++)

@@ -37,7 +37,8 @@ void tiny_model_free(struct tiny_model *model);
 
 /*
  * The logits after each of @count tokens, [count][vocabulary]; K and V are
- * rounded to @kv_type as a KV cache does.
+ * rounded to @kv_type as a KV cache does, and what is multiplied with matrices
+ * in blocks is rounded to codes.
  */
 void tiny_model_reference(const struct tiny_model *model, const uint32_t *tokens,
 			  uint32_t count, uint32_t kv_type, double *logits);

@@ -6,6 +6,7 @@ kernels-tests := \
 	tests/native/kernels/test_elementwise \
 	tests/native/kernels/test_kv \
 	tests/native/kernels/test_matmul \
+	tests/native/kernels/test_quantised \
 	tests/native/kernels/test_reduce \
 	tests/native/kernels/test_types
 

@@ -35,6 +35,30 @@ size_t random_below(uint64_t *seed, size_t n)
 	return random_u64(seed) % n;
 }
 
+uint32_t next_kv_type(uint32_t type)
+{
+	if (type == TANDEM_TYPE_F32)
+		return TANDEM_TYPE_F16;
+	return type == TANDEM_TYPE_F16 ? TANDEM_TYPE_Q8_0 : UINT32_MAX;
+}
+
+uint32_t next_plain_type(uint32_t type)
+{
+	if (type == TANDEM_TYPE_F32)
+		return TANDEM_TYPE_F16;
+	return type == TANDEM_TYPE_F16 ? TANDEM_TYPE_BF16 : UINT32_MAX;
+}
+
+/* A scale that makes the largest elements about 1, and random bytes. */
+static void random_q8_0(char *block, uint64_t *seed)
+{
+	uint16_t d = tandem_f32_to_f16(random_float(seed) / 127);
+
+	memcpy(block, &d, sizeof(d));
+	for (size_t i = 0; i < 32; i++)
+		block[2 + i] = (char)random_below(seed, 256);
+}
+
 void random_fill(void *data, enum tandem_type type, size_t n, uint64_t *seed)
 {
 	uint16_t *half = data;
@@ -43,16 +67,33 @@ void random_fill(void *data, enum tandem_type type, size_t n, uint64_t *seed)
 	for (size_t i = 0; i < n; i++) {
 		if (type == TANDEM_TYPE_F16)
 			half[i] = tandem_f32_to_f16(random_float(seed));
-		else
+		else if (type == TANDEM_TYPE_BF16)
+			half[i] = tandem_f32_to_bf16(random_float(seed));
+		else if (type == TANDEM_TYPE_F32)
 			single[i] = random_float(seed);
+		else if (i % 32 == 0)
+			random_q8_0((char *)data + i / 32 * 34, seed);
 	}
 }
 
 double element(const void *data, enum tandem_type type, size_t i)
 {
-	if (type == TANDEM_TYPE_F16)
+	const char *block;
+	uint16_t d;
+
+	switch (type) {
+	case TANDEM_TYPE_F16:
 		return tandem_f16_to_f32(((const uint16_t *)data)[i]);
-	return ((const float *)data)[i];
+	case TANDEM_TYPE_BF16:
+		return tandem_bf16_to_f32(((const uint16_t *)data)[i]);
+	case TANDEM_TYPE_Q8_0:
+		block = (const char *)data + i / 32 * 34;
+		memcpy(&d, block, sizeof(d));
+		return (double)tandem_f16_to_f32(d) *
+		       (signed char)block[2 + i % 32];
+	default:
+		return ((const float *)data)[i];
+	}
 }
 
 static void fail_where(const char *what, const char *format, va_list args)

@@ -14,11 +14,24 @@
 #include "kernels/kernels.h"
 
 /* A test that runs once for each instruction set; its state is the name of one. */
-#define TEST_EACH_ISA(function)                                            \
-	{ #function " (scalar)", function, NULL, NULL, (void *)"scalar" }, \
-	{                                                                  \
-#function " (avx2)", function, NULL, NULL, (void *)"avx2"  \
-	}
+#define TEST_OF_ISA(function, isa) \
+	{ #function " (" isa ")", function, NULL, NULL, (void *)isa }
+#define TEST_EACH_ISA(function)                                               \
+	TEST_OF_ISA(function, "scalar"), TEST_OF_ISA(function, "avx2"),       \
+		TEST_OF_ISA(function, "avx512"),                              \
+		TEST_OF_ISA(function, "avx512vnni")
+
+/* Loops over the types that a KV cache can have, and those without blocks. */
+#define EACH_KV_TYPE(type)                                             \
+	(uint32_t type = TANDEM_TYPE_F32; tandem_type_kv_valid(type);  \
+	 type = next_kv_type(type))
+#define EACH_PLAIN_TYPE(type)                                    \
+	(uint32_t type = TANDEM_TYPE_F32; tandem_type_valid(type); \
+	 type = next_plain_type(type))
+
+/* The next in each loop; UINT32_MAX ends it. */
+uint32_t next_kv_type(uint32_t type);
+uint32_t next_plain_type(uint32_t type);
 
 /* The kernels that a test is for; skips it if this CPU lacks them. */
 const struct tandem_kernels *kernels_or_skip(void **state);
@@ -52,7 +65,10 @@ float random_float(uint64_t *seed);
 /* A random index less than @n. */
 size_t random_below(uint64_t *seed, size_t n);
 
-/* Fill an array of @n elements of @type with random_float(), narrowed. */
+/*
+ * Fill an array of @n elements of @type, which has no blocks or is Q8_0, with
+ * random_float(), narrowed.
+ */
 void random_fill(void *data, enum tandem_type type, size_t n, uint64_t *seed);
 
 /* Element i of an array, as it is. */

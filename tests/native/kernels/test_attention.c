@@ -10,6 +10,12 @@ struct shape {
 	size_t n_heads, n_kv_heads, head_dim, block_tokens, n_tokens;
 };
 
+/* Heads are whole blocks of the type. */
+static bool type_allows(enum tandem_type type, const struct shape *s)
+{
+	return s->head_dim % tandem_type_block(type) == 0;
+}
+
 struct cache {
 	struct tandem_attention a;
 	struct guarded q, out, pointers;
@@ -54,11 +60,14 @@ static struct cache cache_make(enum tandem_type type, const struct shape *s,
 		.n_kv_heads = s->n_kv_heads,
 		.head_dim = s->head_dim,
 		.block_tokens = s->block_tokens,
+		.n_queries = 1,
 		.n_tokens = s->n_tokens,
 		.scale = 1 / sqrtf((float)s->head_dim),
 		.q = c.q.data,
+		.ldq = n_q,
 		.blocks = blocks,
 		.out = c.out.data,
+		.ld_out = n_q,
 	};
 	random_fill(c.q.data, TANDEM_TYPE_F32, n_q, &seed);
 	for (size_t i = 0; i < n_q; i++)
@@ -174,9 +183,11 @@ static void check_shape(const struct tandem_kernels *kernels,
 			enum tandem_type type, const struct shape *s,
 			float q_size)
 {
-	struct cache c =
-		cache_make(type, s, q_size, s->n_tokens + s->head_dim * 1000);
+	struct cache c;
 
+	if (!type_allows(type, s))
+		return;
+	c = cache_make(type, s, q_size, s->n_tokens + s->head_dim * 1000);
 	kernels->attention(&c.a, 0, s->n_heads);
 	for (size_t head = 0; head < s->n_heads; head++)
 		check_head(&c.a, head);
@@ -187,7 +198,7 @@ static void test_token_counts(void **state)
 {
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++)
+	for EACH_KV_TYPE(type)
 		for (size_t n_tokens = 1; n_tokens <= 140; n_tokens++) {
 			struct shape s = { 4, 2, 16, 16, n_tokens };
 
@@ -199,7 +210,7 @@ static void test_head_widths(void **state)
 {
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++)
+	for EACH_KV_TYPE(type)
 		for (size_t dim = 1; dim <= 80; dim++) {
 			struct shape s = { 6, 2, dim, 5, 23 };
 
@@ -219,7 +230,7 @@ static void test_shapes(void **state)
 	static const float q_sizes[] = { 0, 1, 10, 100 };
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++)
+	for EACH_KV_TYPE(type)
 		for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
 			for (size_t j = 0;
 			     j < sizeof(q_sizes) / sizeof(*q_sizes); j++)
@@ -232,11 +243,11 @@ static void test_independence(void **state)
 {
 	static const size_t block_sizes[] = { 1, 2, 5, 16, 63, 64, 65, 200 };
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
-	struct shape s = { 14, 2, 44, 1, 150 };
-	float reference[14 * 44];
+	struct shape s = { 14, 2, 32, 1, 150 };
+	float reference[14 * 32];
 	uint64_t seed = 3;
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++) {
+	for EACH_KV_TYPE(type) {
 		for (size_t i = 0;
 		     i < sizeof(block_sizes) / sizeof(*block_sizes); i++) {
 			struct cache c;
@@ -269,9 +280,9 @@ static void test_independence(void **state)
 static void test_head_range(void **state)
 {
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
-	struct shape s = { 8, 2, 19, 16, 40 };
+	struct shape s = { 8, 2, 32, 16, 40 };
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++)
+	for EACH_KV_TYPE(type)
 		for (size_t begin = 0; begin <= s.n_heads; begin++)
 			for (size_t end = begin; end <= s.n_heads; end++) {
 				struct cache c = cache_make(type, &s, 1, 5);
@@ -293,6 +304,78 @@ static void test_head_range(void **state)
 			}
 }
 
+/* Consecutive queries together: the bits of each alone, and nothing else. */
+static void check_queries(const struct tandem_kernels *kernels,
+			  enum tandem_type type, const struct shape *s,
+			  size_t queries)
+{
+	size_t n_q = s->n_heads * s->head_dim, ld = n_q + 3;
+	struct guarded q = guarded_alloc(((queries - 1) * ld + n_q) * 4, 0);
+	struct guarded out = guarded_alloc(((queries - 1) * ld + n_q) * 4, 0);
+	float *alone = calloc(n_q, sizeof(*alone));
+	struct tandem_attention together, one;
+	struct cache c;
+	uint64_t seed = 12;
+
+	if (!type_allows(type, s))
+		goto out;
+	assert_non_null(alone);
+	c = cache_make(type, s, 1, 77);
+	for (size_t i = 0; i < queries; i++)
+		random_fill((float *)q.data + i * ld, TANDEM_TYPE_F32, n_q,
+			    &seed);
+	guarded_seal(&q);
+	together = c.a;
+	together.n_queries = queries;
+	together.n_tokens = s->n_tokens - queries + 1;
+	together.q = q.data;
+	together.out = out.data;
+	together.ldq = ld;
+	together.ld_out = ld;
+	for (size_t begin = 0; begin < s->n_heads;) {
+		size_t end = begin + 1 + random_below(&seed, s->n_heads - begin);
+
+		kernels->attention(&together, begin, end);
+		begin = end;
+	}
+	one = together;
+	one.n_queries = 1;
+	one.out = alone;
+	for (size_t i = 0; i < queries; i++) {
+		const float *row = together.out + i * ld;
+
+		kernels->attention(&one, 0, s->n_heads);
+		check_same(row, alone, n_q, "type %d: query %zu of %zu", type,
+			   i, queries);
+		for (size_t e = n_q; e < ld && i + 1 < queries; e++)
+			assert_true(unwritten(row[e]));
+		one.q += ld;
+		one.n_tokens++;
+	}
+	cache_free(&c);
+out:
+	free(alone);
+	guarded_free(&q);
+	guarded_free(&out);
+}
+
+static void test_queries(void **state)
+{
+	static const struct shape shapes[] = {
+		{ 4, 2, 32, 16, 140 }, { 6, 1, 64, 16, 300 }, { 3, 3, 20, 7, 90 },
+		{ 2, 2, 288, 5, 70 },  { 5, 1, 96, 64, 129 },
+	};
+	static const size_t queries[] = { 1, 2, 3, 17, 48, 64 };
+	const struct tandem_kernels *kernels = kernels_or_skip(state);
+
+	for EACH_KV_TYPE(type)
+		for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
+			for (size_t j = 0;
+			     j < sizeof(queries) / sizeof(*queries); j++)
+				check_queries(kernels, type, &shapes[i],
+					      queries[j]);
+}
+
 /* Scores of thousands: one token takes all, wherever it is, without overflow. */
 static void test_extreme_scores(void **state)
 {
@@ -307,6 +390,7 @@ static void test_extreme_scores(void **state)
 			.n_kv_heads = 1,
 			.head_dim = D,
 			.block_tokens = T,
+			.n_queries = 1,
 			.n_tokens = T,
 			.scale = 1,
 			.q = q,
@@ -333,6 +417,7 @@ int main(void)
 		TEST_EACH_ISA(test_shapes),
 		TEST_EACH_ISA(test_independence),
 		TEST_EACH_ISA(test_head_range),
+		TEST_EACH_ISA(test_queries),
 		TEST_EACH_ISA(test_extreme_scores),
 	};
 

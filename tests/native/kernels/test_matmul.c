@@ -19,7 +19,7 @@ struct product {
 static struct product product_make(enum tandem_type type, size_t m, size_t n,
 				   size_t k, size_t shift, uint64_t seed)
 {
-	size_t size = tandem_type_size(type);
+	size_t size = tandem_type_block_bytes(type);
 	size_t ldx = k + 3, ldy = n + 5;
 	struct product p = { .n = n };
 
@@ -100,7 +100,7 @@ static void test_small_shapes(void **state)
 {
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++)
+	for EACH_PLAIN_TYPE(type)
 		for (size_t m = 1; m <= 8; m++)
 			for (size_t n = 1; n <= 10; n++)
 				for (size_t k = 1; k <= 20; k++)
@@ -119,10 +119,11 @@ static void test_large_shapes(void **state)
 		{ 95, 5, 24 },	 { 96, 4, 31 },	  { 97, 6, 33 },
 		{ 200, 3, 9 },	 { 98, 7, 1025 }, { 5, 130, 64 },
 		{ 32, 64, 288 }, { 1, 2, 5003 },  { 4, 5, 5003 },
+		{ 7, 33, 2050 }, { 3, 9, 1024 },  { 2, 8, 1023 },
 	};
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++)
+	for EACH_PLAIN_TYPE(type)
 		for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
 			for (size_t shift = 0; shift < 2; shift++)
 				check_product(kernels, type, shapes[i].m,
@@ -135,7 +136,7 @@ static void test_column_range(void **state)
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 	enum { M = 5, N = 21, K = 19 };
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++) {
+	for EACH_PLAIN_TYPE(type) {
 		for (size_t begin = 0; begin <= N; begin++) {
 			struct product p = product_make(type, M, N, K, 0, begin);
 			size_t end = begin + (N - begin) / 2;
@@ -203,10 +204,11 @@ static void check_independence(const struct tandem_kernels *kernels,
 
 static void test_independence(void **state)
 {
-	static const size_t depths[] = { 1, 7, 8, 64, 77, 511, 512, 513, 1100 };
+	static const size_t depths[] = { 1,   7,   8,	 64,   77,  511,
+					 512, 513, 1024, 1100, 2049 };
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++)
+	for EACH_PLAIN_TYPE(type)
 		for (size_t i = 0; i < sizeof(depths) / sizeof(*depths); i++) {
 			check_independence(kernels, type, 37, 29, depths[i]);
 			check_independence(kernels, type, 101, 6, depths[i]);

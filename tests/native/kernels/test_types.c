@@ -62,15 +62,25 @@ static void test_sizes(void **state)
 	(void)state;
 	assert_int_equal(TANDEM_TYPE_F32, 0); /* GGUF's numbers */
 	assert_int_equal(TANDEM_TYPE_F16, 1);
-	assert_int_equal(tandem_type_size(TANDEM_TYPE_F32), 4);
-	assert_int_equal(tandem_type_size(TANDEM_TYPE_F16), 2);
-	assert_int_equal(tandem_type_size(2), 0);
-	assert_int_equal(tandem_type_size(UINT32_MAX), 0);
-	assert_true(tandem_type_valid(TANDEM_TYPE_F16));
-	assert_false(tandem_type_valid(2));
+	assert_int_equal(tandem_type_block_bytes(TANDEM_TYPE_F32), 4);
+	assert_int_equal(tandem_type_block_bytes(TANDEM_TYPE_F16), 2);
+	assert_int_equal(tandem_type_block_bytes(3), 0);
+	assert_int_equal(tandem_type_block_bytes(UINT32_MAX), 0);
+	for (uint32_t type = 0; type < 100; type++)
+		assert_int_equal(tandem_type_valid(type),
+				 type < 3 || type == 8 || type == 12 ||
+					 type == 14 || type == 30);
+	/* Bits an element: 4 and a binary16 for 32, and so on. */
+	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_Q4_0, 64), 36);
+	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_Q8_0, 64), 68);
+	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_Q4_K, 512), 288);
+	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_Q6_K, 512), 420);
+	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_BF16, 7), 14);
+	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_Q4_0, 33), 0);
+	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_Q4_K, 128), 0);
 	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_F32, 7), 28);
 	assert_int_equal(tandem_type_row_bytes(TANDEM_TYPE_F16, 7), 14);
-	assert_int_equal(tandem_type_row_bytes(2, 7), 0);
+	assert_int_equal(tandem_type_row_bytes(3, 7), 0);
 	assert_int_equal(
 		tandem_type_row_bytes(TANDEM_TYPE_F32, SIZE_MAX / 4 + 1), 0);
 }
@@ -231,7 +241,7 @@ static void test_embed(void **state)
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 	enum { ROWS = 5, N = 13 };
 
-	for (uint32_t type = TANDEM_TYPE_F32; type <= TANDEM_TYPE_F16; type++) {
+	for EACH_PLAIN_TYPE(type) {
 		struct guarded table =
 			guarded_alloc(ROWS * tandem_type_row_bytes(type, N), 0);
 		struct guarded out = guarded_alloc(N * sizeof(float), 0);

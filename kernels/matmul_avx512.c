@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Matrix product with AVX-512, weights that are not quantised.
+ *
+ * Every element of the product is summed in one order, whatever path computes
+ * it: the row is cut in chunks of CHUNK elements. In a chunk, lane i of one
+ * accumulator takes the products i, i + 16, i + 32 … one after the other, fused;
+ * avx512_sum4() adds the lanes; the sums of the chunks are added in order. So a
+ * batch, a single row and any split of the columns give the same bits.
+ *
+ * Tiles are 3 rows of x by 8 of W: 24 accumulators, which with their operands
+ * fill the thirty-two registers, 11 loads for 24 multiply-adds. Eight chunks of
+ * W stay in the first level cache while BLOCK_ROWS rows of x pass from the
+ * second. Up to three rows of x (decode) read weights as they are; for more
+ * rows, weights that are not F32 are widened once a chunk.
+ */
+#include "avx2.h"
+#include "avx512.h"
+#include "avx512_vector.h"
+
+#define TILE_ROWS    3
+#define TILE_COLUMNS 8
+#define CHUNK	     1024 /* a multiple of 16 */
+#define BLOCK_ROWS   96
+
+/* At an edge the last column stands in for those that are missing. */
+struct tile {
+	const char *w[TILE_COLUMNS];
+	size_t columns;
+	size_t j;
+};
+
+/* y[r] of @rows rows = (or, after the first chunk, +=) x W, @depth elements. */
+avx512_inline void tile_add(const struct tandem_matmul *a,
+			    const struct tile *tile, enum tandem_type type,
+			    size_t rows, size_t i, size_t l, size_t depth)
+{
+	const __mmask8 mask = (__mmask8)((1u << tile->columns) - 1);
+	const __mmask16 rest = avx512_mask(depth % 16);
+	const float *x = a->x + i * a->ldx + l;
+	__m512 sum[TILE_COLUMNS][TILE_ROWS], xl[TILE_ROWS], wl;
+	size_t whole = depth - depth % 16;
+
+#pragma GCC unroll 8
+	for (size_t c = 0; c < TILE_COLUMNS; c++)
+#pragma GCC unroll 3
+		for (size_t r = 0; r < rows; r++)
+			sum[c][r] = _mm512_setzero_ps();
+	for (size_t p = 0; p < whole; p += 16) {
+#pragma GCC unroll 3
+		for (size_t r = 0; r < rows; r++)
+			xl[r] = _mm512_loadu_ps(x + r * a->ldx + p);
+#pragma GCC unroll 8
+		for (size_t c = 0; c < TILE_COLUMNS; c++) {
+			wl = avx512_load_type(tile->w[c], type, p);
+#pragma GCC unroll 3
+			for (size_t r = 0; r < rows; r++)
+				sum[c][r] = _mm512_fmadd_ps(xl[r], wl,
+							    sum[c][r]);
+		}
+	}
+	if (rest) {
+#pragma GCC unroll 3
+		for (size_t r = 0; r < rows; r++)
+			xl[r] = _mm512_maskz_loadu_ps(rest, x + r * a->ldx +
+								    whole);
+#pragma GCC unroll 8
+		for (size_t c = 0; c < TILE_COLUMNS; c++) {
+			wl = avx512_load_type_part(tile->w[c], type, whole,
+						   rest);
+#pragma GCC unroll 3
+			for (size_t r = 0; r < rows; r++)
+				sum[c][r] = _mm512_fmadd_ps(xl[r], wl,
+							    sum[c][r]);
+		}
+	}
+#pragma GCC unroll 3
+	for (size_t r = 0; r < rows; r++) {
+		float *y = a->y + (i + r) * a->ldy + tile->j;
+		__m256 total = _mm256_set_m128(
+			avx512_sum4(sum[4][r], sum[5][r], sum[6][r], sum[7][r]),
+			avx512_sum4(sum[0][r], sum[1][r], sum[2][r], sum[3][r]));
+
+		if (l)
+			total = _mm256_add_ps(_mm256_maskz_loadu_ps(mask, y),
+					      total);
+		_mm256_mask_storeu_ps(y, mask, total);
+	}
+}
+
+/* Rows [i, i_end) of one tile of columns, one chunk. */
+avx512_inline void pass_rows(const struct tandem_matmul *a,
+			     const struct tile *tile, enum tandem_type type,
+			     size_t i, size_t i_end, size_t l, size_t depth)
+{
+	for (; i + 3 <= i_end; i += 3)
+		tile_add(a, tile, type, 3, i, l, depth);
+	if (i + 2 == i_end)
+		tile_add(a, tile, type, 2, i, l, depth);
+	else if (i + 1 == i_end)
+		tile_add(a, tile, type, 1, i, l, depth);
+}
+
+static void pass_rows_f32(const struct tandem_matmul *a,
+			  const struct tile *tile, size_t i, size_t i_end,
+			  size_t l, size_t depth)
+{
+	pass_rows(a, tile, TANDEM_TYPE_F32, i, i_end, l, depth);
+}
+
+static void widen(float (*wide)[CHUNK], struct tile *tile,
+		  enum tandem_type type, size_t depth)
+{
+	for (size_t c = 0; c < TILE_COLUMNS; c++) {
+		if (c < tile->columns)
+			tandem_avx2_to_f32(wide[c], tile->w[c], type, depth);
+		tile->w[c] = (const char *)wide[c < tile->columns ?
+							c :
+							tile->columns - 1];
+	}
+}
+
+avx512_inline void product(const struct tandem_matmul *a, size_t n_begin,
+			   size_t n_end, enum tandem_type type)
+{
+	size_t row_bytes = tandem_type_row_bytes(type, a->k);
+	_Alignas(64) float wide[TILE_COLUMNS][CHUNK];
+	struct tile tile;
+
+	for (size_t i = 0; i < a->m; i += BLOCK_ROWS) {
+		size_t i_end = a->m - i < BLOCK_ROWS ? a->m : i + BLOCK_ROWS;
+
+		for (tile.j = n_begin; tile.j < n_end; tile.j += TILE_COLUMNS) {
+			tile.columns = n_end - tile.j < TILE_COLUMNS ?
+					       n_end - tile.j :
+					       TILE_COLUMNS;
+			for (size_t l = 0; l < a->k; l += CHUNK) {
+				size_t depth = a->k - l < CHUNK ? a->k - l :
+								  CHUNK;
+
+				for (size_t c = 0; c < TILE_COLUMNS; c++) {
+					size_t j = c < tile.columns ?
+							   c :
+							   tile.columns - 1;
+
+					tile.w[c] =
+						(const char *)a->w +
+						(tile.j + j) * row_bytes +
+						tandem_type_row_bytes(type, l);
+				}
+				if (type == TANDEM_TYPE_F32) {
+					pass_rows_f32(a, &tile, i, i_end, l,
+						      depth);
+				} else if (i_end - i <= TILE_ROWS) {
+					pass_rows(a, &tile, type, i, i_end, l,
+						  depth);
+				} else {
+					widen(wide, &tile, type, depth);
+					pass_rows_f32(a, &tile, i, i_end, l,
+						      depth);
+				}
+			}
+		}
+	}
+}
+
+/* Without depth the sum is empty. */
+static void clear(const struct tandem_matmul *a, size_t n_begin, size_t n_end)
+{
+	for (size_t i = 0; i < a->m && n_begin < n_end; i++)
+		memset(a->y + i * a->ldy + n_begin, 0,
+		       (n_end - n_begin) * sizeof(*a->y));
+}
+
+void tandem_avx512_matmul(const struct tandem_matmul *a, size_t n_begin,
+			  size_t n_end)
+{
+	if (!a->k)
+		clear(a, n_begin, n_end);
+	else if (tandem_type_quantised(a->w_type))
+		tandem_avx2_matmul_quantised(a, n_begin, n_end);
+	else if (a->w_type == TANDEM_TYPE_F16)
+		product(a, n_begin, n_end, TANDEM_TYPE_F16);
+	else if (a->w_type == TANDEM_TYPE_BF16)
+		product(a, n_begin, n_end, TANDEM_TYPE_BF16);
+	else
+		product(a, n_begin, n_end, TANDEM_TYPE_F32);
+}
