@@ -12,6 +12,7 @@
 #   tools-src		the tandem command
 #   native-tests	test programs that run here, under sanitizers: path of
 #			the program without suffix, e.g. tests/native/loop/test_loop
+#   thread-tests	those in which threads meet: they run under TSan, too
 #   guest-tests		the same for programs that run in the guest
 #   guest-fuzzers	programs for the guest that are built, but run by hand
 #   native-scripts	executable files that test something here
@@ -28,7 +29,8 @@ MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# SAN=asan builds the same under AddressSanitizer and UBSan, beside the other.
+# SAN=asan builds the same under AddressSanitizer and UBSan, SAN=tsan under
+# ThreadSanitizer, beside the other.
 SAN	:=
 out	:= build/$(or $(SAN),release)
 
@@ -58,6 +60,10 @@ endif
 
 sanitize-asan := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
+sanitize-tsan := -fsanitize=thread
+ifneq ($(filter-out asan tsan,$(SAN)),)
+$(error SAN=$(SAN): there are asan (with ubsan) and tsan)
+endif
 sanitize := $(sanitize-$(SAN))
 
 CFLAGS	:= -O2 -g
@@ -136,6 +142,7 @@ endef
 $(foreach test,$(test-programs),$(eval $(call test-program,$(test))))
 
 native-programs: $(addprefix $(out)/,$(native-tests))
+thread-programs: $(addprefix $(out)/,$(thread-tests))
 guest-programs: $(addprefix $(out)/,$(guest-tests) $(guest-fuzzers))
 
 # ---- modules ----------------------------------------------------------------
@@ -186,12 +193,12 @@ check: check-deps
 	@rm -rf $(results)
 	@$(MAKE) --no-print-directory native-results
 	@$(MAKE) --no-print-directory guest-results
-	@$(suite) --total $(results)/native $(results)/guest
+	@$(suite) --total $(results)/native $(results)/threads $(results)/guest
 
 check-native: check-deps
-	@rm -rf $(results)/native
+	@rm -rf $(results)/native $(results)/threads
 	@$(MAKE) --no-print-directory native-results
-	@$(suite) --total $(results)/native
+	@$(suite) --total $(results)/native $(results)/threads
 
 check-guest: check-deps
 	@rm -rf $(results)/guest
@@ -206,6 +213,9 @@ native-results:
 	@$(MAKE) --no-print-directory -j2 SAN=asan programs native-programs
 	@TANDEM_BUILD=$(CURDIR)/build/asan $(suite) --results $(results)/native \
 		$(addprefix build/asan/,$(native-tests)) $(native-scripts)
+	@$(MAKE) --no-print-directory -j2 SAN=tsan thread-programs
+	@TANDEM_BUILD=$(CURDIR)/build/tsan $(suite) --results $(results)/threads \
+		$(addprefix build/tsan/,$(thread-tests))
 
 # A guest that fails as a whole leaves no results, and that fails the total.
 guest-results:
@@ -315,7 +325,7 @@ help:
 	@echo 'SAN=asan builds under AddressSanitizer and UBSan, in build/asan.'
 	@echo 'tests/vm/run COMMAND... runs anything in the guest.'
 
-.PHONY: all programs native-programs guest-programs modules deps check \
+.PHONY: all programs native-programs thread-programs guest-programs modules deps check \
 	check-native check-guest check-debug check-backports check-deps \
 	native-results guest-results debug-results demo \
 	install lint clean help

@@ -2,6 +2,7 @@
 # Tests, area by area: each lists its own (see the top of the Makefile).
 
 native-tests	:=
+thread-tests	:=
 guest-tests	:=
 native-scripts	:=
 guest-scripts	:=

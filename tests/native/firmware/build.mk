@@ -14,6 +14,11 @@ native-tests += \
 	tests/native/firmware/test_mutation \
 	tests/native/firmware/test_program
 
+thread-tests += \
+	tests/native/firmware/test_commands \
+	tests/native/firmware/test_misbehaviour \
+	tests/native/firmware/test_program
+
 native-scripts += tests/native/firmware/test_sram_option.sh
 
 firmware-bench-src := \

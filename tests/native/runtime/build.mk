@@ -9,6 +9,11 @@ native-tests += \
 	tests/native/runtime/test_loop \
 	tests/native/runtime/test_memory_class
 
+thread-tests += \
+	tests/native/runtime/test_device \
+	tests/native/runtime/test_fence \
+	tests/native/runtime/test_inproc
+
 tests/native/runtime/test_copy_list-src := \
 	tests/native/runtime/test_copy_list.c \
 	tests/native/runtime/devices.c \

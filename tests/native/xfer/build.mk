@@ -11,6 +11,10 @@ native-tests += \
 	tests/native/xfer/test_tcp_frame \
 	tests/native/xfer/test_tcp_process
 
+thread-tests += \
+	tests/native/xfer/test_engine \
+	tests/native/xfer/test_push
+
 tests/native/xfer/test_connect-src := \
 	tests/native/xfer/test_connect.c \
 	tests/native/xfer/pair.c \
