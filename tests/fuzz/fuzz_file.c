@@ -13,7 +13,6 @@
 #include "fuzz_ops.h"
 
 #define SUBMIT_MAX	6
-#define SEGMENTS	8
 
 static uint64_t now_ns(void)
 {
@@ -31,27 +30,9 @@ static void open_file(struct fuzz_worker *worker)
 		fuzz_file_open(worker, file);
 }
 
-/*
- * Submissions that wait for others look their file up late, by a number that may
- * be another file's by then: not with what is the worker's own.
- */
-static void settle_before_close(struct fuzz_worker *worker, const struct fuzz_file *file)
-{
-	if (file->private)
-		fuzz_rings_settle(worker);
-}
-
 static void close_file(struct fuzz_worker *worker)
 {
-	struct fuzz_file *file = fuzz_any_file(worker);
-	int fd;
-
-	settle_before_close(worker, file);
-	fd = atomic_exchange(&file->fd, -1);
-	if (fd < 0)
-		return;
-	fuzz_file_forget(file);
-	close(fd);
+	fuzz_file_close(worker, fuzz_any_file(worker));
 }
 
 static void dup_file(struct fuzz_worker *worker)
@@ -59,7 +40,9 @@ static void dup_file(struct fuzz_worker *worker)
 	struct fuzz_file *file = fuzz_any_file(worker);
 	int fd, old;
 
-	settle_before_close(worker, file);
+	/* As before a close. */
+	if (file->private)
+		fuzz_rings_settle(worker);
 	fd = dup(file->fd);
 	if (fd < 0)
 		return;
@@ -71,44 +54,54 @@ static void dup_file(struct fuzz_worker *worker)
 static void get_param(struct fuzz_worker *worker)
 {
 	struct drm_tandem_get_param args = {
-		.param = fuzz_below(&worker->random, 26),
-		.index = fuzz_one_in(&worker->random, 3) ? fuzz_below(&worker->random, 5) : 0,
+		.param = fuzz_below(&worker->random, TANDEM_PARAM_RESETS + 1),
 	};
 
-	fuzz_ioctl(worker, fuzz_any_file(worker), DRM_IOCTL_TANDEM_GET_PARAM, &args,
-		   (const int[]){ 0 });
+	if (args.param == TANDEM_PARAM_PROFILE_NAME ||
+	    (args.param >= TANDEM_PARAM_MEMORY_CLASS_KIND &&
+	     args.param <= TANDEM_PARAM_MEMORY_CLASS_BANDWIDTH))
+		args.index = fuzz_below(&worker->random, 3);
+	fuzz_ioctl(worker, fuzz_any_file(worker), FUZZ_GET_PARAM, &args, (const int[]){ 0 });
 }
 
-static void gem_create(struct fuzz_worker *worker)
+static void make_object(struct fuzz_worker *worker, struct fuzz_file *file)
 {
-	struct fuzz_file *file = fuzz_any_file(worker);
 	struct fuzz_object *object = &file->object[fuzz_below(&worker->random, FUZZ_OBJECTS)];
 	struct drm_tandem_gem_create args = {
 		.size = 1 + fuzz_below(&worker->random, FUZZ_OBJECT_MAX),
-		.flags = fuzz_one_in(&worker->random, 4) ?
-			 TANDEM_GEM_CLASS(fuzz_below(&worker->random, 3)) : 0,
 	};
 
 	/* One that is there already stays until it is closed: files have limits. */
 	if (object->handle && !fuzz_one_in(&worker->random, 8))
 		return;
+	if (fuzz_one_in(&worker->random, 6))
+		args.flags = TANDEM_GEM_CLASS(fuzz_below(&worker->random, 2));
 	if (fuzz_one_in(&worker->random, 64))
 		args.size = fuzz_odd_number(&worker->random, args.size);
-	if (fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_GEM_CREATE, &args,
+	if (fuzz_ioctl(worker, file, FUZZ_GEM_CREATE, &args,
 		       (const int[]){ ENOSPC, EDQUOT, E2BIG, 0 }))
 		return;
 	object->size = args.size;
 	object->handle = args.handle;
 }
 
+static void gem_create(struct fuzz_worker *worker)
+{
+	make_object(worker, fuzz_any_file(worker));
+}
+
 static void gem_close(struct fuzz_worker *worker)
 {
 	struct fuzz_file *file = fuzz_any_file(worker);
-	struct drm_gem_close args = {
-		.handle = atomic_exchange(&fuzz_any_object(worker, file)->handle, 0),
-	};
+	struct drm_gem_close args = { .handle = fuzz_any_object(worker, file)->handle };
+	int i;
 
-	fuzz_ioctl(worker, file, DRM_IOCTL_GEM_CLOSE, &args, (const int[]){ 0 });
+	/* An object that was imported twice has one handle. */
+	for (i = 0; i < FUZZ_OBJECTS; i++) {
+		if (file->object[i].handle == args.handle)
+			file->object[i].handle = 0;
+	}
+	fuzz_ioctl(worker, file, FUZZ_GEM_CLOSE, &args, (const int[]){ 0 });
 }
 
 static struct fuzz_map *any_map(struct fuzz_worker *worker)
@@ -130,11 +123,13 @@ static void map_object(struct fuzz_worker *worker)
 	struct drm_tandem_gem_mmap_offset args = { .handle = object->handle };
 	struct fuzz_map *map = any_map(worker);
 	size_t size = object->size;
-	int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED;
+	int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED, ret;
 	void *memory;
 
-	if (fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_GEM_MMAP_OFFSET, &args,
-		       (const int[]){ ENOENT, 0 }))
+	ret = fuzz_ioctl(worker, file, FUZZ_GEM_MMAP_OFFSET, &args, (const int[]){ ENOENT, 0 });
+	if (ret == -ENOENT)
+		object->handle = 0;
+	if (ret)
 		return;
 	if (fuzz_one_in(&worker->random, 16))
 		size += 4096;
@@ -144,7 +139,7 @@ static void map_object(struct fuzz_worker *worker)
 		args.offset = fuzz_odd_number(&worker->random, args.offset) & ~4095ull;
 	/* Only while it is the object that was asked for that the tag is sure. */
 	memory = mmap(NULL, size, prot, flags, file->fd, args.offset);
-	fuzz_note(worker, "  mmap %zu: %d", size, memory == MAP_FAILED ? -errno : 0);
+	fuzz_told(worker, FUZZ_MMAP, memory == MAP_FAILED ? -errno : 0);
 	if (memory == MAP_FAILED)
 		return;
 	unmap(map);
@@ -205,70 +200,109 @@ static void touch_map(struct fuzz_worker *worker)
 		madvise(map->memory, map->size, MADV_DONTNEED);
 }
 
-static void context_create(struct fuzz_worker *worker)
+/* It is not there any more: a child of fork() may have destroyed it. */
+static void forget_context(struct fuzz_file *file, uint32_t context)
 {
-	struct fuzz_file *file = fuzz_any_file(worker);
+	int i;
+
+	for (i = 0; i < FUZZ_CONTEXTS; i++) {
+		if (file->context[i] == context)
+			file->context[i] = 0;
+	}
+	fuzz_context_forget(file, context);
+}
+
+static void make_context(struct fuzz_worker *worker, struct fuzz_file *file)
+{
 	_Atomic uint32_t *context = &file->context[fuzz_below(&worker->random, FUZZ_CONTEXTS)];
 	struct drm_tandem_context_create args = { 0 };
 
 	if (*context && !fuzz_one_in(&worker->random, 8))
 		return;
-	if (!fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_CONTEXT_CREATE, &args,
-			(const int[]){ ENOSPC, 0 }))
+	if (!fuzz_ioctl(worker, file, FUZZ_CONTEXT_CREATE, &args, (const int[]){ ENOSPC, 0 }))
 		*context = args.context;
+}
+
+static void context_create(struct fuzz_worker *worker)
+{
+	make_context(worker, fuzz_any_file(worker));
+}
+
+static void destroy_context(struct fuzz_worker *worker, struct fuzz_file *file,
+			    _Atomic uint32_t *context)
+{
+	struct drm_tandem_context_destroy args = { .context = atomic_exchange(context, 0) };
+
+	fuzz_context_forget(file, args.context);
+	fuzz_ioctl(worker, file, FUZZ_CONTEXT_DESTROY, &args, (const int[]){ ENOENT, EIO, 0 });
 }
 
 static void context_destroy(struct fuzz_worker *worker)
 {
 	struct fuzz_file *file = fuzz_any_file(worker);
-	_Atomic uint32_t *context = &file->context[fuzz_below(&worker->random, FUZZ_CONTEXTS)];
-	struct drm_tandem_context_destroy args = { .context = atomic_exchange(context, 0) };
 
-	fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_CONTEXT_DESTROY, &args,
-		   (const int[]){ ENOENT, EIO, 0 });
+	destroy_context(worker, file, fuzz_any_context(worker, file));
 }
 
-static void query(struct fuzz_worker *worker)
+/* One that is banned is of no more use. */
+static void context_query(struct fuzz_worker *worker)
 {
 	struct fuzz_file *file = fuzz_any_file(worker);
-	struct drm_tandem_context_query context = {
-		.context = fuzz_any_context(worker, file),
-	};
-	struct drm_tandem_queue_query queue = {
-		.queue = fuzz_any_queue(worker, file)->queue,
-	};
+	_Atomic uint32_t *context = fuzz_any_context(worker, file);
+	struct drm_tandem_context_query args = { .context = *context };
 
-	if (fuzz_one_in(&worker->random, 2))
-		fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_CONTEXT_QUERY, &context,
-			   (const int[]){ ENOENT, 0 });
-	else
-		fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_QUEUE_QUERY, &queue,
-			   (const int[]){ ENOENT, 0 });
+	if (!fuzz_ioctl(worker, file, FUZZ_CONTEXT_QUERY, &args, (const int[]){ ENOENT, 0 }) &&
+	    args.flags & TANDEM_CONTEXT_BANNED)
+		destroy_context(worker, file, context);
+}
+
+static void queue_query(struct fuzz_worker *worker)
+{
+	struct fuzz_file *file = fuzz_any_file(worker);
+	struct fuzz_queue *queue = fuzz_any_queue(worker, file);
+	struct drm_tandem_queue_query args = { .queue = queue->queue };
+
+	if (fuzz_ioctl(worker, file, FUZZ_QUEUE_QUERY, &args, (const int[]){ ENOENT, 0 }) ==
+	    -ENOENT)
+		queue->queue = 0;
+}
+
+static void make_region(struct fuzz_worker *worker, struct fuzz_file *file, uint32_t context)
+{
+	struct fuzz_object *object = fuzz_any_object(worker, file);
+	struct fuzz_region *region = &file->region[fuzz_below(&worker->random, FUZZ_REGIONS)];
+	uint32_t size = object->size, pages = size / 4096;
+	struct drm_tandem_region_map args = {
+		.context = context,
+		.handle = object->handle,
+		.flags = TANDEM_REGION_READ | TANDEM_REGION_WRITE,
+	};
+	int ret;
+
+	if (region->context && !fuzz_one_in(&worker->random, 4))
+		return;
+	if (fuzz_one_in(&worker->random, 4))
+		args.flags = 1 + fuzz_below(&worker->random, 2);
+	if (pages)
+		args.offset = fuzz_below(&worker->random, pages) * 4096ull;
+	args.length = size > args.offset ? size - args.offset : 4096;
+	ret = fuzz_ioctl(worker, file, FUZZ_REGION_MAP, &args,
+			 (const int[]){ ENOENT, ENOSPC, EACCES, 0 });
+	if (ret == -ENOENT)
+		object->handle = 0;
+	if (ret)
+		return;
+	region->region = args.region;
+	region->size = args.length;
+	region->flags = args.flags;
+	region->context = args.context;
 }
 
 static void region_map(struct fuzz_worker *worker)
 {
 	struct fuzz_file *file = fuzz_any_file(worker);
-	struct fuzz_object *object = fuzz_any_object(worker, file);
-	struct fuzz_region *region = &file->region[fuzz_below(&worker->random, FUZZ_REGIONS)];
-	uint32_t size = object->size, pages = size / 4096;
-	struct drm_tandem_region_map args = {
-		.context = fuzz_any_context(worker, file),
-		.handle = object->handle,
-		.flags = 1 + fuzz_below(&worker->random, 3),
-	};
 
-	if (fuzz_one_in(&worker->random, 2))
-		args.flags = TANDEM_REGION_READ | TANDEM_REGION_WRITE;
-	if (pages)
-		args.offset = fuzz_below(&worker->random, pages) * 4096ull;
-	args.length = size > args.offset ? size - args.offset : 4096;
-	if (fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_REGION_MAP, &args,
-		       (const int[]){ ENOENT, ENOSPC, EACCES, 0 }))
-		return;
-	region->region = args.region;
-	region->size = args.length;
-	region->context = args.context;
+	make_region(worker, file, *fuzz_any_context(worker, file));
 }
 
 static void region_unmap(struct fuzz_worker *worker)
@@ -280,28 +314,38 @@ static void region_unmap(struct fuzz_worker *worker)
 		.context = atomic_exchange(&region->context, 0),
 	};
 
-	fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_REGION_UNMAP, &args,
-		   (const int[]){ ENOENT, EIO, 0 });
+	fuzz_ioctl(worker, file, FUZZ_REGION_UNMAP, &args, (const int[]){ ENOENT, EIO, 0 });
+}
+
+static void make_queue(struct fuzz_worker *worker, struct fuzz_file *file, uint32_t context)
+{
+	struct fuzz_queue *queue = &file->queue[fuzz_below(&worker->random, FUZZ_QUEUES)];
+	struct drm_tandem_queue_create args = {
+		.context = context,
+		.kind = fuzz_below(&worker->random, 2),
+		.priority = fuzz_one_in(&worker->random, 3) ?
+			    fuzz_below(&worker->random, 3) : 0,
+	};
+	int ret;
+
+	if (queue->queue && !fuzz_one_in(&worker->random, 8))
+		return;
+	ret = fuzz_ioctl(worker, file, FUZZ_QUEUE_CREATE, &args,
+			 (const int[]){ ENOENT, ENOSPC, EACCES, 0 });
+	if (ret == -ENOENT && args.context == context)
+		forget_context(file, context);
+	if (ret)
+		return;
+	queue->context = args.context;
+	queue->kind = args.kind;
+	queue->queue = args.queue;
 }
 
 static void queue_create(struct fuzz_worker *worker)
 {
 	struct fuzz_file *file = fuzz_any_file(worker);
-	struct fuzz_queue *queue = &file->queue[fuzz_below(&worker->random, FUZZ_QUEUES)];
-	struct drm_tandem_queue_create args = {
-		.context = fuzz_any_context(worker, file),
-		.kind = fuzz_below(&worker->random, 2),
-		.priority = fuzz_one_in(&worker->random, 3) ?
-			    fuzz_below(&worker->random, 3) : 0,
-	};
 
-	if (queue->queue && !fuzz_one_in(&worker->random, 8))
-		return;
-	if (fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_QUEUE_CREATE, &args,
-		       (const int[]){ ENOENT, ENOSPC, EACCES, 0 }))
-		return;
-	queue->context = args.context;
-	queue->queue = args.queue;
+	make_queue(worker, file, *fuzz_any_context(worker, file));
 }
 
 static void queue_destroy(struct fuzz_worker *worker)
@@ -311,178 +355,78 @@ static void queue_destroy(struct fuzz_worker *worker)
 		.queue = atomic_exchange(&fuzz_any_queue(worker, file)->queue, 0),
 	};
 
-	fuzz_ioctl(worker, file, DRM_IOCTL_TANDEM_QUEUE_DESTROY, &args,
-		   (const int[]){ ENOENT, 0 });
+	fuzz_ioctl(worker, file, FUZZ_QUEUE_DESTROY, &args, (const int[]){ ENOENT, 0 });
 }
 
-/* A region of the queue's context, if that is found soon. */
-static struct fuzz_region *region_of(struct fuzz_worker *worker, struct fuzz_file *file,
-				     uint32_t context)
+static uint32_t count_queues(const struct fuzz_file *file, uint32_t context)
 {
-	struct fuzz_region *region;
-	int tries = 6;
+	uint32_t count = 0, i;
 
-	do {
-		region = fuzz_any_region(worker, file);
-	} while (region->context != context && --tries);
-	return region;
+	for (i = 0; i < FUZZ_QUEUES; i++)
+		count += file->queue[i].queue && file->queue[i].context == context;
+	return count;
 }
 
-static uint64_t place_in(struct fuzz_worker *worker, uint32_t size)
+static uint32_t count_regions(const struct fuzz_file *file, uint32_t context)
 {
-	uint64_t offset = size ? fuzz_below(&worker->random, size) : 0;
+	uint32_t count = 0, i;
 
-	return fuzz_one_in(&worker->random, 2) ? offset & ~63ull : offset;
+	for (i = 0; i < FUZZ_REGIONS; i++)
+		count += file->region[i].context == context;
+	return count;
 }
 
-/* The half of the arena for files of this kind. */
-static uint8_t *arena_of(struct fuzz_worker *worker, const struct fuzz_file *file)
+static uint32_t count_objects(const struct fuzz_file *file)
 {
-	return worker->arena + (file->private ? 0 : FUZZ_ARENA);
+	uint32_t count = 0, i;
+
+	for (i = 0; i < FUZZ_OBJECTS; i++)
+		count += !!file->object[i].handle;
+	return count;
 }
 
-/* Nowhere that a page of the fuzzer's own is. */
-static uint64_t bad_address(struct fuzz_worker *worker)
+void fuzz_furnish(struct fuzz_worker *worker, struct fuzz_file *file)
 {
-	static const uint64_t addresses[] = {
-		0, 1, 4096, 0xffff888000000000, 0xffffffff81000000, ~0ull, ~4095ull,
-		0x7ffffffff000, 0x800000000000,
+	uint32_t context = *fuzz_any_context(worker, file);
+
+	if (file->fd < 0 || file->gone)
+		return;
+	if (!context)
+		make_context(worker, file);
+	else if (count_objects(file) < 2)
+		make_object(worker, file);
+	else if (!count_queues(file, context))
+		make_queue(worker, file, context);
+	else if (count_regions(file, context) < 3)
+		make_region(worker, file, context);
+	else if (!file->private && !file->program.context)
+		fuzz_program_make(worker, file);
+}
+
+/* Commands by ioctl are counted by how they are submitted. */
+static enum fuzz_call kind_of_submit(const struct drm_tandem_submit *args, uint32_t op)
+{
+	if (op == TANDEM_URING_CANCEL)
+		return FUZZ_SUBMIT_CANCEL;
+	return args->flags ? FUZZ_SUBMIT_WAIT : FUZZ_SUBMIT;
+}
+
+/* At once: it may still be there. */
+static void cancel_submitted(struct fuzz_worker *worker, struct fuzz_file *file,
+			     const struct tandem_uring_command *command)
+{
+	struct tandem_submit_command cancel = {
+		.op = TANDEM_URING_CANCEL,
+		.command = { .queue = command->queue, .cookie = command->cookie },
+	};
+	struct drm_tandem_submit args = {
+		.commands = (uintptr_t)&cancel,
+		.count = 1,
+		.stride = sizeof(cancel),
 	};
 
-	if (fuzz_one_in(&worker->random, 2))
-		return (uintptr_t)worker->arena + 2 * FUZZ_ARENA;
-	return addresses[fuzz_below(&worker->random, sizeof(addresses) / 8)];
-}
-
-static uint64_t user_address(struct fuzz_worker *worker, const struct fuzz_file *file,
-			     uint64_t length)
-{
-	if (fuzz_one_in(&worker->random, 16))
-		return bad_address(worker);
-	if (length >= FUZZ_ARENA)
-		length = FUZZ_ARENA - 1;
-	return (uintptr_t)arena_of(worker, file) +
-	       fuzz_below(&worker->random, FUZZ_ARENA - length);
-}
-
-/* Segments stay where they are until the worker's next list. */
-static uint64_t segments(struct fuzz_worker *worker, struct fuzz_file *file, uint32_t context)
-{
-	static __thread struct tandem_segment list[SEGMENTS];
-	struct fuzz_region *to, *from;
-	int i;
-
-	if (fuzz_one_in(&worker->random, 20))
-		return bad_address(worker);
-	for (i = 0; i < SEGMENTS; i++) {
-		to = region_of(worker, file, context);
-		from = region_of(worker, file, context);
-		list[i] = (struct tandem_segment){
-			.dst_region = to->region,
-			.src_region = from->region,
-			.dst_offset = place_in(worker, to->size / 2),
-			.src_offset = place_in(worker, from->size / 2),
-			.length = 1 + fuzz_below(&worker->random, 4096),
-		};
-		if (fuzz_one_in(&worker->random, 40))
-			fuzz_mutate(&worker->random, &list[i], sizeof(list[i]));
-	}
-	return (uintptr_t)list;
-}
-
-/* Memory of the process on one side. */
-static void use_user_memory(struct fuzz_worker *worker, struct fuzz_file *file,
-			    struct tandem_uring_command *command, bool *into_arena)
-{
-	if (command->dst_region == TANDEM_REGION_USER) {
-		command->dst_offset = user_address(worker, file, command->length);
-		*into_arena = file->private;
-	}
-	if (command->src_region == TANDEM_REGION_USER)
-		command->src_offset = user_address(worker, file, command->length);
-}
-
-static const uint32_t ops[] = {
-	TANDEM_URING_NOP, TANDEM_URING_COPY, TANDEM_URING_COPY, TANDEM_URING_COPY,
-	TANDEM_URING_FILL, TANDEM_URING_FILL, TANDEM_URING_COPY_LIST, TANDEM_URING_EXEC,
-	TANDEM_URING_CANCEL,
-};
-
-static void fences(struct fuzz_worker *worker, struct fuzz_file *file,
-		   struct tandem_uring_command *command)
-{
-	if (fuzz_one_in(&worker->random, 6)) {
-		command->in_syncobj = fuzz_any_syncobj(worker, file);
-		command->in_point = fuzz_below(&worker->random, 4);
-	}
-	if (fuzz_one_in(&worker->random, 4)) {
-		command->out_syncobj = fuzz_any_syncobj(worker, file);
-		command->out_point = fuzz_below(&worker->random, 6);
-	}
-}
-
-uint32_t fuzz_command(struct fuzz_worker *worker, struct fuzz_file *file,
-		      struct tandem_uring_command *command, bool *into_arena)
-{
-	uint32_t op = ops[fuzz_below(&worker->random, sizeof(ops) / sizeof(ops[0]))];
-	struct fuzz_queue *queue = fuzz_any_queue(worker, file);
-	struct fuzz_region *to = region_of(worker, file, queue->context);
-	struct fuzz_region *from = region_of(worker, file, queue->context);
-	uint32_t most = to->size < from->size ? to->size : from->size;
-
-	*into_arena = false;
-	*command = (struct tandem_uring_command){
-		.queue = queue->queue,
-		.cookie = fuzz_below(&worker->random, 4),
-	};
-	if (op != TANDEM_URING_CANCEL) {
-		command->flags = TANDEM_COMMAND_REPORT(fuzz_below(&worker->random, 4));
-		fences(worker, file, command);
-	}
-	switch (op) {
-	case TANDEM_URING_COPY:
-		command->dst_region = to->region;
-		command->src_region = from->region;
-		command->length = 1 + (most ? fuzz_below(&worker->random, most) : 0);
-		command->dst_offset = place_in(worker, to->size - command->length + 1);
-		command->src_offset = place_in(worker, from->size - command->length + 1);
-		if (fuzz_one_in(&worker->random, 2))
-			command->dst_region = TANDEM_REGION_USER;
-		else if (fuzz_one_in(&worker->random, 2))
-			command->src_region = TANDEM_REGION_USER;
-		break;
-	case TANDEM_URING_FILL:
-		command->dst_region = to->region;
-		command->dst_offset = place_in(worker, to->size) & ~3ull;
-		command->length = (to->size - command->dst_offset) & ~3ull;
-		command->src_offset = worker->tag * 0x01010101u;
-		break;
-	case TANDEM_URING_COPY_LIST:
-		command->dst_offset = sizeof(struct tandem_segment);
-		command->src_offset = segments(worker, file, queue->context);
-		command->length = 1 + fuzz_below(&worker->random, SEGMENTS);
-		break;
-	case TANDEM_URING_EXEC:
-		command->src_region = from->region;
-		command->length = from->size;
-		break;
-	default:
-		break;
-	}
-	if (fuzz_one_in(&worker->random, 10)) {
-		uint64_t pattern = command->src_offset;
-
-		fuzz_mutate(&worker->random, command, sizeof(*command));
-		/* Lists are read, and patterns written, as they are meant. */
-		if (op == TANDEM_URING_FILL || op == TANDEM_URING_COPY_LIST)
-			command->src_offset = pattern;
-		if (op == TANDEM_URING_COPY_LIST && command->length > SEGMENTS)
-			command->length = fuzz_one_in(&worker->random, 4) ?
-					  command->length | 1 << 20 : SEGMENTS;
-	}
-	if (op == TANDEM_URING_COPY)
-		use_user_memory(worker, file, command, into_arena);
-	return op;
+	fuzz_told(worker, FUZZ_SUBMIT_CANCEL,
+		  ioctl(file->fd, DRM_IOCTL_TANDEM_SUBMIT, &args) ? -errno : 0);
 }
 
 static void submit(struct fuzz_worker *worker)
@@ -495,47 +439,66 @@ static void submit(struct fuzz_worker *worker)
 		.stride = sizeof(commands[0]),
 		.flags = fuzz_one_in(&worker->random, 3) ? 0 : TANDEM_SUBMIT_WAIT,
 	};
-	bool into_arena = false, one;
+	struct fuzz_command made;
+	bool into_arena = false;
 	uint32_t i;
+	int ret;
 
 	for (i = 0; i < SUBMIT_MAX; i++) {
-		commands[i].op = fuzz_command(worker, file, &commands[i].command, &one);
-		into_arena |= one;
+		do {
+			fuzz_command(worker, file, &made);
+		} while (i && made.op == TANDEM_URING_CANCEL);
+		commands[i].op = made.op;
+		commands[i].command = made.command;
+		into_arena |= made.into_arena;
 	}
+	if (commands[0].op == TANDEM_URING_CANCEL && !fuzz_one_in(&worker->random, 8))
+		args.count = 1;
 	if (args.flags && fuzz_one_in(&worker->random, 2))
 		args.deadline_ns = now_ns() + fuzz_below(&worker->random, 20000000);
-	if (fuzz_one_in(&worker->random, 8)) {
+	if (fuzz_one_in(&worker->random, 10)) {
 		fuzz_mutate(&worker->random, &args, sizeof(args));
 		/* Results go where there is room for them, or nowhere. */
 		args.commands = (uintptr_t)commands;
 		if (args.count > SUBMIT_MAX || (uint64_t)args.count * args.stride >
 					       sizeof(commands))
-			args.commands = bad_address(worker);
+			args.commands = fuzz_bad_address(worker);
 	}
-	if (ioctl(file->fd, DRM_IOCTL_TANDEM_SUBMIT, &args))
-		fuzz_note(worker, "  submit %u: %d", args.count, -errno);
+	ret = ioctl(file->fd, DRM_IOCTL_TANDEM_SUBMIT, &args) ? -errno : 0;
+	fuzz_told(worker, kind_of_submit(&args, commands[0].op), ret);
+	if (ret == -ENODEV)
+		file->gone = true;
+	if (!ret && !args.flags && fuzz_one_in(&worker->random, 2))
+		cancel_submitted(worker, file, &commands[args.count - 1].command);
 	/* Without waiting, the arena may be written later: not a false alarm. */
 	if (into_arena)
 		fuzz_check_memory(worker, worker->arena, FUZZ_ARENA, "an arena");
 }
 
+static void furnish(struct fuzz_worker *worker)
+{
+	fuzz_furnish(worker, fuzz_any_file(worker));
+}
+
 const struct fuzz_op fuzz_file_ops[] = {
-	{ "open", 30, open_file },
-	{ "close", 4, close_file },
+	{ "open", 4, open_file },
+	{ "close", 3, close_file },
 	{ "dup", 2, dup_file },
 	{ "param", 5, get_param },
-	{ "gem-create", 30, gem_create },
-	{ "gem-close", 12, gem_close },
+	{ "furnish", 60, furnish },
+	{ "gem-create", 16, gem_create },
+	{ "gem-close", 10, gem_close },
 	{ "map", 20, map_object },
 	{ "unmap", 12, unmap_object },
 	{ "touch", 40, touch_map },
-	{ "context-create", 20, context_create },
-	{ "context-destroy", 4, context_destroy },
-	{ "query", 6, query },
-	{ "region-map", 40, region_map },
-	{ "region-unmap", 12, region_unmap },
-	{ "queue-create", 20, queue_create },
-	{ "queue-destroy", 5, queue_destroy },
-	{ "submit", 30, submit },
+	{ "context-create", 6, context_create },
+	{ "context-destroy", 3, context_destroy },
+	{ "context-query", 8, context_query },
+	{ "region-map", 16, region_map },
+	{ "region-unmap", 10, region_unmap },
+	{ "queue-create", 8, queue_create },
+	{ "queue-destroy", 4, queue_destroy },
+	{ "queue-query", 8, queue_query },
+	{ "submit", 40, submit },
 	{ 0 },
 };

@@ -20,12 +20,12 @@
 static void be_firmware(const char *const *faults, int output)
 {
 	const struct rlimit no_core = { 0, 0 };
-	const char *arguments[5 + 2 * FUZZ_FAULTS_MAX + 1] = {
-		"tandem-fw", "--profile", "host", "--mem", "16M",
+	const char *arguments[7 + 2 * FUZZ_FAULTS_MAX + 1] = {
+		"tandem-fw", "--profile", "host", "--mem", "16M", "--sram", "4M",
 	};
-	int count = 5;
+	int count = 7;
 
-	for (; *faults && count < 5 + 2 * FUZZ_FAULTS_MAX; faults++) {
+	for (; *faults && count < 7 + 2 * FUZZ_FAULTS_MAX; faults++) {
 		arguments[count++] = "--fault";
 		arguments[count++] = *faults;
 	}

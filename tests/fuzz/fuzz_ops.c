@@ -25,6 +25,7 @@ void fuzz_step(struct fuzz_worker *worker)
 	const struct fuzz_op *op;
 	size_t i;
 
+	fuzz_files_keep(worker);
 	for (i = 0; i < TABLES; i++) {
 		for (op = tables[i]; op->name; op++) {
 			if (chosen < op->weight) {

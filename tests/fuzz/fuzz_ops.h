@@ -34,8 +34,32 @@ void fuzz_ring_settle(struct fuzz_worker *worker, struct fuzz_ring *ring);
 void fuzz_rings_settle(struct fuzz_worker *worker);
 void fuzz_ring_exit(struct fuzz_worker *worker, struct fuzz_ring *ring);
 
-/* A command with numbers that are likely to be right, and its operation. */
-uint32_t fuzz_command(struct fuzz_worker *worker, struct fuzz_file *file,
-		      struct tandem_uring_command *command, bool *into_arena);
+/* Makes one of the things that commands need and a file lacks, if there is one. */
+void fuzz_furnish(struct fuzz_worker *worker, struct fuzz_file *file);
+
+/* Bytes of a region with a program. */
+#define FUZZ_PROGRAM_BYTES	16384
+
+/* Makes one for a file that is not private, if it has a queue for programs. */
+void fuzz_program_make(struct fuzz_worker *worker, struct fuzz_file *file);
+
+/**
+ * struct fuzz_command - a command with numbers that are likely to be right
+ * @op: TANDEM_URING_*
+ * @command: the rest
+ * @call: what it counts as, by io_uring
+ * @into_arena: it writes the worker's arena, of private files
+ */
+struct fuzz_command {
+	uint32_t op;
+	struct tandem_uring_command command;
+	enum fuzz_call call;
+	bool into_arena;
+};
+
+void fuzz_command(struct fuzz_worker *worker, struct fuzz_file *file,
+		  struct fuzz_command *made);
+/* Nowhere that a page of the fuzzer's own is. */
+uint64_t fuzz_bad_address(struct fuzz_worker *worker);
 
 #endif /* FUZZ_OPS_H */

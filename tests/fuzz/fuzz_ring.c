@@ -46,11 +46,13 @@ static void ring_create(struct fuzz_worker *worker)
 		params.flags |= IORING_SETUP_CQE32;
 	memset(ring, 0, sizeof(*ring));
 	ret = io_uring_queue_init_params(ENTRIES, &ring->ring, &params);
-	fuzz_note(worker, "  ring flags %#x: %d", params.flags, ret);
+	fuzz_note(worker, "  flags %#x", params.flags);
+	fuzz_told(worker, FUZZ_RING_CREATE, ret);
 	if (ret)
 		return;
 	io_uring_ring_dontfork(&ring->ring);
 	ring->flags = params.flags;
+	ring->drains = fuzz_one_in(&worker->random, 2);
 	ring->up = true;
 }
 
@@ -74,14 +76,17 @@ static void ring_exit(struct fuzz_worker *worker)
 
 /* Room for one more submission, or NULL. */
 static struct fuzz_sqe *take_slot(struct fuzz_worker *worker, struct fuzz_ring *ring,
-				  int kind, struct io_uring_sqe *sqe)
+				  int kind, enum fuzz_call call,
+				  struct io_uring_sqe *sqe)
 {
 	uint32_t i;
 
 	for (i = 0; i < FUZZ_IN_FLIGHT; i++) {
 		if (ring->sqe[i].serial)
 			continue;
-		ring->sqe[i] = (struct fuzz_sqe){ .serial = worker->serial++, .kind = kind };
+		ring->sqe[i] = (struct fuzz_sqe){
+			.serial = worker->serial++, .kind = kind, .call = call,
+		};
 		if (!worker->serial)
 			worker->serial = 1;
 		ring->in_flight++;
@@ -116,6 +121,19 @@ static bool is_result(const struct fuzz_sqe *sqe, int result)
 	}
 }
 
+static void count_answer(struct fuzz_worker *worker, const struct fuzz_sqe *sqe, int result)
+{
+	struct fuzz_count *counts = worker->shared->counts;
+
+	/* A poll ends when there is an event, or when it is told to. */
+	fuzz_count(counts, sqe->call, result >= 0 ||
+		   (sqe->kind == SQE_POLL && result == -ECANCELED));
+	if (sqe->waits)
+		fuzz_count(counts, FUZZ_URING_IN_FENCE, !result);
+	if (sqe->signals)
+		fuzz_count(counts, FUZZ_URING_OUT_FENCE, !result);
+}
+
 static void answer(struct fuzz_worker *worker, struct fuzz_ring *ring,
 		   const struct io_uring_cqe *cqe)
 {
@@ -129,6 +147,7 @@ static void answer(struct fuzz_worker *worker, struct fuzz_ring *ring,
 	}
 	if (!is_result(sqe, cqe->res))
 		fuzz_fail(worker, "a command ended with %d", cqe->res);
+	count_answer(worker, sqe, cqe->res);
 	if (sqe->into_arena)
 		fuzz_check_memory(worker, worker->arena, FUZZ_ARENA, "an arena");
 	sqe->serial = 0;
@@ -167,25 +186,43 @@ static struct io_uring_sqe *next_sqe(struct fuzz_ring *ring)
 	return sqe;
 }
 
+/* What io_uring refuses before the driver is asked. */
+static void make_malformed(struct fuzz_worker *worker, struct io_uring_sqe *sqe)
+{
+	sqe->uring_cmd_flags = fuzz_odd_number(&worker->random, 0);
+}
+
+static bool may_be_malformed(const struct fuzz_worker *worker, const struct fuzz_ring *ring)
+{
+	return !ring->drains || !worker->shared->drain_is_forgotten;
+}
+
 static void prepare_command(struct fuzz_worker *worker, struct fuzz_ring *ring,
 			    struct io_uring_sqe *sqe)
 {
 	struct fuzz_file *file = fuzz_any_file(worker);
-	struct tandem_uring_command command;
-	bool into_arena;
+	struct fuzz_command made;
+	struct fuzz_sqe *slot;
 
+	fuzz_command(worker, file, &made);
 	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->cmd_op = fuzz_command(worker, file, &command, &into_arena);
+	sqe->cmd_op = made.op;
 	sqe->fd = file->fd;
 	if (fuzz_one_in(&worker->random, 40))
 		sqe->cmd_op = fuzz_odd_number(&worker->random, sqe->cmd_op);
-	if (fuzz_one_in(&worker->random, 40))
-		sqe->uring_cmd_flags = fuzz_odd_number(&worker->random, 0);
-	memcpy(sqe->cmd, &command, ring->flags & IORING_SETUP_SQE128 ? sizeof(command) : 16);
-	take_slot(worker, ring, SQE_COMMAND, sqe)->into_arena = into_arena;
-	fuzz_note(worker, "  sqe %u op %#x queue %u length %llu cookie %llu",
-		  (uint32_t)(sqe->user_data >> 32), sqe->cmd_op, command.queue,
-		  (unsigned long long)command.length, (unsigned long long)command.cookie);
+	if (may_be_malformed(worker, ring) && fuzz_one_in(&worker->random, 40))
+		make_malformed(worker, sqe);
+	memcpy(sqe->cmd, &made.command, ring->flags & IORING_SETUP_SQE128 ?
+					sizeof(made.command) : 16);
+	slot = take_slot(worker, ring, SQE_COMMAND, made.call, sqe);
+	slot->into_arena = made.into_arena;
+	slot->waits = made.command.in_syncobj;
+	slot->signals = made.command.out_syncobj;
+	fuzz_note(worker, "  sqe %u op %#x fd %d queue %u length %llu in %u:%llu out %u:%llu",
+		  slot->serial, sqe->cmd_op & 0xff, sqe->fd, made.command.queue,
+		  (unsigned long long)made.command.length, made.command.in_syncobj,
+		  (unsigned long long)made.command.in_point, made.command.out_syncobj,
+		  (unsigned long long)made.command.out_point);
 }
 
 static uint64_t any_user_data(struct fuzz_worker *worker, const struct fuzz_ring *ring)
@@ -209,22 +246,18 @@ static void prepare_cancel(struct fuzz_worker *worker, struct fuzz_ring *ring,
 					IORING_ASYNC_CANCEL_ALL : 0);
 	else
 		io_uring_prep_cancel64(sqe, any_user_data(worker, ring), 0);
-	take_slot(worker, ring, SQE_OTHER, sqe);
+	take_slot(worker, ring, SQE_OTHER, FUZZ_ASYNC_CANCEL, sqe);
 }
 
 static void prepare(struct fuzz_worker *worker, struct fuzz_ring *ring,
 		    struct io_uring_sqe *sqe)
 {
-	switch (fuzz_below(&worker->random, 16)) {
+	switch (fuzz_below(&worker->random, 24)) {
 	case 0:
-		io_uring_prep_nop(sqe);
-		take_slot(worker, ring, SQE_OTHER, sqe);
+		io_uring_prep_poll_add(sqe, fuzz_any_file(worker)->fd, POLLIN);
+		take_slot(worker, ring, SQE_POLL, FUZZ_POLL, sqe);
 		break;
 	case 1:
-		io_uring_prep_poll_add(sqe, fuzz_any_file(worker)->fd, POLLIN);
-		take_slot(worker, ring, SQE_POLL, sqe);
-		break;
-	case 2:
 		prepare_cancel(worker, ring, sqe);
 		break;
 	default:
@@ -233,18 +266,17 @@ static void prepare(struct fuzz_worker *worker, struct fuzz_ring *ring,
 	}
 }
 
-static unsigned int link_flags(struct fuzz_worker *worker)
+static unsigned int link_flags(struct fuzz_worker *worker, const struct fuzz_ring *ring)
 {
-	switch (fuzz_below(&worker->random, 12)) {
+	switch (fuzz_below(&worker->random, 16)) {
 	case 0:
-	case 1:
 		return IOSQE_IO_LINK;
-	case 2:
+	case 1:
 		return IOSQE_IO_HARDLINK;
-	case 3:
+	case 2:
 		return IOSQE_ASYNC;
-	case 4:
-		return fuzz_one_in(&worker->random, 4) ? IOSQE_IO_DRAIN : 0;
+	case 3:
+		return ring->drains && fuzz_one_in(&worker->random, 2) ? IOSQE_IO_DRAIN : 0;
 	default:
 		return 0;
 	}
@@ -263,10 +295,10 @@ static void ring_submit(struct fuzz_worker *worker)
 		prepare(worker, ring, sqe);
 		/* A poll in a chain could keep it for ever. */
 		if (sqe->opcode != IORING_OP_POLL_ADD)
-			sqe->flags |= link_flags(worker);
+			sqe->flags |= link_flags(worker, ring);
 	}
 	ret = io_uring_submit(&ring->ring);
-	fuzz_note(worker, "  submitted: %d", ret);
+	fuzz_note(worker, "  submitted to ring %d: %d", ring->ring.ring_fd, ret);
 	if (fuzz_one_in(&worker->random, 4))
 		wait_a_little(ring, 100000);
 }

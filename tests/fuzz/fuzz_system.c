@@ -75,6 +75,15 @@ static void look(struct fuzz_worker *worker)
 	}
 }
 
+static uint32_t count_file_ops(void)
+{
+	uint32_t count = 0;
+
+	while (fuzz_file_ops[count].name)
+		count++;
+	return count;
+}
+
 /* A child that uses what it has inherited, but no rings. */
 static void fork_child(struct fuzz_worker *worker)
 {
@@ -82,10 +91,10 @@ static void fork_child(struct fuzz_worker *worker)
 	int count = CHILD_OPS, i;
 	pid_t child = fork();
 
-	if (child < 0)
-		return;
 	if (child) {
-		waitpid(child, NULL, 0);
+		fuzz_told(worker, FUZZ_FORK, child < 0 ? -errno : 0);
+		if (child > 0)
+			waitpid(child, NULL, 0);
 		return;
 	}
 	/* Only what may be called between fork and exec; rings are not inherited. */
@@ -93,9 +102,8 @@ static void fork_child(struct fuzz_worker *worker)
 	for (i = 0; i < FUZZ_RINGS; i++)
 		worker->ring[i].up = false;
 	while (count--) {
-		op = &fuzz_file_ops[fuzz_below(&worker->random, 17)];
-		if (op->name)
-			op->run(worker);
+		op = &fuzz_file_ops[fuzz_below(&worker->random, count_file_ops())];
+		op->run(worker);
 	}
 	_exit(0);
 }
@@ -104,6 +112,20 @@ static void fork_child(struct fuzz_worker *worker)
 static bool makes_fd(uint32_t number)
 {
 	return number == 0x2d || number == 0xc1;
+}
+
+/*
+ * For more handles than that, the DRM core asks for more memory than there can
+ * be, of which the kernel warns. Wherever the count is in calls for syncobjs.
+ */
+static void limit_counts(uint32_t number, uint32_t *words)
+{
+	int i;
+
+	if (number < 0xc3 || number > 0xcd)
+		return;
+	for (i = 2; i <= 6; i += 2)
+		words[i] &= 0xffff;
 }
 
 static void raw_ioctl(struct fuzz_worker *worker)
@@ -123,6 +145,7 @@ static void raw_ioctl(struct fuzz_worker *worker)
 		words[i] = fuzz_one_in(&worker->random, 3) ?
 			   (uint32_t)fuzz_odd_number(&worker->random, i) :
 			   fuzz_below(&worker->random, 8);
+	limit_counts(number, words);
 	ioctl(file->fd, _IOC(_IOC_READ | _IOC_WRITE, 'd', number, size), words);
 	fuzz_note(worker, "  raw %#x size %u: %d", number, size, errno);
 }
@@ -180,8 +203,24 @@ static void firmware_start(struct fuzz_worker *worker)
 	choose_faults(worker, text, faults);
 	process = fuzz_firmware_start(faults, &node);
 	fuzz_note(worker, "  firmware %s, node %d", process > 0 ? "runs" : "ended", node);
+	fuzz_told(worker, FUZZ_FIRMWARE_START, node < 0 ? -ENODEV : 0);
 	worker->shared->firmware[1] = process > 0 ? process : 0;
 	worker->shared->node[1] = node;
+}
+
+/* As an administrator does; either device. */
+static void reset_device(struct fuzz_worker *worker)
+{
+	int node = worker->shared->node[fuzz_below(&worker->random, FUZZ_DEVICES)];
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/accel/accel%d/device/reset", node);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	fuzz_told(worker, FUZZ_RESET, write(fd, "1", 1) < 0 ? -errno : 0);
+	close(fd);
 }
 
 /* Device 1 is started, stopped, killed: never device 0. */
@@ -195,7 +234,7 @@ static void firmware(struct fuzz_worker *worker)
 		firmware_start(worker);
 		return;
 	}
-	switch (fuzz_below(&worker->random, 6)) {
+	switch (fuzz_below(&worker->random, 12)) {
 	case 0:
 		fuzz_note(worker, "  firmware is stopped");
 		kill(process, SIGSTOP);
@@ -226,7 +265,8 @@ const struct fuzz_op fuzz_system_ops[] = {
 	{ "look", 8, look },
 	{ "fork", 2, fork_child },
 	{ "raw", 12, raw_ioctl },
-	{ "firmware", 2, firmware },
+	{ "firmware", 6, firmware },
+	{ "reset", 1, reset_device },
 	{ "pause", 6, pause_a_little },
 	{ 0 },
 };

@@ -63,15 +63,24 @@ static bool is_usual(int error, bool private)
 	}
 }
 
-int fuzz_ioctl(struct fuzz_worker *worker, struct fuzz_file *file, unsigned long request,
+void fuzz_told(struct fuzz_worker *worker, enum fuzz_call call, int result)
+{
+	fuzz_count(worker->shared->counts, call, result >= 0);
+	fuzz_note(worker, "  %s: %d", fuzz_call_name(call), result);
+}
+
+int fuzz_ioctl(struct fuzz_worker *worker, struct fuzz_file *file, enum fuzz_call call,
 	       void *arguments, const int *errors)
 {
+	unsigned long request = fuzz_call_request(call);
 	int ret;
 
-	if (fuzz_one_in(&worker->random, 10))
+	if (fuzz_one_in(&worker->random, 12))
 		fuzz_mutate(&worker->random, arguments, _IOC_SIZE(request));
 	ret = ioctl(file->fd, request, arguments) < 0 ? -errno : 0;
-	fuzz_note(worker, "  ioctl %#lx: %d", request, ret);
+	fuzz_told(worker, call, ret);
+	if (ret == -ENODEV)
+		file->gone = true;
 	if (!ret || is_usual(-ret, file->private))
 		return ret;
 	/* The last close of the fd that it had before came in between. */
@@ -80,17 +89,28 @@ int fuzz_ioctl(struct fuzz_worker *worker, struct fuzz_file *file, unsigned long
 	for (; *errors; errors++)
 		if (-ret == *errors)
 			return ret;
-	fuzz_fail(worker, "ioctl %#lx failed with errno %d", request, -ret);
+	fuzz_fail(worker, "%s failed with errno %d", fuzz_call_name(call), -ret);
 	return ret;
 }
 
 void fuzz_check_memory(struct fuzz_worker *worker, const uint8_t *memory, size_t size,
 		       const char *what)
 {
+	const uint64_t tags = worker->tag * 0x0101010101010101ull;
+	uint64_t word = 0;
 	uint8_t byte;
 	size_t i;
 
 	for (i = 0; i < size; i++) {
+		/* Eight at a time, of which most are alike. */
+		while (i + 8 <= size) {
+			memcpy(&word, memory + i, 8);
+			if (word && word != tags)
+				break;
+			i += 8;
+		}
+		if (i == size)
+			return;
 		byte = ((const volatile uint8_t *)memory)[i];
 		if (!byte || byte == worker->tag)
 			continue;
@@ -100,7 +120,7 @@ void fuzz_check_memory(struct fuzz_worker *worker, const uint8_t *memory, size_t
 	}
 }
 
-struct fuzz_file *fuzz_any_file(struct fuzz_worker *worker)
+static struct fuzz_file *pick_file(struct fuzz_worker *worker)
 {
 	uint32_t number = fuzz_below(&worker->random, FUZZ_SHARED_FILES +
 						      2 * FUZZ_PRIVATE_FILES);
@@ -110,16 +130,27 @@ struct fuzz_file *fuzz_any_file(struct fuzz_worker *worker)
 	return &worker->file[(number - FUZZ_SHARED_FILES) % FUZZ_PRIVATE_FILES];
 }
 
-/* Something alive, if that is found soon. */
-#define ANY(worker, array, is_alive)							\
+struct fuzz_file *fuzz_any_file(struct fuzz_worker *worker)
+{
+	struct fuzz_file *file = pick_file(worker);
+	int tries = 4;
+
+	/* One that is closed, or whose device has gone, is a case, too. */
+	while ((file->fd < 0 || file->gone) && !fuzz_one_in(&worker->random, 16) && --tries)
+		file = pick_file(worker);
+	return file;
+}
+
+/* The first that is suitable, from anywhere on; now and then the very first. */
+#define ANY(worker, array, is_suitable)							\
 	({										\
-		typeof(&(array)[0]) found;						\
-		int tries = 4;								\
+		const uint32_t length = sizeof(array) / sizeof((array)[0]);		\
+		uint32_t at = fuzz_below(&(worker)->random, length), left = length;	\
+		bool whatever = fuzz_one_in(&(worker)->random, 40);			\
+		typeof(&(array)[0]) found = &(array)[at];				\
 											\
-		do {									\
-			found = &(array)[fuzz_below(&(worker)->random,			\
-						    sizeof(array) / sizeof((array)[0]))];	\
-		} while (!(is_alive) && --tries);					\
+		while (!whatever && !(is_suitable) && --left)				\
+			found = &(array)[++at % length];				\
 		found;									\
 	})
 
@@ -133,19 +164,47 @@ struct fuzz_region *fuzz_any_region(struct fuzz_worker *worker, struct fuzz_file
 	return ANY(worker, file->region, found->context);
 }
 
+struct fuzz_region *fuzz_any_region_of(struct fuzz_worker *worker, struct fuzz_file *file,
+				       uint32_t context, uint32_t flags)
+{
+	return ANY(worker, file->region,
+		   found->context == context && (found->flags & flags) == flags);
+}
+
 struct fuzz_queue *fuzz_any_queue(struct fuzz_worker *worker, struct fuzz_file *file)
 {
 	return ANY(worker, file->queue, found->queue);
 }
 
-uint32_t fuzz_any_context(struct fuzz_worker *worker, struct fuzz_file *file)
+_Atomic uint32_t *fuzz_any_context(struct fuzz_worker *worker, struct fuzz_file *file)
 {
-	return *ANY(worker, file->context, *found);
+	return ANY(worker, file->context, *found);
 }
 
-uint32_t fuzz_any_syncobj(struct fuzz_worker *worker, struct fuzz_file *file)
+struct fuzz_syncobj *fuzz_any_syncobj(struct fuzz_worker *worker, struct fuzz_file *file)
 {
-	return *ANY(worker, file->syncobj, *found);
+	return ANY(worker, file->syncobj, found->handle);
+}
+
+struct fuzz_syncobj *fuzz_any_fence(struct fuzz_worker *worker, struct fuzz_file *file)
+{
+	return ANY(worker, file->syncobj, found->handle && found->has_fence);
+}
+
+void fuzz_context_forget(struct fuzz_file *file, uint32_t context)
+{
+	int i;
+
+	for (i = 0; i < FUZZ_REGIONS; i++) {
+		if (file->region[i].context == context)
+			file->region[i].context = 0;
+	}
+	for (i = 0; i < FUZZ_QUEUES; i++) {
+		if (file->queue[i].context == context)
+			file->queue[i].queue = 0;
+	}
+	if (file->program.context == context)
+		file->program.context = 0;
 }
 
 void fuzz_file_forget(struct fuzz_file *file)
@@ -160,20 +219,48 @@ void fuzz_file_forget(struct fuzz_file *file)
 
 void fuzz_file_open(struct fuzz_worker *worker, struct fuzz_file *file)
 {
-	uint32_t device = fuzz_below(&worker->random, FUZZ_DEVICES);
+	/* More often the one that does right, on which nobody has to wait for long. */
+	uint32_t device = fuzz_one_in(&worker->random, 3);
 	int node = worker->shared->node[device], fd, none = -1;
 	char path[32];
 
 	if (node < 0)
-		return;
+		node = worker->shared->node[0];
 	snprintf(path, sizeof(path), "/dev/accel/accel%d", node);
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	fuzz_note(worker, "  open device %u: %d", device, fd < 0 ? -errno : 0);
+	fuzz_told(worker, FUZZ_OPEN, fd < 0 ? -errno : 0);
 	if (fd < 0)
 		return;
 	fuzz_file_forget(file);
 	if (!atomic_compare_exchange_strong(&file->fd, &none, fd))
 		close(fd);
+}
+
+void fuzz_file_close(struct fuzz_worker *worker, struct fuzz_file *file)
+{
+	int fd;
+
+	/*
+	 * Submissions that wait for others look their file up late, by a number
+	 * that may be another file's by then: not with what is the worker's own.
+	 */
+	if (file->private)
+		fuzz_rings_settle(worker);
+	fd = atomic_exchange(&file->fd, -1);
+	if (fd < 0)
+		return;
+	fuzz_file_forget(file);
+	close(fd);
+}
+
+void fuzz_files_keep(struct fuzz_worker *worker)
+{
+	struct fuzz_file *file = pick_file(worker);
+
+	if (file->gone && fuzz_one_in(&worker->random, 8))
+		fuzz_file_close(worker, file);
+	if (file->fd < 0 && !fuzz_one_in(&worker->random, 4))
+		fuzz_file_open(worker, file);
 }
 
 void fuzz_process_begin(struct fuzz_process *process)
