@@ -37,6 +37,7 @@ runtime-src += \
 # The KV pool and transfers.
 runtime-src += \
 	runtime/connection.c \
+	runtime/kv_layout.c \
 	runtime/kv_pool.c \
 	runtime/xfer_description.c \
 	runtime/xfer_expect.c \

@@ -17,4 +17,7 @@
  */
 int kv_layout_check(const struct tandem_kv_layout *layout, uint64_t *bytes);
 
+/* Say what kv_layout_check() found, with @reason its result. Return: -EINVAL. */
+int kv_layout_error(const struct tandem_kv_layout *layout, int reason, struct tandem_error *error);
+
 #endif /* TANDEM_RUNTIME_KV_H */
