@@ -37,8 +37,13 @@ runtime-src += \
 # The KV pool and transfers.
 runtime-src += \
 	runtime/connection.c \
+	runtime/kv_append.c \
+	runtime/kv_cache.c \
+	runtime/kv_hash.c \
 	runtime/kv_layout.c \
+	runtime/kv_map.c \
 	runtime/kv_pool.c \
+	runtime/kv_sequence.c \
 	runtime/xfer_description.c \
 	runtime/xfer_expect.c \
 	runtime/xfer_local.c \

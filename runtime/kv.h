@@ -1,11 +1,95 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The KV pool from the inside.
+ * The KV pool from the inside: the table of blocks.
+ *
+ * A block is in exactly one of three states. It is *used* while anything holds
+ * it: a sequence, a pin, a copy that reads it, or an indexed block behind it that
+ * is used. When the last hold goes it is *cached* if its content is indexed, and
+ * *free* otherwise.
  */
 #ifndef TANDEM_RUNTIME_KV_H
 #define TANDEM_RUNTIME_KV_H
 
+#include <stdbool.h>
+
 #include <tandem/kv.h>
+
+#include "kv_map.h"
+
+/* In place of a block's number: none. */
+#define KV_NONE		UINT32_MAX
+
+/**
+ * struct kv_block - one block of a pool
+ * @references: sequences that have it
+ * @pins: holds of tandem_kv_pool_pin() and of the library's own operations
+ * @copies: copies under way that read it
+ * @children: used blocks that are indexed with this one as @parent
+ * @parent: block before it, by content; %KV_NONE for the first of a prompt. Only
+ *	while it is indexed, like all that follow
+ * @next: in its bucket of the index
+ * @older: in the list of cached blocks, towards the next to go; while cached
+ * @newer: the other way
+ * @entry: number of this entry of the index, never used again; 0 when it is not
+ *	indexed
+ * @hash: of its content and all before
+ * @salt: of the sequences that may find it; compared where @parent is %KV_NONE
+ */
+struct kv_block {
+	uint32_t references;
+	uint32_t pins;
+	uint32_t copies;
+	uint32_t children;
+	uint32_t parent;
+	uint32_t next;
+	uint32_t older;
+	uint32_t newer;
+	uint64_t entry;
+	struct tandem_kv_hash hash;
+	struct tandem_kv_salt salt;
+};
+
+/**
+ * struct tandem_kv_pool - a pool
+ * @layout: its shape
+ * @memory: of the device
+ * @map: free blocks
+ * @blocks: all of them
+ * @tokens: [blocks][block_tokens], of those that are indexed
+ * @buckets: first block of each; %KV_NONE if it is empty
+ * @bucket_mask: number of buckets, which is a power of two, less one
+ * @oldest: next cached block to go
+ * @newest: last one to go
+ * @cached: number of cached blocks
+ * @indexed: number of indexed blocks
+ * @entries: number of the last entry that was made
+ * @seed: of all hashes: nobody can prepare prompts that fall into one bucket
+ * @identity: hash of layout and model
+ * @stats: what counts up
+ *
+ * Belongs to the loop's thread, as the device does.
+ */
+struct tandem_kv_pool {
+	struct tandem_kv_layout layout;
+	struct tandem_memory *memory;
+	struct kv_map map;
+	struct kv_block *blocks;
+	uint32_t *tokens;
+	uint32_t *buckets;
+	uint32_t bucket_mask;
+	uint32_t oldest;
+	uint32_t newest;
+	uint32_t cached;
+	uint32_t indexed;
+	uint64_t entries;
+	uint64_t seed;
+	struct tandem_kv_hash identity;
+	struct tandem_kv_pool_stats stats;
+};
+
+/*
+ * kv_layout.c
+ */
 
 /**
  * kv_layout_check() - does a shape make sense?
@@ -19,5 +103,96 @@ int kv_layout_check(const struct tandem_kv_layout *layout, uint64_t *bytes);
 
 /* Say what kv_layout_check() found, with @reason its result. Return: -EINVAL. */
 int kv_layout_error(const struct tandem_kv_layout *layout, int reason, struct tandem_error *error);
+
+/*
+ * kv_pool.c
+ */
+
+/* Does anything hold it? */
+bool kv_block_is_used(const struct kv_block *block);
+
+/*
+ * One hold more or less: @count is a member of @pool's block @block. The last
+ * one to go makes the block cached or free.
+ */
+void kv_block_hold(struct tandem_kv_pool *pool, uint32_t block, uint32_t *count);
+void kv_block_drop(struct tandem_kv_pool *pool, uint32_t block, uint32_t *count);
+
+/* May its one sequence write to it? */
+bool kv_block_is_writable(const struct tandem_kv_pool *pool, uint32_t block);
+
+/* Have @count free blocks, evicting if need be. Return: 0, or -ENOSPC. */
+int kv_pool_make_room(struct tandem_kv_pool *pool, uint32_t count);
+
+/* Bytes of a block, of all layers. */
+uint64_t kv_pool_block_bytes(const struct tandem_kv_pool *pool);
+
+/*
+ * kv_hash.c
+ */
+
+/* Hash of layout and @identity. */
+struct tandem_kv_hash kv_hash_identity(const struct tandem_kv_pool *pool, const void *identity,
+				       size_t size);
+/* Hash to begin a sequence with. */
+struct tandem_kv_hash kv_hash_salt(const struct tandem_kv_pool *pool,
+				   const struct tandem_kv_salt *salt);
+/* Hash of a full block with these tokens behind what has hash @before. */
+struct tandem_kv_hash kv_hash_block(const struct tandem_kv_pool *pool,
+				    const struct tandem_kv_hash *before, const uint32_t *tokens);
+
+/*
+ * kv_cache.c
+ */
+
+/**
+ * struct kv_content - what is in a full block
+ * @parent: indexed block of the tokens before it; %KV_NONE if it is the first
+ * @hash: of it and of all before
+ * @salt: with whom it may be shared
+ * @tokens: ids, as many as a block has
+ */
+struct kv_content {
+	uint32_t parent;
+	struct tandem_kv_hash hash;
+	const struct tandem_kv_salt *salt;
+	const uint32_t *tokens;
+};
+
+/* Return: 0 or -ENOMEM. */
+int kv_cache_init(struct tandem_kv_pool *pool);
+void kv_cache_destroy(struct tandem_kv_pool *pool);
+
+/* The block with this content, by comparison, not by hash; %KV_NONE if there is none. */
+uint32_t kv_cache_find(const struct tandem_kv_pool *pool, const struct kv_content *content);
+/* Index @block, which is used and has that content, which no other has. */
+void kv_cache_insert(struct tandem_kv_pool *pool, uint32_t block,
+		     const struct kv_content *content);
+
+/* @block is indexed, and its last hold has gone. */
+void kv_cache_add_idle(struct tandem_kv_pool *pool, uint32_t block);
+/* @block is cached, and about to be held. */
+void kv_cache_remove_idle(struct tandem_kv_pool *pool, uint32_t block);
+/* Give up the cached block that is next to go; there is one. */
+void kv_cache_evict(struct tandem_kv_pool *pool);
+
+/*
+ * kv_sequence.c
+ */
+
+/* May a program write to the blocks of these positions? @rows is not 0. */
+bool kv_sequence_may_write(const struct tandem_kv_sequence *sequence, uint32_t position,
+			   uint32_t rows);
+/* Have room in @blocks for @block_count entries. Return: 0 or -ENOMEM. */
+int kv_sequence_grow(struct tandem_kv_sequence *sequence, uint32_t block_count);
+/* Blocks that hold @tokens tokens. */
+uint32_t kv_blocks_for(const struct tandem_kv_pool *pool, uint64_t tokens);
+
+/*
+ * kv_append.c
+ */
+
+/* The sequence of a copy under way is going; the copy ends by itself. */
+void kv_copy_detach(struct tandem_kv_sequence *sequence);
 
 #endif /* TANDEM_RUNTIME_KV_H */

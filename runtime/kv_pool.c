@@ -1,52 +1,27 @@
 // SPDX-License-Identifier: MIT
 /*
- * The paged KV pool: which block belongs to whom. What is in the blocks is not
+ * The paged KV pool: which block is held by whom. What is in the blocks is not
  * looked at here.
  */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <tandem/kv.h>
+#include <sys/random.h>
 
 #include "error.h"
 #include "kv.h"
 
-/**
- * struct tandem_kv_pool - a pool
- * @layout: its shape
- * @memory: of the device
- * @free: one bit for each block that nobody has
- * @free_count: bits set in @free
- *
- * Belongs to the loop's thread, as the device does.
- */
-struct tandem_kv_pool {
-	struct tandem_kv_layout layout;
-	struct tandem_memory *memory;
-	uint64_t *free;
-	uint32_t free_count;
-};
-
-static void mark(struct tandem_kv_pool *pool, uint32_t first, uint32_t count, bool available)
+static int make_tables(struct tandem_kv_pool *pool)
 {
-	uint32_t block;
+	int ret;
 
-	for (block = first; block < first + count; block++) {
-		uint64_t bit = 1ull << block % 64;
-
-		if (available)
-			pool->free[block / 64] |= bit;
-		else
-			pool->free[block / 64] &= ~bit;
-	}
-	pool->free_count += available ? count : -count;
-}
-
-static bool is_free(const struct tandem_kv_pool *pool, uint32_t block)
-{
-	return block < pool->layout.blocks && pool->free[block / 64] >> block % 64 & 1;
+	pool->blocks = calloc(pool->layout.blocks, sizeof(*pool->blocks));
+	if (!pool->blocks)
+		return -ENOMEM;
+	ret = kv_map_init(&pool->map, pool->layout.blocks);
+	if (!ret)
+		ret = kv_cache_init(pool);
+	return ret;
 }
 
 int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_layout *layout,
@@ -61,25 +36,25 @@ int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_l
 		return kv_layout_error(layout, ret, error);
 	new = calloc(1, sizeof(*new));
 	if (!new)
-		goto no_memory;
+		return tandem_error_set(error, -ENOMEM, "KV pool: out of memory");
 	new->layout = *layout;
-	new->free = calloc(((uint64_t)layout->blocks + 63) / 64, sizeof(*new->free));
-	if (!new->free)
-		goto free_pool;
-	mark(new, 0, layout->blocks, true);
 	ret = tandem_memory_alloc(device, bytes, &new->memory, error);
-	if (ret < 0) {
-		free(new->free);
-		free(new);
-		return ret;
+	if (ret < 0)
+		goto destroy;
+	if (make_tables(new) < 0) {
+		ret = tandem_error_set(error, -ENOMEM, "KV pool: out of memory for its tables");
+		goto destroy;
 	}
+	/* Without randomness hashes can be foreseen; what they find is compared anyway. */
+	if (getrandom(&new->seed, sizeof(new->seed), GRND_NONBLOCK) != sizeof(new->seed))
+		new->seed = (uintptr_t)new;
+	new->identity = kv_hash_identity(new, NULL, 0);
 	*pool = new;
 	return 0;
 
-free_pool:
-	free(new);
-no_memory:
-	return tandem_error_set(error, -ENOMEM, "KV pool: out of memory for its table");
+destroy:
+	tandem_kv_pool_destroy(new);
+	return ret;
 }
 
 void tandem_kv_pool_destroy(struct tandem_kv_pool *pool)
@@ -87,7 +62,9 @@ void tandem_kv_pool_destroy(struct tandem_kv_pool *pool)
 	if (!pool)
 		return;
 	tandem_memory_free(pool->memory);
-	free(pool->free);
+	kv_cache_destroy(pool);
+	kv_map_destroy(&pool->map);
+	free(pool->blocks);
 	free(pool);
 }
 
@@ -103,141 +80,109 @@ struct tandem_memory *tandem_kv_pool_memory(const struct tandem_kv_pool *pool)
 
 uint32_t tandem_kv_pool_free_blocks(const struct tandem_kv_pool *pool)
 {
-	return pool->free_count;
+	return pool->map.free_count + pool->cached;
 }
 
-void tandem_kv_sequence_init(struct tandem_kv_sequence *sequence, struct tandem_kv_pool *pool)
+uint64_t kv_pool_block_bytes(const struct tandem_kv_pool *pool)
 {
-	memset(sequence, 0, sizeof(*sequence));
-	sequence->pool = pool;
+	return pool->layout.layers * tandem_kv_block_bytes(&pool->layout);
 }
 
-/* The first free block at or after @block; the number of blocks if none. */
-static uint32_t next_free(const struct tandem_kv_pool *pool, uint32_t block)
+int tandem_kv_pool_set_identity(struct tandem_kv_pool *pool, const void *identity, size_t size)
 {
-	uint32_t blocks = pool->layout.blocks;
-	uint64_t word;
-
-	while (block < blocks) {
-		word = pool->free[block / 64] >> block % 64;
-		if (word)
-			return block + __builtin_ctzll(word);
-		block = block - block % 64 > UINT32_MAX - 64 ? blocks : block - block % 64 + 64;
-	}
-	return blocks;
+	if (pool->indexed)
+		return -EBUSY;
+	pool->identity = kv_hash_identity(pool, identity, size);
+	return 0;
 }
 
-static uint32_t run_length(const struct tandem_kv_pool *pool, uint32_t first)
+void tandem_kv_pool_get_stats(const struct tandem_kv_pool *pool,
+			      struct tandem_kv_pool_stats *stats)
 {
-	uint32_t length = 0;
-
-	while (is_free(pool, first + length))
-		length++;
-	return length;
+	*stats = pool->stats;
+	stats->blocks = pool->layout.blocks;
+	stats->free = pool->map.free_count;
+	stats->cached = pool->cached;
+	stats->used = stats->blocks - stats->free - stats->cached;
+	stats->indexed = pool->indexed;
 }
 
-/*
- * The run to take @wanted blocks from: the smallest one that has them all, so
- * that large ones stay whole; else the largest there is, so that the sequence
- * falls into few pieces. There is a free block.
- */
-static uint32_t choose_run(const struct tandem_kv_pool *pool, uint32_t wanted, uint32_t *length)
+bool kv_block_is_used(const struct kv_block *block)
 {
-	uint32_t best = 0, best_length = 0;
-	uint32_t first, found;
+	return block->references || block->pins || block->copies || block->children;
+}
 
-	for (first = next_free(pool, 0); first < pool->layout.blocks;
-	     first = next_free(pool, first + found)) {
-		bool better;
+/* A block that comes into use brings the ones before it into use. */
+void kv_block_hold(struct tandem_kv_pool *pool, uint32_t number, uint32_t *count)
+{
+	struct kv_block *block = &pool->blocks[number];
+	bool was_cached = block->entry && !kv_block_is_used(block);
 
-		found = run_length(pool, first);
-		if (found >= wanted)
-			better = best_length < wanted || found < best_length;
-		else
-			better = found > best_length;
-		if (better) {
-			best = first;
-			best_length = found;
-		}
-		if (found == wanted)
+	++*count;
+	while (was_cached) {
+		kv_cache_remove_idle(pool, number);
+		number = block->parent;
+		if (number == KV_NONE)
 			break;
+		block = &pool->blocks[number];
+		was_cached = !kv_block_is_used(block);
+		block->children++;
 	}
-	*length = best_length < wanted ? best_length : wanted;
-	return best;
 }
 
-static void append(struct tandem_kv_sequence *sequence, uint32_t first, uint32_t count)
+void kv_block_drop(struct tandem_kv_pool *pool, uint32_t number, uint32_t *count)
 {
-	uint32_t i;
+	struct kv_block *block = &pool->blocks[number];
 
-	mark(sequence->pool, first, count, false);
-	for (i = 0; i < count; i++)
-		sequence->blocks[sequence->block_count++] = first + i;
+	--*count;
+	while (!kv_block_is_used(block)) {
+		if (!block->entry) {
+			kv_map_give(&pool->map, number);
+			break;
+		}
+		kv_cache_add_idle(pool, number);
+		number = block->parent;
+		if (number == KV_NONE)
+			break;
+		block = &pool->blocks[number];
+		block->children--;
+	}
 }
 
-/* How many of @wanted blocks follow the sequence's last one and are free. */
-static uint32_t room_behind(const struct tandem_kv_sequence *sequence, uint32_t wanted)
+bool kv_block_is_writable(const struct tandem_kv_pool *pool, uint32_t number)
 {
-	uint32_t count = 0;
-	uint32_t last;
+	const struct kv_block *block = &pool->blocks[number];
 
-	if (!sequence->block_count)
-		return 0;
-	last = sequence->blocks[sequence->block_count - 1];
-	while (count < wanted && is_free(sequence->pool, last + 1 + count))
-		count++;
-	return count;
+	return block->references == 1 && !block->copies && !block->entry;
 }
 
-static int grow(struct tandem_kv_sequence *sequence, uint32_t block_count)
+int kv_pool_make_room(struct tandem_kv_pool *pool, uint32_t count)
 {
-	uint64_t capacity = sequence->capacity;
-	uint32_t *blocks;
-
-	if (block_count <= capacity)
-		return 0;
-	capacity = block_count + capacity / 2;
-	if (capacity > UINT32_MAX)
-		capacity = block_count;
-	blocks = reallocarray(sequence->blocks, capacity, sizeof(*blocks));
-	if (!blocks)
-		return -ENOMEM;
-	sequence->blocks = blocks;
-	sequence->capacity = capacity;
-	return 0;
-}
-
-int tandem_kv_sequence_reserve(struct tandem_kv_sequence *sequence, uint32_t tokens)
-{
-	struct tandem_kv_pool *pool = sequence->pool;
-	uint32_t block_tokens = pool->layout.block_tokens;
-	uint32_t needed = tokens / block_tokens + (tokens % block_tokens != 0);
-	uint32_t missing, first, count;
-
-	if (needed <= sequence->block_count)
-		return 0;
-	missing = needed - sequence->block_count;
-	if (missing > pool->free_count)
+	if (count > tandem_kv_pool_free_blocks(pool))
 		return -ENOSPC;
-	if (grow(sequence, needed) < 0)
-		return -ENOMEM;
-
-	count = room_behind(sequence, missing);
-	if (count)
-		append(sequence, sequence->blocks[sequence->block_count - 1] + 1, count);
-	for (missing -= count; missing; missing -= count) {
-		first = choose_run(pool, missing, &count);
-		append(sequence, first, count);
-	}
-	return 0;
+	while (pool->map.free_count < count && pool->cached)
+		kv_cache_evict(pool);
+	return pool->map.free_count < count ? -ENOSPC : 0;
 }
 
-void tandem_kv_sequence_release(struct tandem_kv_sequence *sequence)
+uint32_t tandem_kv_pool_evict(struct tandem_kv_pool *pool, uint32_t count)
 {
-	uint32_t i;
+	uint32_t evicted;
 
-	for (i = 0; i < sequence->block_count; i++)
-		mark(sequence->pool, sequence->blocks[i], 1, true);
-	free(sequence->blocks);
-	tandem_kv_sequence_init(sequence, sequence->pool);
+	for (evicted = 0; evicted < count && pool->cached; evicted++)
+		kv_cache_evict(pool);
+	return evicted;
+}
+
+void tandem_kv_pool_pin(struct tandem_kv_pool *pool, const uint32_t *blocks, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		kv_block_hold(pool, blocks[i], &pool->blocks[blocks[i]].pins);
+}
+
+void tandem_kv_pool_unpin(struct tandem_kv_pool *pool, const uint32_t *blocks, uint32_t count)
+{
+	/* Backwards: ends of prefixes go first. */
+	while (count--)
+		kv_block_drop(pool, blocks[count], &pool->blocks[blocks[count]].pins);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The paged KV pool: device memory in blocks, and which sequence has which.
+ * The paged KV pool: device memory in blocks, which sequences hold which, and
+ * what blocks are kept for prompts to come. Documentation/kv.rst tells how the
+ * parts play together.
  */
 #ifndef TANDEM_KV_H
 #define TANDEM_KV_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <tandem/device.h>
@@ -38,18 +41,88 @@ struct tandem_kv_layout {
 };
 
 /**
+ * struct tandem_kv_salt - who may share blocks
+ * @bytes: whatever the caller likes
+ *
+ * Sequences find the blocks of sequences with the same salt and no others: give
+ * each tenant one of its own. Not a secret.
+ */
+struct tandem_kv_salt {
+	uint8_t bytes[32];
+};
+
+/* The hash of a block's content and of all that comes before it. */
+struct tandem_kv_hash {
+	uint64_t low;
+	uint64_t high;
+};
+
+/**
  * struct tandem_kv_sequence - the blocks of one sequence
  * @pool: the pool that they are of
  * @blocks: their numbers, in the order of tokens; the same for each layer
  * @block_count: entries of @blocks
+ * @capacity: entries that @blocks has memory for
+ * @token_count: tokens that are committed: their KV is in the blocks
+ * @writable: tokens behind these that an append has opened for writing
+ * @shared: whether it takes part in prefix reuse
+ * @salt: with whom
+ * @tail: ids of the committed tokens in the last block, while it is not full
+ * @hash: of all full blocks
+ * @chain_block: block that is indexed for the last full one; its own, or another
+ *	of the same content
+ * @chain_entry: number of that entry, which tells whether it is still there
+ * @copy: copy of the last block, under way
  *
- * Made and ended by the functions below; read-only for others.
+ * Made and ended by the functions below; read-only for others, and not to be
+ * copied. Of the pool's thread.
  */
 struct tandem_kv_sequence {
 	struct tandem_kv_pool *pool;
 	uint32_t *blocks;
 	uint32_t block_count;
 	uint32_t capacity;
+	uint32_t token_count;
+	uint32_t writable;
+	uint32_t shared;
+	struct tandem_kv_salt salt;
+	uint32_t *tail;
+	struct tandem_kv_hash hash;
+	uint32_t chain_block;
+	uint64_t chain_entry;
+	struct tandem_kv_copy *copy;
+};
+
+/**
+ * struct tandem_kv_pool_stats - a pool now, and what it has done so far
+ * @blocks: in all: @free, @cached and @used together
+ * @free: with nothing in them
+ * @cached: kept for prompts to come, and taken back when blocks are needed
+ * @used: held by sequences, transfers, programs or a store
+ * @indexed: blocks whose content can be found, cached or used
+ * @hits: full blocks that were looked for and found
+ * @misses: full blocks that were looked for and not found
+ * @evictions: cached blocks that were given up
+ * @copies: blocks copied because a forked sequence went on from them
+ * @copy_bytes: bytes of these copies, of all layers
+ * @reused_bytes: bytes of the blocks of @hits, of all layers
+ * @stored: evicted blocks that a store took
+ * @restored: blocks that a store has brought back
+ */
+struct tandem_kv_pool_stats {
+	uint32_t blocks;
+	uint32_t free;
+	uint32_t cached;
+	uint32_t used;
+	uint32_t indexed;
+	uint64_t hits;
+	uint64_t misses;
+	uint64_t evictions;
+	uint64_t copies;
+	uint64_t copy_bytes;
+	uint64_t reused_bytes;
+	uint64_t stored;
+	uint64_t restored;
 };
 
 /**
@@ -64,7 +137,7 @@ struct tandem_kv_sequence {
  */
 int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_layout *layout,
 			  struct tandem_kv_pool **pool, struct tandem_error *error);
-/* No sequence has blocks of it any more; may be NULL. */
+/* No sequence has blocks of it any more, nothing is pinned; may be NULL. */
 void tandem_kv_pool_destroy(struct tandem_kv_pool *pool);
 
 const struct tandem_kv_layout *tandem_kv_pool_layout(const struct tandem_kv_pool *pool);
@@ -74,31 +147,168 @@ uint64_t tandem_kv_block_bytes(const struct tandem_kv_layout *layout);
 /* Where block @block of layer @layer starts, in bytes from the pool's start. */
 uint64_t tandem_kv_block_offset(const struct tandem_kv_layout *layout, uint32_t layer,
 				uint32_t block);
-/* Blocks that no sequence has. */
+/* Blocks that can be reserved: those that nobody holds, be they cached or not. */
 uint32_t tandem_kv_pool_free_blocks(const struct tandem_kv_pool *pool);
+
+void tandem_kv_pool_get_stats(const struct tandem_kv_pool *pool,
+			      struct tandem_kv_pool_stats *stats);
+
+/**
+ * tandem_kv_pool_set_identity() - say what computes the content
+ * @pool: nothing of it is indexed yet
+ * @identity: bytes that differ for models that compute different KV
+ * @size: their number
+ *
+ * Goes into the hash of each block, together with the layout.
+ *
+ * Return: 0, -EBUSY when blocks are indexed already.
+ */
+int tandem_kv_pool_set_identity(struct tandem_kv_pool *pool, const void *identity, size_t size);
+
+/**
+ * tandem_kv_pool_evict() - give up cached blocks
+ * @pool: the pool
+ * @count: how many, at most
+ *
+ * Those that were not used for longest, and of a prefix the end first. Never
+ * one that a sequence, a transfer or a program holds.
+ *
+ * Return: how many there were.
+ */
+uint32_t tandem_kv_pool_evict(struct tandem_kv_pool *pool, uint32_t count);
+
+/**
+ * tandem_kv_pool_pin() - keep blocks in place while something works on them
+ * @pool: the pool
+ * @blocks: numbers of blocks that are held already, or cached; each may be there
+ *	more than once, and pinned by others too
+ * @count: entries of @blocks
+ *
+ * A pinned block is neither handed out nor evicted, even when its sequence is
+ * released. Forwards and pushes pin their blocks by themselves; who waits for a
+ * transfer into a pool keeps the sequence until it has ended, or pins.
+ */
+void tandem_kv_pool_pin(struct tandem_kv_pool *pool, const uint32_t *blocks, uint32_t count);
+/* Undo tandem_kv_pool_pin(). */
+void tandem_kv_pool_unpin(struct tandem_kv_pool *pool, const uint32_t *blocks, uint32_t count);
 
 /**
  * tandem_kv_sequence_init() - begin a sequence without blocks
  * @sequence: the caller's
  * @pool: where its blocks will come from
+ *
+ * It takes no part in prefix reuse until tandem_kv_sequence_share().
  */
 void tandem_kv_sequence_init(struct tandem_kv_sequence *sequence, struct tandem_kv_pool *pool);
+
+/**
+ * tandem_kv_sequence_share() - take part in prefix reuse
+ * @sequence: without committed tokens
+ * @salt: with whom: all sequences of the pool with the same salt
+ *
+ * Its full blocks can be found by others once they are committed.
+ *
+ * Return: 0, -EBUSY when it has tokens already.
+ */
+int tandem_kv_sequence_share(struct tandem_kv_sequence *sequence,
+			     const struct tandem_kv_salt *salt);
+
+/**
+ * tandem_kv_sequence_match() - begin with what is cached
+ * @sequence: without blocks
+ * @tokens: ids of the prompt
+ * @count: how many of them may be taken from the cache. At least the last one
+ *	has to be computed to know what follows, so it is one less than the
+ *	prompt has
+ * @matched: where to put how many were found: whole blocks, 0 if it is not shared
+ *
+ * The blocks found become the sequence's, and their tokens are committed. A
+ * block is only found when its own tokens and all before it are the same.
+ *
+ * Return: 0, -EBUSY when it has blocks already, -ENOMEM.
+ */
+int tandem_kv_sequence_match(struct tandem_kv_sequence *sequence, const uint32_t *tokens,
+			     uint32_t count, uint32_t *matched);
 
 /**
  * tandem_kv_sequence_reserve() - have blocks for a number of tokens
  * @sequence: the sequence
  * @tokens: in all, those it has room for already counted in
  *
- * All the missing blocks are taken, or none. Prefers neighbouring blocks.
+ * All the missing blocks are taken, or none. Prefers neighbouring blocks. Cached
+ * blocks are evicted as needed.
  *
  * Return: 0, -ENOSPC when the pool has too few, -ENOMEM.
  */
 int tandem_kv_sequence_reserve(struct tandem_kv_sequence *sequence, uint32_t tokens);
 
 /**
+ * tandem_kv_sequence_append() - open the positions that follow for writing
+ * @sequence: no append of it is open
+ * @tokens: how many, behind the committed ones
+ * @queue: where to copy, if need be: the one that the writing programs will be
+ *	put on, behind it
+ * @op: ends when the copy has been made
+ *
+ * Reserves blocks as needed. When the last block is partly filled and others
+ * hold it too, the sequence gets a copy in its place: all layers in one command.
+ * @queue and @op may be NULL for a sequence that was never forked.
+ *
+ * Ends with tandem_kv_sequence_commit() or tandem_kv_sequence_cancel(). On any
+ * failure, also of @op, the sequence is as it was before but for more reserved
+ * blocks; when @op fails, cancel. The sequence stays in place until @op has
+ * ended or it is released.
+ *
+ * Return: 0 when nothing had to be copied and @op was not started; 1 when it
+ * was; -EBUSY when an append is open or a copy under way; -EINVAL when a copy is
+ * needed and @queue or @op is NULL, or for too many tokens; -ENOSPC, -ENOMEM,
+ * -ENODEV.
+ */
+int tandem_kv_sequence_append(struct tandem_kv_sequence *sequence, uint32_t tokens,
+			      struct tandem_queue *queue, struct tandem_operation *op);
+
+/**
+ * tandem_kv_sequence_commit() - the KV of tokens is there
+ * @sequence: with an open append
+ * @tokens: ids, of those that follow the committed ones
+ * @count: how many; fewer than were appended leave the append open
+ *
+ * To be called when what wrote them, to all layers, has ended well. Blocks that
+ * become full can be found by others from then on.
+ *
+ * Return: 0, -EINVAL for more than was appended, -EBUSY during a copy.
+ */
+int tandem_kv_sequence_commit(struct tandem_kv_sequence *sequence, const uint32_t *tokens,
+			      uint32_t count);
+
+/**
+ * tandem_kv_sequence_cancel() - what an append opened was not written, or not well
+ * @sequence: the sequence
+ *
+ * What is committed stays so. The positions can be appended again, once nothing
+ * writes to them any more.
+ */
+void tandem_kv_sequence_cancel(struct tandem_kv_sequence *sequence);
+
+/**
+ * tandem_kv_sequence_fork() - a second sequence that begins like the first
+ * @sequence: no append of it is open, nor a copy under way
+ * @fork: filled in; no sequence yet, or a released one
+ *
+ * The fork holds the blocks of the committed tokens, and has the same salt. No
+ * byte is copied before one of the two is appended to.
+ *
+ * Return: 0, -EBUSY, -ENOMEM.
+ */
+int tandem_kv_sequence_fork(const struct tandem_kv_sequence *sequence,
+			    struct tandem_kv_sequence *fork);
+
+/**
  * tandem_kv_sequence_release() - give all blocks back
- * @sequence: can be used again afterwards as after init. No transfer or program
- *	that uses the blocks is under way.
+ * @sequence: can be used again afterwards as after init, and with the same salt
+ *
+ * Full blocks that were committed stay cached. What still works on the blocks
+ * has pinned them.
  */
 void tandem_kv_sequence_release(struct tandem_kv_sequence *sequence);
 
