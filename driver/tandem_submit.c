@@ -6,7 +6,7 @@
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/overflow.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -20,6 +20,8 @@
 
 /* Bytes from one command to the next, at most: they are all looked at. */
 #define STRIDE_MAX	4096
+/* In jiffies: how often a wait that signals do not end looks for them. */
+#define SIGNAL_INTERVAL	((long)msecs_to_jiffies(20))
 
 static_assert(sizeof(struct drm_tandem_submit) == 32);
 static_assert(sizeof(struct tandem_submit_command) == 96);
@@ -179,13 +181,48 @@ exit_device:
 	return ret;
 }
 
-static long wait_until(struct submission *submission, u64 deadline_ns)
+/*
+ * When io_uring has something to finish in this thread, that interrupts waits as
+ * a signal does, and stays so, since it cannot be done from here. It leaves waits
+ * for fatal signals alone: then others have to be looked for now and then.
+ */
+static long wait_looking_for_signals(struct submission *submission,
+				     long timeout)
+{
+	bool limited = timeout != MAX_SCHEDULE_TIMEOUT;
+	long step, ret;
+
+	while (timeout) {
+		if (task_sigpending(current))
+			return -ERESTARTSYS;
+		step = min(timeout, SIGNAL_INTERVAL);
+		ret = wait_for_completion_killable_timeout(&submission->ended,
+							   step);
+		if (ret)
+			return ret;
+		if (limited)
+			timeout -= step;
+	}
+	return 0;
+}
+
+static long jiffies_until(u64 deadline_ns)
 {
 	if (!deadline_ns || deadline_ns > S64_MAX)
-		return wait_for_completion_interruptible(&submission->ended) ?:
-		       1;
-	return wait_for_completion_interruptible_timeout(&submission->ended,
-			drm_timeout_abs_to_jiffies(deadline_ns));
+		return MAX_SCHEDULE_TIMEOUT;
+	return drm_timeout_abs_to_jiffies(deadline_ns);
+}
+
+/* More than 0 when all have ended; 0 at the deadline; -ERESTARTSYS. */
+static long wait_until(struct submission *submission, u64 deadline_ns)
+{
+	long ret;
+
+	ret = wait_for_completion_interruptible_timeout(&submission->ended,
+							jiffies_until(deadline_ns));
+	if (ret != -ERESTARTSYS)
+		return ret;
+	return wait_looking_for_signals(submission, jiffies_until(deadline_ns));
 }
 
 /* Returns when all have ended: 0, or -EINTR when a signal has ended them. */

@@ -389,6 +389,72 @@ static void test_a_signal_cancels(void **state)
 	syncobj_destroy(&accel, in);
 }
 
+static void *open_later(void *argument)
+{
+	(void)argument;
+	usleep(500000);
+	gate_open(&gate);
+	return NULL;
+}
+
+/* io_uring interrupts this thread when something of it ends: no signal. */
+static void test_completions_of_a_ring_do_not_cancel(void **state)
+{
+	struct __kernel_timespec soon = { .tv_nsec = 100000000 };
+	uint32_t in = gate_close(&gate, &accel);
+	struct tandem_submit_command command = fill(33, 0);
+	struct drm_tandem_submit args = submission(&command, 1, TANDEM_SUBMIT_WAIT);
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	pthread_t thread;
+
+	(void)state;
+	memory[0] = 0;
+	command.command.in_syncobj = in;
+	assert_int_equal(io_uring_queue_init(4, &ring, 0), 0);
+	io_uring_prep_timeout(io_uring_get_sqe(&ring), &soon, 0, 0);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	assert_int_equal(pthread_create(&thread, NULL, open_later, NULL), 0);
+	assert_int_equal(submit(&args), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(command.result, 0);
+	assert_int_equal(memory[0], 33);
+	gate_expect(&gate, 0);
+	assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+	assert_int_equal(cqe->res, -ETIME);
+	io_uring_queue_exit(&ring);
+	syncobj_destroy(&accel, in);
+}
+
+/* The same, and then a signal comes. */
+static void test_a_signal_cancels_after_completions(void **state)
+{
+	struct __kernel_timespec soon = { .tv_nsec = 10000000 };
+	uint32_t in = gate_close(&gate, &accel);
+	struct tandem_submit_command command = fill(34, 0);
+	struct drm_tandem_submit args = submission(&command, 1, TANDEM_SUBMIT_WAIT);
+	struct disturbance disturbance = { .whom = pthread_self() };
+	struct sigaction action = { .sa_handler = ignore };
+	struct io_uring ring;
+	pthread_t thread;
+
+	(void)state;
+	command.command.in_syncobj = in;
+	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+	assert_int_equal(io_uring_queue_init(4, &ring, 0), 0);
+	io_uring_prep_timeout(io_uring_get_sqe(&ring), &soon, 0, 0);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	assert_int_equal(pthread_create(&thread, NULL, disturb, &disturbance), 0);
+	assert_int_equal(submit(&args), -EINTR);
+	disturbance.over = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(command.result, -ECANCELED);
+	gate_open(&gate);
+	gate_expect(&gate, 0);
+	io_uring_queue_exit(&ring);
+	syncobj_destroy(&accel, in);
+}
+
 static void test_cancel_by_itself(void **state)
 {
 	uint32_t in = gate_close(&gate, &accel), out = syncobj_create(&accel);
@@ -552,6 +618,8 @@ int main(void)
 		cmocka_unit_test(test_longer_stride),
 		cmocka_unit_test(test_a_deadline_cancels),
 		cmocka_unit_test(test_a_signal_cancels),
+		cmocka_unit_test(test_completions_of_a_ring_do_not_cancel),
+		cmocka_unit_test(test_a_signal_cancels_after_completions),
 		cmocka_unit_test(test_cancel_by_itself),
 		cmocka_unit_test(test_closed_with_commands_in_flight),
 		cmocka_unit_test(test_killed_while_it_waits),
