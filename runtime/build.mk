@@ -7,7 +7,17 @@ runtime-src := \
 	runtime/gguf_parse.c \
 	runtime/gguf_value.c \
 	runtime/tokenizer.c \
-	runtime/tokenizer_encode.c
+	runtime/tokenizer_byte_level.c \
+	runtime/tokenizer_decode.c \
+	runtime/tokenizer_encode.c \
+	runtime/tokenizer_load.c \
+	runtime/tokenizer_load_byte_level.c \
+	runtime/tokenizer_merge.c \
+	runtime/tokenizer_merge_table.c \
+	runtime/tokenizer_pretokenizer.c \
+	runtime/tokenizer_spellings.c \
+	runtime/tokenizer_vocabulary.c \
+	runtime/utf8.c
 
 # The event loop, devices, memory and queues.
 runtime-src += \

@@ -74,32 +74,59 @@ uint32_t tandem_tokenizer_eos(const struct tandem_tokenizer *tokenizer);
  * tandem_tokenizer_add_bos() - whether prompts of this model begin with BOS
  * @tokenizer: the tokenizer
  *
- * Return: what the model file says, which is yes where it says nothing and
- * there is a BOS.
+ * Return: what the model file says. Where it says nothing: yes if there is a BOS
+ * and the vocabulary is SentencePiece's or the pre-tokenizer Llama 3's.
  */
 bool tandem_tokenizer_add_bos(const struct tandem_tokenizer *tokenizer);
+
+/**
+ * tandem_tokenizer_add_eos() - whether prompts of this model end with EOS
+ * @tokenizer: the tokenizer
+ *
+ * Return: what the model file says, which is no where it says nothing.
+ */
+bool tandem_tokenizer_add_eos(const struct tandem_tokenizer *tokenizer);
+
+/* Flags of tandem_tokenizer_encode(). */
+#define TANDEM_ENCODE_BOS		(1u << 0) /* begin with BOS */
+#define TANDEM_ENCODE_EOS		(1u << 1) /* end with EOS */
+#define TANDEM_ENCODE_USER_DEFINED	(1u << 2) /* user-defined tokens may be spelled out */
+#define TANDEM_ENCODE_SPECIAL		(1u << 3) /* so may those and control tokens */
+#define TANDEM_ENCODE_FLAGS		((1u << 4) - 1) /* those that there are */
 
 /**
  * tandem_tokenizer_encode() - turn text into tokens
  * @tokenizer: the tokenizer
  * @text: any bytes; NUL and invalid UTF-8 are taken as they are, byte by byte
  * @length: bytes of @text, at most TANDEM_TOKENIZER_TEXT_MAX
- * @add_bos: whether to begin with BOS
+ * @flags: TANDEM_ENCODE_*
  * @ids: where to put the tokens, or NULL to count them only
  * @capacity: room in @ids; length + 4 suffices with the usual vocabularies, 3 *
  *	length + 4 with any
  *
- * All of @text is plain text: no part of it becomes a control token or one that
- * the user of the model defined, even if it is spelled like one. U+2581 and the
- * space are the same to such a vocabulary, and come back as a space. An empty
- * text has no token but BOS.
+ * Without TANDEM_ENCODE_SPECIAL and TANDEM_ENCODE_USER_DEFINED, all of @text is
+ * plain text: no part of it becomes a control token ("<|im_start|>", say) or one
+ * that the makers of the model have defined beside the vocabulary, even if it is
+ * spelled like one. Text of strangers is to be encoded so, and a template around
+ * it with TANDEM_ENCODE_SPECIAL. The tokenizers that models are trained with
+ * always look for user-defined tokens; those count as harmless there. What begins
+ * first counts, and of those the longest; spellings beyond 1,024 bytes are not
+ * looked for.
+ *
+ * To a vocabulary of SentencePiece, U+2581 and the space are the same, and come
+ * back as a space. With byte-level ones, the decoded tokens are @text, byte for
+ * byte; in their pre-tokenizers a byte that is no part of a valid character
+ * counts as U+FFFD. An empty text has no token but BOS and EOS.
+ *
+ * The time is O(n log n) in @length, whatever is in @text.
  *
  * Return: number of tokens; -ENOSPC more than @capacity (nothing in @ids is to
- * be used); -E2BIG the text is too long; -EINVAL @add_bos, and there is no BOS;
- * -ENOMEM.
+ * be used); -E2BIG the text is too long; -EINVAL unknown @flags, or BOS or EOS is
+ * asked for and there is none; -ENOMEM.
  */
 ssize_t tandem_tokenizer_encode(const struct tandem_tokenizer *tokenizer, const char *text,
-				size_t length, bool add_bos, uint32_t *ids, size_t capacity);
+				size_t length, unsigned int flags, uint32_t *ids,
+				size_t capacity);
 
 /**
  * tandem_tokenizer_decode() - the text of one token
@@ -111,7 +138,8 @@ ssize_t tandem_tokenizer_encode(const struct tandem_tokenizer *tokenizer, const 
  *
  * Made for streams: the bytes of successive tokens, one after the other, are
  * the text. One token's may end in the middle of a UTF-8 character, or not be
- * UTF-8 at all if the model so chooses. Control tokens have no bytes, the
+ * UTF-8 at all if the model so chooses; tandem_text_stream_put() keeps characters
+ * together. Control tokens have no bytes, the
  * unknown token has U+FFFD. At the start of a text (first, or after BOS) the
  * space that tandem_tokenizer_encode() puts in front is dropped.
  *
@@ -122,10 +150,79 @@ ssize_t tandem_tokenizer_decode(const struct tandem_tokenizer *tokenizer, uint32
 				uint32_t previous, char *text, size_t size);
 
 /**
+ * tandem_tokenizer_piece() - a token spelled out, to be shown
+ * @tokenizer: the tokenizer
+ * @id: the token
+ * @text: where to put the bytes; no NUL follows them
+ * @size: room in @text; tandem_tokenizer_piece_max() always suffices
+ *
+ * As tandem_tokenizer_decode(), but control tokens and the unknown one are spelled
+ * as in the vocabulary, and no space is dropped.
+ *
+ * Return: number of bytes; -ENOSPC more than @size, nothing is written;
+ * -EINVAL no such token.
+ */
+ssize_t tandem_tokenizer_piece(const struct tandem_tokenizer *tokenizer, uint32_t id, char *text,
+			       size_t size);
+
+/**
  * tandem_tokenizer_piece_max() - bytes of the longest text of a token, or more
  * @tokenizer: the tokenizer
  */
 size_t tandem_tokenizer_piece_max(const struct tandem_tokenizer *tokenizer);
+
+/* Bytes that a stream may hold back. */
+#define TANDEM_TEXT_STREAM_HELD_MAX	3
+
+/**
+ * struct tandem_text_stream - text that comes token by token
+ * @previous: the last token, or TANDEM_TOKEN_NONE
+ * @held_bytes: how many bytes of a character have come that is not whole yet
+ * @held: those
+ *
+ * The caller's, for one text at a time; only the functions below touch it.
+ */
+struct tandem_text_stream {
+	uint32_t previous;
+	uint32_t held_bytes;
+	char held[TANDEM_TEXT_STREAM_HELD_MAX + 1];
+};
+
+/**
+ * tandem_text_stream_begin() - begin a text
+ * @stream: the stream; nothing has to be freed afterwards
+ */
+void tandem_text_stream_begin(struct tandem_text_stream *stream);
+
+/**
+ * tandem_text_stream_put() - the text that one more token brings
+ * @stream: the stream
+ * @tokenizer: the tokenizer, the same for all of a text
+ * @id: the token
+ * @text: where to put the bytes; no NUL follows them
+ * @size: room in @text; tandem_tokenizer_piece_max() +
+ *	TANDEM_TEXT_STREAM_HELD_MAX always suffice
+ *
+ * As tandem_tokenizer_decode(), but a character that is not whole yet is held
+ * back until it is, or until it turns out not to become one. Bytes that are not
+ * UTF-8 pass as they are.
+ *
+ * Return: number of bytes; -ENOSPC more than @size, or -EINVAL no such token: then
+ * the stream is as it was.
+ */
+ssize_t tandem_text_stream_put(struct tandem_text_stream *stream,
+			       const struct tandem_tokenizer *tokenizer, uint32_t id, char *text,
+			       size_t size);
+
+/**
+ * tandem_text_stream_end() - what has been held back, at the end of a text
+ * @stream: the stream; begins anew
+ * @text: where to put the bytes, which are no whole character
+ * @size: room in @text; TANDEM_TEXT_STREAM_HELD_MAX always suffices
+ *
+ * Return: number of bytes; -ENOSPC more than @size.
+ */
+ssize_t tandem_text_stream_end(struct tandem_text_stream *stream, char *text, size_t size);
 
 #ifdef __cplusplus
 }

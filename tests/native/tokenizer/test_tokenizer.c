@@ -597,7 +597,7 @@ static void test_other_kinds(void **state)
 
 	(void)state;
 	vocabulary_init(&vocabulary);
-	vocabulary.model = "gpt2";
+	vocabulary.model = "rwkv";
 	expect_refused(&vocabulary, -EOPNOTSUPP, "'gpt2'");
 	vocabulary.model = "";
 	expect_refused(&vocabulary, -EOPNOTSUPP, "''");
