@@ -24,6 +24,9 @@
 #define ROWS_DEFAULT		256
 #define ROWS_MAX		65536
 
+/* Elements of a block of Q8_0. */
+#define Q8_0_ELEMENTS		32
+
 /* Alignment of everything in device memory that a program refers to. */
 #define ALIGNMENT		64
 
@@ -45,7 +48,8 @@ struct program_slot {
  * @model_bytes: of the description at the start of @weights
  * @weights: description and tensors
  * @hidden: binary32 [rows_max][dim]
- * @output: struct tandem_program_output and logits
+ * @output: @batch_max times struct tandem_program_output and logits, each
+ *	@output_bytes
  * @programs: @slot_count slots of @slot_bytes
  * @next_slot: slots are used in turn, as programs end in turn
  * @next_transfer: see instance_next_transfer()
@@ -66,6 +70,7 @@ struct tandem_instance {
 	uint64_t weights_bytes;
 	uint64_t output_bytes;
 	uint32_t rows_max;
+	uint32_t batch_max;
 	uint32_t blocks_max;
 	uint64_t slot_bytes;
 	uint32_t slot_count;
@@ -269,8 +274,8 @@ static int place_buffers(struct tandem_instance *instance, struct tandem_error *
 		return ret;
 	instance->output_bytes = align_up(sizeof(struct tandem_program_output) +
 					  (uint64_t)info->vocabulary * sizeof(float));
-	ret = allocate(instance, instance->output_bytes, "output", &instance->output, &pointer,
-		       error);
+	ret = allocate(instance, instance->output_bytes * instance->batch_max, "output",
+		       &instance->output, &pointer, error);
 	if (ret)
 		return ret;
 	instance->output_base = pointer;
@@ -293,6 +298,10 @@ static int make_pool(struct tandem_instance *instance,
 							BLOCK_TOKENS_DEFAULT,
 	};
 
+	if (options->kv_type == TANDEM_PROGRAM_Q8_0 && info->head_dim % Q8_0_ELEMENTS)
+		return tandem_error_set(error, -EINVAL,
+					"%s: heads of %u elements are not whole blocks of %d, which a KV cache in Q8_0 takes; use F16",
+					info->name, info->head_dim, Q8_0_ELEMENTS);
 	layout.blocks = (tokens - 1) / layout.block_tokens + 1;
 	instance->blocks_max = (info->context - 1) / layout.block_tokens + 1;
 	return tandem_kv_pool_create(instance->device, &layout, &instance->pool, error);
@@ -302,6 +311,7 @@ static int size_programs(struct tandem_instance *instance,
 			 const struct tandem_instance_options *options, struct tandem_error *error)
 {
 	const uint32_t block_tokens = tandem_kv_pool_layout(instance->pool)->block_tokens;
+	const uint32_t blocks = tandem_kv_pool_layout(instance->pool)->blocks;
 	const uint32_t wanted = options->rows_max ? options->rows_max : ROWS_DEFAULT;
 
 	if (wanted > ROWS_MAX || block_tokens > ROWS_MAX)
@@ -309,9 +319,18 @@ static int size_programs(struct tandem_instance *instance,
 					"model: %u rows a program are more than %u", wanted,
 					ROWS_MAX);
 	instance->rows_max = ((wanted - 1) / block_tokens + 1) * block_tokens;
+	instance->batch_max = options->batch_max ? options->batch_max : 1;
+	if (instance->batch_max > instance->rows_max)
+		return tandem_error_set(error, -EINVAL,
+					"model: a batch of %u has no room in %u rows a program",
+					instance->batch_max, instance->rows_max);
+	/* Sequences of a batch share the pool, so together they have no more than it. */
+	if (instance->batch_max > 1 && blocks > instance->blocks_max)
+		instance->blocks_max = blocks;
 	instance->slot_bytes = align_up(sizeof(struct tandem_program_forward) +
 					instance->rows_max * sizeof(struct tandem_program_row) +
-					sizeof(struct tandem_program_sequence) +
+					instance->batch_max *
+						sizeof(struct tandem_program_sequence) +
 					instance->blocks_max * (uint64_t)sizeof(uint32_t));
 	if (instance->slot_bytes > TANDEM_PROGRAM_BYTES_MAX)
 		return tandem_error_set(error, -EINVAL,
@@ -431,17 +450,15 @@ static uint32_t forward_flags(const struct tandem_forward *forward)
 	       (forward->logits ? TANDEM_FORWARD_LOGITS : 0);
 }
 
-/* Blocks that positions up to the last row's are in. */
-static uint32_t blocks_needed(const struct tandem_instance *instance,
-			      const struct tandem_forward *forward)
+/* Blocks that positions up to @position are in. */
+static uint32_t blocks_needed(const struct tandem_instance *instance, uint32_t position)
 {
-	return (forward->position + forward->rows - 1) /
-	       tandem_kv_pool_layout(instance->pool)->block_tokens + 1;
+	return position / tandem_kv_pool_layout(instance->pool)->block_tokens + 1;
 }
 
-static void fill_head(const struct tandem_instance *instance,
-		      const struct tandem_forward *forward,
-		      struct tandem_program_forward *head)
+/* What all programs of an instance have in common. */
+static void fill_references(const struct tandem_instance *instance, uint32_t flags,
+			    struct tandem_program_forward *head)
 {
 	const struct tandem_kv_layout *layout = tandem_kv_pool_layout(instance->pool);
 	const struct tandem_model_info *info = &instance->model->info;
@@ -449,7 +466,7 @@ static void fill_head(const struct tandem_instance *instance,
 	head->header.magic = TANDEM_PROGRAM_MAGIC;
 	head->header.version = TANDEM_PROGRAM_VERSION;
 	head->header.operation = TANDEM_PROGRAM_FORWARD;
-	head->header.flags = forward_flags(forward);
+	head->header.flags = flags;
 	head->model = refer_to(instance->weights, instance->model_bytes);
 	head->weights = refer_to(instance->weights, instance->weights_bytes);
 	head->hidden = refer_to(instance->hidden,
@@ -460,21 +477,21 @@ static void fill_head(const struct tandem_instance *instance,
 	head->kv.block_tokens = layout->block_tokens;
 	head->kv.blocks = layout->blocks;
 	head->kv.layers = layout->layers;
-	head->layer_first = forward->layer_first;
-	head->layer_count = forward->layer_count;
-	head->rows = forward->rows;
-	head->sequences = 1;
-	head->blocks = blocks_needed(instance, forward);
+	if (!(flags & TANDEM_FORWARD_OUTPUT))
+		return;
+	head->output = refer_to(instance->output, instance->output_bytes * instance->batch_max);
+	head->output_stride = (uint32_t)instance->output_bytes;
+}
+
+/* Where the tables are, from the numbers of their entries. */
+static void place_tables(struct tandem_program_forward *head)
+{
 	head->rows_offset = sizeof(*head);
 	head->sequences_offset = head->rows_offset +
 				 head->rows * (uint32_t)sizeof(struct tandem_program_row);
 	head->blocks_offset = head->sequences_offset +
-			      (uint32_t)sizeof(struct tandem_program_sequence);
+			      head->sequences * (uint32_t)sizeof(struct tandem_program_sequence);
 	head->header.size = head->blocks_offset + head->blocks * (uint32_t)sizeof(uint32_t);
-	if (!forward->output)
-		return;
-	head->output = refer_to(instance->output, instance->output_bytes);
-	head->output_stride = (uint32_t)instance->output_bytes;
 }
 
 /* Write the program into its slot. Return: its length. */
@@ -484,7 +501,13 @@ static uint32_t write_program(const struct tandem_instance *instance,
 	struct tandem_program_forward head = { 0 };
 	struct tandem_program_sequence sequence = { 0 };
 
-	fill_head(instance, forward, &head);
+	fill_references(instance, forward_flags(forward), &head);
+	head.layer_first = forward->layer_first;
+	head.layer_count = forward->layer_count;
+	head.rows = forward->rows;
+	head.sequences = 1;
+	head.blocks = blocks_needed(instance, forward->position + forward->rows - 1);
+	place_tables(&head);
 	memcpy(slot, &head, sizeof(head));
 	for (uint32_t i = 0; i < forward->rows; i++) {
 		const struct tandem_program_row row = {
@@ -499,6 +522,44 @@ static uint32_t write_program(const struct tandem_instance *instance,
 	memcpy(slot + head.sequences_offset, &sequence, sizeof(sequence));
 	memcpy(slot + head.blocks_offset, forward->sequence->blocks,
 	       head.blocks * sizeof(uint32_t));
+	return head.header.size;
+}
+
+/* The same for one step of a batch: a row, and a sequence, for each. */
+static uint32_t write_step(const struct tandem_instance *instance,
+			   const struct tandem_step *step, unsigned char *slot)
+{
+	struct tandem_program_forward head = { 0 };
+
+	fill_references(instance, TANDEM_FORWARD_EMBED | TANDEM_FORWARD_OUTPUT |
+			(step->logits ? TANDEM_FORWARD_LOGITS : 0), &head);
+	head.layer_count = instance->model->info.layers;
+	head.rows = step->count;
+	head.sequences = step->count;
+	for (uint32_t i = 0; i < step->count; i++)
+		head.blocks += blocks_needed(instance, step->rows[i].position);
+	place_tables(&head);
+	memcpy(slot, &head, sizeof(head));
+	for (uint32_t i = 0, first = 0; i < step->count; i++) {
+		const struct tandem_step_row *from = &step->rows[i];
+		const struct tandem_program_row row = {
+			.token = from->token,
+			.position = from->position,
+			.sequence = i,
+			.flags = TANDEM_ROW_OUTPUT,
+		};
+		const struct tandem_program_sequence sequence = {
+			.first_block = first,
+			.block_count = blocks_needed(instance, from->position),
+		};
+
+		memcpy(slot + head.rows_offset + i * sizeof(row), &row, sizeof(row));
+		memcpy(slot + head.sequences_offset + i * sizeof(sequence), &sequence,
+		       sizeof(sequence));
+		memcpy(slot + head.blocks_offset + first * sizeof(uint32_t),
+		       from->sequence->blocks, sequence.block_count * sizeof(uint32_t));
+		first += sequence.block_count;
+	}
 	return head.header.size;
 }
 
@@ -519,22 +580,23 @@ static int cancel_forward(struct tandem_loop *loop, struct tandem_operation *op)
 	return tandem_cancel(loop, &slot->exec);
 }
 
-int tandem_forward_start(struct tandem_instance *instance, const struct tandem_forward *forward,
-			 struct tandem_operation *op)
+/* Have the device run what is written into the next slot: @forward, or else @step. */
+static int start_program(struct tandem_instance *instance, const struct tandem_forward *forward,
+			 const struct tandem_step *step, struct tandem_operation *op)
 {
 	struct program_slot *slot = &instance->slots[instance->next_slot];
 	const uint64_t offset = instance->next_slot * instance->slot_bytes;
+	unsigned char *program = instance->program_base + offset;
 	uint32_t length;
 	int ret;
 
-	if (!forward_is_sound(instance, forward))
-		return -EINVAL;
 	if (slot->caller)
 		return -EBUSY;
 	ret = operation_begin(op, cancel_forward, slot);
 	if (ret)
 		return ret;
-	length = write_program(instance, forward, instance->program_base + offset);
+	length = forward ? write_program(instance, forward, program) :
+			   write_step(instance, step, program);
 	slot->exec.done = exec_done;
 	slot->exec.user = slot;
 	ret = tandem_exec(instance->queue, instance->programs, offset, length, &slot->exec);
@@ -545,6 +607,55 @@ int tandem_forward_start(struct tandem_instance *instance, const struct tandem_f
 	slot->caller = op;
 	instance->next_slot = (instance->next_slot + 1) % instance->slot_count;
 	return 0;
+}
+
+int tandem_forward_start(struct tandem_instance *instance, const struct tandem_forward *forward,
+			 struct tandem_operation *op)
+{
+	if (!forward_is_sound(instance, forward))
+		return -EINVAL;
+	return start_program(instance, forward, NULL, op);
+}
+
+static bool step_is_sound(const struct tandem_instance *instance, const struct tandem_step *step)
+{
+	const uint32_t block_tokens = tandem_kv_pool_layout(instance->pool)->block_tokens;
+	uint64_t blocks = 0;
+
+	if (!step->count || step->count > instance->batch_max)
+		return false;
+	for (uint32_t i = 0; i < step->count; i++) {
+		const struct tandem_step_row *row = &step->rows[i];
+
+		if (row->sequence->pool != instance->pool ||
+		    row->position >= instance->model->info.context ||
+		    row->position / block_tokens >= row->sequence->block_count)
+			return false;
+		blocks += blocks_needed(instance, row->position);
+	}
+	return blocks <= instance->blocks_max;
+}
+
+int tandem_step_start(struct tandem_instance *instance, const struct tandem_step *step,
+		      struct tandem_operation *op)
+{
+	if (!step_is_sound(instance, step))
+		return -EINVAL;
+	return start_program(instance, NULL, step, op);
+}
+
+uint32_t tandem_step_token(const struct tandem_instance *instance, uint32_t index)
+{
+	struct tandem_program_output output;
+
+	memcpy(&output, instance->output_base + index * instance->output_bytes, sizeof(output));
+	return output.token;
+}
+
+const float *tandem_step_logits(const struct tandem_instance *instance, uint32_t index)
+{
+	return (const float *)(instance->output_base + index * instance->output_bytes +
+			       sizeof(struct tandem_program_output));
 }
 
 uint32_t tandem_forward_token(const struct tandem_instance *instance)

@@ -6,9 +6,13 @@ tools-src := \
 	tools/tandem/bench.c \
 	tools/tandem/bench_accel.c \
 	tools/tandem/bench_driver.c \
+	tools/tandem/bench_model.c \
+	tools/tandem/bench_peak.c \
+	tools/tandem/bench_peer.c \
 	tools/tandem/bench_table.c \
 	tools/tandem/failure.c \
 	tools/tandem/main.c \
+	tools/tandem/make_model.c \
 	tools/tandem/list.c \
 	tools/tandem/report.c \
 	tools/tandem/run.c \

@@ -15,6 +15,7 @@ struct benchmark {
 static const struct benchmark benchmarks[] = {
 	{ "driver", "what a command costs, and how fast copies are, on an accel device",
 	  bench_driver },
+	{ "model", "tokens a second of prefill and decode, beside llama.cpp", bench_model },
 };
 
 #define BENCHMARK_COUNT (sizeof(benchmarks) / sizeof(benchmarks[0]))

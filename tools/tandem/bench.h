@@ -7,5 +7,6 @@
 #define TANDEM_BENCH_H
 
 int bench_driver(int argc, char **argv);
+int bench_model(int argc, char **argv);
 
 #endif /* TANDEM_BENCH_H */

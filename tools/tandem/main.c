@@ -20,6 +20,7 @@ struct command {
 static const struct command commands[] = {
 	{ "run", "generate text, prefill and decode on two devices or one", command_run },
 	{ "list", "show the accelerators of this machine", command_list },
+	{ "make-model", "write a model with random weights, to measure with", command_make_model },
 	{ "bench", "measure speeds, beside something known", command_bench },
 };
 
@@ -29,7 +30,7 @@ static void print_help(FILE *file)
 {
 	fprintf(file, "Usage: tandem COMMAND [OPTION...]\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(file, "  %-8s %s\n", commands[i].name, commands[i].summary);
+		fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].summary);
 	fprintf(file, "\n`tandem COMMAND --help` tells more of each; `tandem --version` prints the version.\n");
 }
 

@@ -77,12 +77,14 @@ const struct tandem_tokenizer *tandem_model_tokenizer(const struct tandem_model 
  *	0 for the model's context
  * @rows_max: most rows that one program takes; 0 for 256. Rounded up to whole
  *	blocks.
+ * @batch_max: most sequences that one step takes, at most @rows_max; 0 for 1
  */
 struct tandem_instance_options {
 	uint32_t kv_type;
 	uint32_t block_tokens;
 	uint32_t kv_tokens;
 	uint32_t rows_max;
+	uint32_t batch_max;
 };
 
 /**
@@ -165,6 +167,60 @@ uint32_t tandem_forward_token(const struct tandem_instance *instance);
  * Valid until the next forward with an output is started.
  */
 const float *tandem_forward_logits(const struct tandem_instance *instance);
+
+/**
+ * struct tandem_step_row - the next token of one sequence
+ * @sequence: has blocks up to @position, and its KV before that
+ * @token: its id
+ * @position: its place in the sequence
+ */
+struct tandem_step_row {
+	const struct tandem_kv_sequence *sequence;
+	uint32_t token;
+	uint32_t position;
+};
+
+/**
+ * struct tandem_step - one decode step of a batch of sequences
+ * @rows: one for each sequence; no sequence twice
+ * @count: 1 … &tandem_instance_options.batch_max
+ * @logits: whether to give the logits too
+ *
+ * Sequences may join and leave from one step to the next. What is said after a
+ * sequence has the same bits whatever sequences are beside it.
+ */
+struct tandem_step {
+	const struct tandem_step_row *rows;
+	uint32_t count;
+	int logits;
+};
+
+/**
+ * tandem_step_start() - run all layers for a batch, in one pass over the weights
+ * @instance: the instance
+ * @step: read before the call returns
+ * @op: ends when the device has done it
+ *
+ * Return: as tandem_forward_start().
+ */
+int tandem_step_start(struct tandem_instance *instance, const struct tandem_step *step,
+		      struct tandem_operation *op);
+
+/**
+ * tandem_step_token() - the most likely token after one of the sequences
+ * @instance: the last program that ended on it was a step
+ * @index: of the row
+ */
+uint32_t tandem_step_token(const struct tandem_instance *instance, uint32_t index);
+
+/**
+ * tandem_step_logits() - one binary32 for each token of the vocabulary
+ * @instance: the last program that ended on it was a step with logits
+ * @index: of the row
+ *
+ * Valid until the next program with an output is started.
+ */
+const float *tandem_step_logits(const struct tandem_instance *instance, uint32_t index);
 
 #ifdef __cplusplus
 }

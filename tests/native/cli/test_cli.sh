@@ -78,6 +78,23 @@ else
 	tap_skip "a progress line on a terminal" "there is no script(1)"
 fi
 
+# Models of random weights, in each type that there is; KV in each type.
+for type in f32 f16 bf16 q8_0 q4_0 q4_k q6_k; do
+	tandem make-model --type $type --dim 256 --layers 2 --heads 4 --kv-heads 2 --ffn 512 \
+		--vocabulary 400 --context 256 "$work/random.gguf"
+	run --model "$work/random.gguf" --kv-type q8_0 --json --stats "$work/stats" --verify
+	tap_same "$(json_field "$work/stats" aggregated_same)" True "$type: split and aggregated"
+done
+tandem make-model --dim 64 --layers 1 --heads 4 --ffn 64 --vocabulary 300 --context 64 \
+	"$work/narrow.gguf"
+refused "KV in blocks wider than heads" "whole blocks" --model "$work/narrow.gguf" --kv-type q8_0
+tandem make-model --type q4_k --dim 768 --ffn 100 "$work/none.gguf" 2>"$work/errors"
+tap_same $? 1 "no blocks of q4_k in 100 columns"
+[ ! -e "$work/none.gguf" ]
+tap_ok $? "and no file"
+tandem make-model --type f16 "$work/nowhere/none.gguf" 2>"$work/errors"
+tap_same $? 1 "a model that cannot be written"
+
 refused "no such model" "$work/none.gguf" --model "$work/none.gguf"
 head -c 100000 "$model" >"$work/short.gguf"
 refused "a model cut short" "$work/short.gguf" --model "$work/short.gguf"

@@ -5,3 +5,7 @@ generate-test := tests/native/generate/test_generate
 $(generate-test)-src := $(generate-test).c tests/native/support/shared_data.c
 native-tests += $(generate-test)
 guest-tests  += $(generate-test)
+
+batch-test := tests/native/generate/test_batch
+$(batch-test)-src := $(batch-test).c tests/native/support/shared_data.c
+native-tests += $(batch-test)
