@@ -11,6 +11,7 @@ void tandem_admin_prepare(struct tandem_admin *admin)
 {
 	spin_lock_init(&admin->lock);
 	INIT_LIST_HEAD(&admin->waiting);
+	INIT_LIST_HEAD(&admin->refused);
 }
 
 int tandem_admin_init(struct tandem_device *tdev)
@@ -83,6 +84,7 @@ void tandem_admin_stop(struct tandem_device *tdev)
 		admin->running = false;
 		while ((command = tandem_ring_forget(&admin->ring)))
 			admin_end(command, -ENODEV, &done);
+		list_splice_tail_init(&admin->refused, &admin->waiting);
 		list_for_each_entry_safe(command, next, &admin->waiting, link) {
 			list_del(&command->link);
 			admin_end(command, -ENODEV, &done);
@@ -114,6 +116,7 @@ void tandem_admin_down(struct tandem_device *tdev)
 	spin_lock_irqsave(&admin->lock, flags);
 	while ((command = tandem_ring_forget(&admin->ring)))
 		admin_end(command, answer_of_disabled(command), &done);
+	list_splice_tail_init(&admin->refused, &admin->waiting);
 	list_for_each_entry_safe(command, next, &admin->waiting, link) {
 		list_del(&command->link);
 		admin_end(command, answer_of_disabled(command), &done);
@@ -227,6 +230,11 @@ static void admin_completed(struct tandem_device *tdev,
 		dev_warn_ratelimited(tdev->dev,
 				     "the device refused admin command %#x: status %u\n",
 				     command->descriptor.opcode, status);
+	if (status != TANDEM_HW_OK &&
+	    command->descriptor.opcode == TANDEM_HW_OP_CONTEXT_SYNC) {
+		list_add_tail(&command->link, &admin->refused);
+		return;
+	}
 	command->detail = completion->detail;
 	admin_end(command, status == TANDEM_HW_OK ? 0 : -EIO, done);
 }
@@ -236,7 +244,7 @@ void tandem_admin_interrupt(struct tandem_device *tdev)
 	struct tandem_admin *admin = &tdev->admin;
 	struct tandem_admin_command *command;
 	struct tandem_completion completion;
-	bool insane = false;
+	bool insane = false, refused = false;
 	LIST_HEAD(done);
 	u32 budget;
 	unsigned long flags;
@@ -251,11 +259,14 @@ void tandem_admin_interrupt(struct tandem_device *tdev)
 			tandem_ring_publish_taken(&admin->ring);
 		admin_push_waiting(admin);
 		insane = tandem_ring_is_insane(&admin->ring);
+		refused = !list_empty(&admin->refused);
 	}
 	spin_unlock_irqrestore(&admin->lock, flags);
 	admin_finish(&done);
 	if (insane)
 		tandem_reset_request(tdev, TANDEM_RESET_INSANE);
+	if (refused)
+		tandem_reset_request(tdev, TANDEM_RESET_REFUSED);
 }
 
 bool tandem_admin_is_idle(struct tandem_device *tdev)
@@ -265,7 +276,8 @@ bool tandem_admin_is_idle(struct tandem_device *tdev)
 	bool idle;
 
 	spin_lock_irqsave(&admin->lock, flags);
-	idle = list_empty(&admin->waiting) && !tandem_ring_oldest(&admin->ring);
+	idle = list_empty(&admin->waiting) && list_empty(&admin->refused) &&
+	       !tandem_ring_oldest(&admin->ring);
 	spin_unlock_irqrestore(&admin->lock, flags);
 	return idle;
 }
@@ -302,4 +314,16 @@ bool tandem_admin_overdue(struct tandem_device *tdev)
 	}
 	spin_unlock_irqrestore(&admin->lock, flags);
 	return overdue;
+}
+
+bool tandem_admin_has_refused(struct tandem_device *tdev)
+{
+	struct tandem_admin *admin = &tdev->admin;
+	unsigned long flags;
+	bool refused;
+
+	spin_lock_irqsave(&admin->lock, flags);
+	refused = admin->running && !list_empty(&admin->refused);
+	spin_unlock_irqrestore(&admin->lock, flags);
+	return refused;
 }

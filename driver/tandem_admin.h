@@ -41,12 +41,15 @@ struct tandem_admin_command {
  * @lock: guards all below; taken in hard interrupts, too
  * @ring: the rings
  * @waiting: commands for which the ring has no room yet
+ * @refused: CONTEXT_SYNCs that the device refused. Nobody knows what it still
+ *	touches, so they end when it has been disabled, and not before
  * @running: no command is taken otherwise
  */
 struct tandem_admin {
 	spinlock_t lock; /* see above */
 	struct tandem_ring ring;
 	struct list_head waiting;
+	struct list_head refused;
 	bool running;
 };
 
@@ -86,5 +89,7 @@ void tandem_admin_interrupt(struct tandem_device *tdev);
 void tandem_admin_poll(struct tandem_device *tdev);
 /* Is a command overdue? */
 bool tandem_admin_overdue(struct tandem_device *tdev);
+/* Has the device refused to let go of something? Until it is disabled. */
+bool tandem_admin_has_refused(struct tandem_device *tdev);
 
 #endif /* _TANDEM_ADMIN_H */

@@ -160,6 +160,7 @@ static bool is_suspect(const struct tandem_job *job,
 	switch (reason) {
 	case TANDEM_RESET_NONE:
 	case TANDEM_RESET_ASKED:
+	case TANDEM_RESET_REFUSED:
 		return false;
 	case TANDEM_RESET_ABORT:
 		return job->stuck;

@@ -41,6 +41,8 @@ const char *tandem_reset_reason_name(enum tandem_reset_reason reason)
 		return "a command cannot be aborted";
 	case TANDEM_RESET_INSANE:
 		return "its completions make no sense";
+	case TANDEM_RESET_REFUSED:
+		return "it refuses to let go of memory";
 	case TANDEM_RESET_NONE:
 		break;
 	}
@@ -59,6 +61,7 @@ static const char *reason_word(enum tandem_reset_reason reason)
 		[TANDEM_RESET_ADMIN] = "admin",
 		[TANDEM_RESET_ABORT] = "abort",
 		[TANDEM_RESET_INSANE] = "insane",
+		[TANDEM_RESET_REFUSED] = "refused",
 	};
 
 	return words[reason];
@@ -88,7 +91,7 @@ int tandem_reset_judge(struct tandem_job *job, bool oldest,
 	if (job->descriptor.opcode == TANDEM_HW_OP_EXEC)
 		return -EIO;
 	if (reason == TANDEM_RESET_NONE || reason == TANDEM_RESET_ASKED ||
-	    reason == TANDEM_RESET_ABORT)
+	    reason == TANDEM_RESET_ABORT || reason == TANDEM_RESET_REFUSED)
 		return 0;
 	if (++job->suspicions < SUSPICIONS_MAX)
 		return 0;

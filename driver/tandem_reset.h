@@ -24,6 +24,7 @@ struct tandem_job;
  * @TANDEM_RESET_ADMIN: it does not answer an admin command
  * @TANDEM_RESET_ABORT: a command does not end, not even when aborted
  * @TANDEM_RESET_INSANE: its completions make no sense
+ * @TANDEM_RESET_REFUSED: it refused to let go of memory
  */
 enum tandem_reset_reason {
 	TANDEM_RESET_NONE,
@@ -34,6 +35,7 @@ enum tandem_reset_reason {
 	TANDEM_RESET_ADMIN,
 	TANDEM_RESET_ABORT,
 	TANDEM_RESET_INSANE,
+	TANDEM_RESET_REFUSED,
 };
 
 /**

@@ -158,7 +158,8 @@ TRACE_EVENT(tandem_interrupt,
 			 { TANDEM_RESET_STOPPED, "stopped" },		\
 			 { TANDEM_RESET_ADMIN, "admin" },		\
 			 { TANDEM_RESET_ABORT, "abort" },		\
-			 { TANDEM_RESET_INSANE, "insane" })
+			 { TANDEM_RESET_INSANE, "insane" },		\
+			 { TANDEM_RESET_REFUSED, "refused" })
 
 TRACE_EVENT(tandem_reset_begin,
 	    TP_PROTO(const struct tandem_device *tdev, u32 reason),

@@ -42,6 +42,8 @@ static enum tandem_reset_reason examine(struct tandem_device *tdev)
 		tandem_engine_poll(&tdev->engines[i]);
 	if (tandem_admin_overdue(tdev))
 		return TANDEM_RESET_ADMIN;
+	if (tandem_admin_has_refused(tdev))
+		return TANDEM_RESET_REFUSED;
 	for (i = 0; i < TANDEM_ENGINES_MAX; i++) {
 		if (!tandem_engine_watch(&tdev->engines[i]))
 			return TANDEM_RESET_ABORT;

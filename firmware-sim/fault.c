@@ -8,6 +8,7 @@
 
 #include "fault.h"
 #include "queue.h"
+#include "regions.h"
 #include "ring.h"
 
 #define FAULTS_MAX	64
@@ -283,6 +284,29 @@ static void hang(struct fw_queue *queue, const struct fw_fault_spec *spec,
 	result->status = TANDEM_HW_ABORTED;
 }
 
+/* Without a look at the region table after the first: as if it still held. */
+static void scribble(struct fw_queue *queue, const struct tandem_hw_descriptor *d,
+		     const struct fw_fault_spec *spec, struct fw_result *result)
+{
+	static const char what[PAGE_BYTES] = { "scribble" };
+	struct tandem_fw *fw = queue->fw;
+	struct fw_context context;
+	struct fw_range range;
+
+	result->status = fw_context_load(fw, d->context, &context);
+	if (result->status == TANDEM_HW_OK)
+		result->status = fw_region_resolve(fw, &context, d->dst_region, d->dst_offset,
+						   d->length, TANDEM_HW_REGION_WRITE, &range);
+	if (result->status != TANDEM_HW_OK)
+		return;
+	while (!hang_is_over(queue, spec->until)) {
+		for (uint64_t at = 0; at + PAGE_BYTES <= d->length; at += PAGE_BYTES)
+			fw_copy_guarded(fw, (char *)range.pointer + at, what, PAGE_BYTES);
+		usleep(HANG_US);
+	}
+	result->status = TANDEM_HW_ABORTED;
+}
+
 /**
  * struct probe - an access where nothing should be
  * @at: where
@@ -374,6 +398,9 @@ bool fw_fault_do_command(struct fw_queue *queue, const struct tandem_hw_descript
 			continue;
 		if (spec->kind == FW_FAULT_HANG) {
 			hang(queue, spec, result);
+			ended = true;
+		} else if (spec->kind == FW_FAULT_SCRIBBLE) {
+			scribble(queue, descriptor, spec, result);
 			ended = true;
 		} else if (spec->kind == FW_FAULT_DMA) {
 			stray(queue, spec, result);

@@ -153,6 +153,11 @@ static const struct kind kinds[] = {
 		"host-write from address=A (0) for length=L (all of memory, or a page), and "
 		"succeeds when something answers, with value=N, when that 64-bit word is found",
 	},
+	[FW_FAULT_SCRIBBLE] = {
+		"scribble", FW_FAULT_COMMAND, BIT(FW_FAULT_COMMAND), NULL,
+		"a COPY or FILL does not end, and all the time writes to where its destination "
+		"was when it began; until=abort, disable or exit",
+	},
 	[FW_FAULT_COMPLETION] = {
 		"completion", FW_FAULT_COMPLETE, BIT(FW_FAULT_COMPLETE), completion,
 		"a completion is wrong; add=N adds to the field, with extra=1 the right "
@@ -253,10 +258,11 @@ static int take_name(struct fw_fault_spec *spec, const struct kind *kind, const 
 		spec->field = find_field(kind, value);
 		if (!spec->field)
 			return refuse(reason, "%s: has no field '%.32s'", kind->name, value);
-	} else if (!strcmp(name, "until") && spec->kind == FW_FAULT_HANG) {
+	} else if (!strcmp(name, "until") &&
+		   (spec->kind == FW_FAULT_HANG || spec->kind == FW_FAULT_SCRIBBLE)) {
 		found = find(untils, LENGTH(untils), value);
 		if (found < 0)
-			return refuse(reason, "hang: until=abort, disable or exit");
+			return refuse(reason, "%s: until=abort, disable or exit", kind->name);
 		spec->until = found;
 	} else if (!strcmp(name, "space") && spec->kind == FW_FAULT_DMA) {
 		found = find(spaces, LENGTH(spaces), value);

@@ -24,6 +24,7 @@
  * @FW_FAULT_SILENT: an admin command is neither carried out nor answered
  * @FW_FAULT_IDENTITY: a member of the identity is something else
  * @FW_FAULT_DMA: a command reaches for memory that it was not told of
+ * @FW_FAULT_SCRIBBLE: a command does not end, and writes to its destination
  * @FW_FAULT_COMPLETION: a member of a completion is something else
  * @FW_FAULT_REPLAY: an earlier completion comes again
  * @FW_FAULT_DUPLICATE: a completion comes twice
@@ -44,6 +45,7 @@ enum fw_fault_kind {
 	FW_FAULT_SILENT,
 	FW_FAULT_IDENTITY,
 	FW_FAULT_DMA,
+	FW_FAULT_SCRIBBLE,
 	FW_FAULT_COMPLETION,
 	FW_FAULT_REPLAY,
 	FW_FAULT_DUPLICATE,
@@ -127,7 +129,7 @@ struct fw_fault_field {
  *	back a replay goes, what a stray read looks for
  * @add: COMPLETION: added to the member in place of setting it
  * @extra: COMPLETION: the wrong one comes before the right one, not instead
- * @until: HANG
+ * @until: HANG, SCRIBBLE
  * @space: DMA
  * @address: DMA
  * @length: DMA, bytes; each page in it is tried

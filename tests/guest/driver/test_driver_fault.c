@@ -260,6 +260,11 @@ static void test_admin_commands(void **state)
 		{ { "completion:queue=0,opcode=0x84,field=epoch,extra=1" }, 0,
 		  STAYS },
 		{ { "silent:opcode=0x84" }, 0, RESET },
+		/* The reset brings about what was refused. */
+		{ { "refuse:opcode=0x84" }, 0, RESET },
+		{ { "refuse:opcode=0x84,value=4" }, 0, RESET },
+		{ { "completion:queue=0,opcode=0x84,field=status" }, 0, RESET },
+		{ { "refuse:opcode=0x84", "stuck:on=disable" }, -ENODEV, GONE },
 		{ { "lost-completion:queue=0,opcode=0x84" }, 0, RESET },
 		{ { "completion:queue=0,opcode=0x84,field=id" }, 0, RESET },
 		{ { "crash:on=admin,opcode=0x84" }, -ENODEV, GONE },
@@ -278,6 +283,81 @@ static void test_admin_commands(void **state)
 		accel_close(&victim);
 		fault_device_ends(&firmware, &bystander, cases[i].ending);
 	}
+}
+
+#define CLUNG_TO	(4 * SIZE)
+
+/* Is a new object, which may lie where the old one was, left alone? */
+static void assert_left_alone(void)
+{
+	uint32_t handle = accel_object(&bystander, CLUNG_TO);
+	uint8_t *memory = accel_map(&bystander, handle, CLUNG_TO);
+	int round;
+	size_t i;
+
+	for (round = 0; round < 100; round++) {
+		for (i = 0; i < CLUNG_TO; i += 4096)
+			assert_int_equal(memory[i], 0);
+		usleep(5000);
+	}
+	munmap(memory, CLUNG_TO);
+	accel_object_close(&bystander, handle);
+}
+
+/*
+ * A command that never ends writes to a region of the victim, and the device
+ * refuses to say when it is done. Returns the region.
+ */
+static uint32_t start_clinging(void)
+{
+	struct tandem_uring_command fill = { .length = CLUNG_TO };
+	volatile uint8_t *memory;
+	uint32_t handle;
+
+	fault_timeouts_usual();
+	start((const char *[]) { "scribble:until=disable",
+				 "refuse:opcode=0x84", NULL });
+	handle = accel_object(&victim, CLUNG_TO);
+	memory = accel_map(&victim, handle, CLUNG_TO);
+	fill.queue = victim.copy;
+	fill.dst_region = accel_region(&victim, 0, handle, 0, CLUNG_TO, WRITE);
+	accel_prepare(&victim, TANDEM_URING_FILL, &fill, 0);
+	assert_int_equal(io_uring_submit(&victim.ring), 1);
+	while (*memory != 's')
+		usleep(1000);
+	munmap((void *)memory, CLUNG_TO);
+	accel_object_close(&victim, handle);
+	return fill.dst_region;
+}
+
+/* What it writes to is nobody else's before the device has been stopped. */
+static void test_memory_that_the_device_clings_to(void **state)
+{
+	uint32_t region;
+
+	(void)state;
+	region = start_clinging();
+	assert_int_equal(accel_region_unmap(&victim, 0, region), 0);
+	assert_left_alone();
+	/* It was not to blame, was carried out again, and found no region. */
+	assert_int_equal(accel_wait(&victim, NULL), -EACCES);
+	accel_close(&victim);
+	fault_device_ends(&firmware, &bystander, RESET);
+}
+
+static void test_context_that_the_device_clings_to(void **state)
+{
+	struct drm_tandem_context_destroy destroy = { 0 };
+
+	(void)state;
+	start_clinging();
+	destroy.context = victim.context;
+	assert_int_equal(accel_ioctl(&victim, DRM_IOCTL_TANDEM_CONTEXT_DESTROY,
+				     &destroy), 0);
+	assert_left_alone();
+	assert_int_equal(accel_wait(&victim, NULL), -ECANCELED);
+	accel_close(&victim);
+	fault_device_ends(&firmware, &bystander, RESET);
 }
 
 static void test_aborts_that_fail(void **state)
@@ -490,6 +570,8 @@ int main(void)
 		FAULT_TEST(test_times_are_held_against_the_clock),
 		FAULT_TEST(test_interrupts),
 		FAULT_TEST(test_admin_commands),
+		FAULT_TEST(test_memory_that_the_device_clings_to),
+		FAULT_TEST(test_context_that_the_device_clings_to),
 		FAULT_TEST(test_aborts_that_fail),
 		FAULT_TEST(test_stray_accesses),
 		FAULT_TEST(test_log_that_lies),
