@@ -68,6 +68,12 @@ runtime-src += \
 	runtime/xfer_verbs_pair.c \
 	runtime/xfer_verbs_port.c
 
+# Channels between two processes.
+runtime-src += \
+	runtime/channel.c \
+	runtime/channel_listen.c \
+	runtime/channel_tls.c
+
 # Models and generation.
 runtime-src += \
 	runtime/generate.c \

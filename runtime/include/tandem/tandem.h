@@ -5,6 +5,7 @@
 #ifndef TANDEM_TANDEM_H
 #define TANDEM_TANDEM_H
 
+#include <tandem/channel.h>
 #include <tandem/device.h>
 #include <tandem/error.h>
 #include <tandem/fence.h>
