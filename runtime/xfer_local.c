@@ -2,7 +2,8 @@
 /*
  * The local transport: both sides are in this process, and the sending device
  * writes into the receiving device's memory by itself. It sees that memory
- * through tandem_memory_share(), for accel devices a dma-buf.
+ * through tandem_memory_share(), for accel devices a dma-buf. Writes that are
+ * handed over together are one command of the device.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -14,13 +15,15 @@
 #include "error.h"
 #include "xfer.h"
 
-/* Copies that a connection has on its queue at once. */
-#define LOCAL_SLOTS	64u
+/* Writes that a connection has on its queue at once. */
+#define LOCAL_SLOTS		2048u
 /*
- * The longest copy. A device carries out a command whole, and this is how long
- * the next one, or a cancellation, has to wait.
+ * The longest command. A device carries one out whole, and this is how long the
+ * next one, or a cancellation, has to wait.
  */
-#define LOCAL_WRITE_BYTES	(16ull << 20)
+#define LOCAL_COPY_BYTES	(16ull << 20)
+/* Pieces of a command; so few that the next can be made up meanwhile. */
+#define LOCAL_COPY_WRITES	(LOCAL_SLOTS / 4)
 
 enum {
 	AT_PID = 0,
@@ -33,21 +36,35 @@ enum {
 struct local;
 
 /**
- * struct local_copy - a write
- * @op: the copy
- * @local: its connection; NULL when the slot is free
+ * struct local_write - a write
+ * @entry: in &local_copy.writes, or in &local.unused
  * @push: that it belongs to
  * @bytes: length
  * @transfer: for the receiver
  * @blocks: for the receiver
  */
-struct local_copy {
-	struct tandem_operation op;
-	struct local *local;
+struct local_write {
+	STAILQ_ENTRY(local_write) entry;
 	struct xfer_push *push;
 	uint64_t bytes;
 	uint32_t transfer;
 	uint32_t blocks;
+};
+
+STAILQ_HEAD(local_writes, local_write);
+
+/**
+ * struct local_copy - writes that the device carries out as one command
+ * @op: of the command
+ * @entry: in &local.copies
+ * @local: its connection
+ * @writes: not empty
+ */
+struct local_copy {
+	struct tandem_operation op;
+	LIST_ENTRY(local_copy) entry;
+	struct local *local;
+	struct local_writes writes;
 };
 
 /**
@@ -60,8 +77,13 @@ struct local_copy {
  * @sender: the side that has connected to this one, likewise
  * @view: the other side's memory as the sending device sees it, also where
  *	that is the same device: taking it away is what stops writes for sure
- * @copies: slots
- * @copying: slots in use
+ * @slots: for writes
+ * @unused: those that are free
+ * @copies: on the queue
+ * @batch: writes that are not on the queue yet
+ * @segments: what they are
+ * @batch_count: entries of both
+ * @batch_bytes: of all
  *
  * @entry and @id are under the registry's lock, the rest belongs to the loop's
  * thread. Both sides are on one loop.
@@ -74,8 +96,13 @@ struct local {
 	struct local *peer;
 	struct local *sender;
 	struct tandem_memory *view;
-	struct local_copy copies[LOCAL_SLOTS];
-	unsigned int copying;
+	struct local_write slots[LOCAL_SLOTS];
+	struct local_writes unused;
+	LIST_HEAD(, local_copy) copies;
+	struct local_writes batch;
+	struct tandem_copy_segment segments[LOCAL_COPY_WRITES];
+	unsigned int batch_count;
+	uint64_t batch_bytes;
 };
 
 /*
@@ -154,6 +181,7 @@ static int local_open(struct tandem_connection *connection,
 		      struct tandem_error *error)
 {
 	struct local *local;
+	unsigned int i;
 	int ret;
 
 	(void)options;
@@ -161,6 +189,10 @@ static int local_open(struct tandem_connection *connection,
 	if (!local)
 		return tandem_error_set(error, -ENOMEM, "local: out of memory");
 	local->connection = connection;
+	STAILQ_INIT(&local->batch);
+	STAILQ_INIT(&local->unused);
+	for (i = 0; i < LOCAL_SLOTS; i++)
+		STAILQ_INSERT_TAIL(&local->unused, &local->slots[i], entry);
 	ret = tandem_queue_open(local_device(connection), TANDEM_QUEUE_TYPE_COPY, &local->queue,
 				error);
 	if (ret < 0)
@@ -246,7 +278,7 @@ static int local_connect(struct tandem_connection *connection,
 		return ret;
 	local->peer = peer;
 	peer->sender = local;
-	connection->write_bytes = LOCAL_WRITE_BYTES;
+	connection->write_bytes = LOCAL_COPY_BYTES;
 	connection->write_slots = LOCAL_SLOTS;
 	return 0;
 }
@@ -254,7 +286,8 @@ static int local_connect(struct tandem_connection *connection,
 /* Has everything stopped that could write into this side's memory or from it? */
 static void local_check_quiesced(struct local *local)
 {
-	if (local->copying || (local->sender && local->sender->copying))
+	if (!LIST_EMPTY(&local->copies) ||
+	    (local->sender && !LIST_EMPTY(&local->sender->copies)))
 		return;
 	if (local->connection && local->connection->state == CONNECTION_FAILING)
 		connection_quiesced(local->connection);
@@ -266,6 +299,22 @@ static void local_free(struct local *local)
 	free(local);
 }
 
+/* Tell of a copy's writes, as long as both sides are there to hear of it. */
+static void local_copy_tell(struct local *local, struct local_copy *copy, int result)
+{
+	struct local_write *write;
+
+	while ((write = STAILQ_FIRST(&copy->writes))) {
+		STAILQ_REMOVE_HEAD(&copy->writes, entry);
+		STAILQ_INSERT_HEAD(&local->unused, write, entry);
+		/* In this order: counting may make both sides fail, and end the push. */
+		connection_write_done(local->connection, write->push, write->bytes, result);
+		if (!result && local->peer)
+			connection_received(local->peer->connection, write->transfer,
+					    write->blocks);
+	}
+}
+
 static void local_copy_done(struct tandem_operation *op)
 {
 	struct local_copy *copy = op->user;
@@ -273,69 +322,91 @@ static void local_copy_done(struct tandem_operation *op)
 	struct tandem_connection *connection = local->connection;
 	struct local *peer = local->peer;
 
-	copy->local = NULL;
-	local->copying--;
-	if (!connection) {
-		/* Closed from within a callback; see local_close(). */
-		if (!local->copying)
-			local_free(local);
-		return;
+	/* Pushes last as long as the copy is on the list. */
+	if (connection && connection->state != CONNECTION_CLOSING)
+		local_copy_tell(local, copy, op->result);
+	LIST_REMOVE(copy, entry);
+	if (connection && connection->state != CONNECTION_CLOSING) {
+		local_check_quiesced(local);
+		if (peer)
+			local_check_quiesced(peer);
+		connection_continue(connection);
 	}
-	if (connection->state == CONNECTION_CLOSING)
-		return;
-	/* In this order: counting may make both sides fail, and end the push. */
-	connection_write_done(connection, copy->push, copy->bytes, op->result);
-	if (!op->result && peer)
-		connection_received(peer->connection, copy->transfer, copy->blocks);
-	local_check_quiesced(local);
-	if (peer)
-		local_check_quiesced(peer);
-	connection_continue(connection);
+	free(copy);
+	/* Closed from within a callback; see local_close(). */
+	if (!connection && LIST_EMPTY(&local->copies))
+		local_free(local);
+}
+
+/* Put the batch on the queue. */
+static int local_flush(struct tandem_connection *connection)
+{
+	struct local *local = connection->transport;
+	struct local_copy *copy;
+	int ret;
+
+	if (!local->batch_count)
+		return 0;
+	copy = calloc(1, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	copy->op.done = local_copy_done;
+	copy->op.user = copy;
+	copy->local = local;
+	STAILQ_INIT(&copy->writes);
+	ret = tandem_copy_list(local->queue, local->segments, local->batch_count, &copy->op);
+	if (ret < 0) {
+		free(copy);
+		return ret;
+	}
+	STAILQ_CONCAT(&copy->writes, &local->batch);
+	LIST_INSERT_HEAD(&local->copies, copy, entry);
+	local->batch_count = 0;
+	local->batch_bytes = 0;
+	return 0;
 }
 
 static int local_write(struct tandem_connection *connection, const struct xfer_write *write)
 {
 	struct local *local = connection->transport;
-	struct local_copy *copy = local->copies;
+	struct tandem_copy_segment *segment;
+	struct local_write *slot;
 	int ret;
 
 	if (!local->peer)
 		return -ECONNRESET;
 	if (local->peer->connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
-	while (copy->local)
-		copy++;
-	memset(&copy->op, 0, sizeof(copy->op));
-	copy->op.done = local_copy_done;
-	copy->op.user = copy;
-	copy->push = write->push;
-	copy->bytes = write->length;
-	copy->transfer = write->transfer;
-	copy->blocks = write->blocks;
-	ret = tandem_copy(local->queue, local->view, write->remote_offset,
-			  tandem_kv_pool_memory(connection->pool), write->local_offset,
-			  write->length, &copy->op);
-	if (ret < 0)
-		return ret;
-	copy->local = local;
-	local->copying++;
-	return 0;
-}
-
-static int local_flush(struct tandem_connection *connection)
-{
-	(void)connection;
+	if (local->batch_count == LOCAL_COPY_WRITES ||
+	    local->batch_bytes + write->length > LOCAL_COPY_BYTES) {
+		ret = local_flush(connection);
+		if (ret < 0)
+			return ret;
+	}
+	slot = STAILQ_FIRST(&local->unused);
+	STAILQ_REMOVE_HEAD(&local->unused, entry);
+	slot->push = write->push;
+	slot->bytes = write->length;
+	slot->transfer = write->transfer;
+	slot->blocks = write->blocks;
+	STAILQ_INSERT_TAIL(&local->batch, slot, entry);
+	segment = &local->segments[local->batch_count++];
+	segment->destination = local->view;
+	segment->source = tandem_kv_pool_memory(connection->pool);
+	segment->destination_offset = write->remote_offset;
+	segment->source_offset = write->local_offset;
+	segment->length = write->length;
+	local->batch_bytes += write->length;
 	return 0;
 }
 
 static void local_cancel_copies(struct local *local)
 {
-	unsigned int i;
+	struct local_copy *copy;
 
 	/* One that cannot be cancelled for want of memory ends by itself. */
-	for (i = 0; i < LOCAL_SLOTS; i++)
-		if (local->copies[i].local)
-			tandem_cancel(local->connection->loop, &local->copies[i].op);
+	LIST_FOREACH(copy, &local->copies, entry)
+		tandem_cancel(local->connection->loop, &copy->op);
 }
 
 static void local_abort(struct tandem_connection *connection)
@@ -365,7 +436,7 @@ static void local_drain(struct local *local)
 {
 	int ret = 0;
 
-	while (local->copying && (ret >= 0 || ret == -EINTR))
+	while (!LIST_EMPTY(&local->copies) && (ret >= 0 || ret == -EINTR))
 		ret = tandem_loop_run(local->connection->loop, -1);
 }
 
@@ -393,7 +464,7 @@ static void local_close(struct tandem_connection *connection)
 	 * report that.
 	 */
 	local->connection = NULL;
-	if (!local->copying)
+	if (LIST_EMPTY(&local->copies))
 		local_free(local);
 }
 

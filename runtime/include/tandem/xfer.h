@@ -131,7 +131,8 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
  * @block_count: for each layer
  *
  * Arrays are read before the call returns. Neighbours on both sides are sent
- * as one.
+ * as one. Blocks arrive in any order, those of several pushes too: a block that
+ * is being written must not be the goal of anything else meanwhile.
  */
 struct tandem_push {
 	uint32_t transfer;
