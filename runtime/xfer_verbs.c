@@ -271,6 +271,24 @@ static void verbs_async_ready(void *user, int events)
  * Sending
  */
 
+/*
+ * Let @request tell of the write before it too, if that is of the same transfer
+ * and has not been posted. The pair keeps order, so both are there then, and
+ * the receiver has one completion less.
+ */
+static void verbs_join_immediates(struct ibv_send_wr *request, struct ibv_send_wr *before)
+{
+	uint32_t immediate = be32toh(request->imm_data);
+	uint32_t other = be32toh(before->imm_data);
+
+	if (before->opcode != IBV_WR_RDMA_WRITE_WITH_IMM ||
+	    immediate >> TRANSFER_SHIFT != other >> TRANSFER_SHIFT ||
+	    (immediate & BLOCKS_MASK) + (other & BLOCKS_MASK) > BLOCKS_MASK)
+		return;
+	before->opcode = IBV_WR_RDMA_WRITE;
+	request->imm_data = htobe32(immediate + (other & BLOCKS_MASK));
+}
+
 static int verbs_write(struct tandem_connection *connection, const struct xfer_write *write)
 {
 	struct verbs *verbs = connection->transport;
@@ -297,6 +315,8 @@ static int verbs_write(struct tandem_connection *connection, const struct xfer_w
 	if (write->blocks) {
 		request->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
 		request->imm_data = htobe32(write->transfer << TRANSFER_SHIFT | write->blocks);
+		if (verbs->batch_count)
+			verbs_join_immediates(request, request - 1);
 	}
 	if (write->last || ++verbs->unsignalled == SIGNAL_INTERVAL) {
 		request->send_flags = IBV_SEND_SIGNALED;
