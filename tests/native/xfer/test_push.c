@@ -319,6 +319,28 @@ static void test_more_than_expected(void **state)
 	pair_wait(pair, &sent);
 }
 
+/* The same with many writes of two blocks, the second of which is too much. */
+static void test_more_writes_than_expected(void **state)
+{
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	uint32_t blocks[BLOCKS_MAX], elsewhere[BLOCKS_MAX], i;
+	struct tandem_push push = whole_push(blocks);
+	struct pair *pair = *state;
+
+	push.layer_count = 1;
+	push.block_count = BLOCKS_MAX / 2 * 2;
+	push.remote_blocks = elsewhere;
+	for (i = 0; i < push.block_count; i++)
+		elsewhere[i] = push.block_count - 2 - i / 2 * 2 + i % 2;
+	assert_int_equal(tandem_expect_start(pair->connection[1], push.transfer, 3, 0, &received),
+			 0);
+	assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), 0);
+	assert_int_equal(pair_wait(pair, &received), -EPROTO);
+	pair_wait(pair, &sent);
+	assert_false(sent.pending);
+	check_recovery(pair);
+}
+
 static void test_more_than_expected_before(void **state)
 {
 	struct tandem_operation sent = { 0 }, received = { 0 };
@@ -509,6 +531,7 @@ int main(void)
 		PAIR_TEST(test_bad_expects),
 		PAIR_TEST(test_expect_times_out),
 		PAIR_TEST(test_more_than_expected),
+		PAIR_TEST(test_more_writes_than_expected),
 		PAIR_TEST(test_more_than_expected_before),
 		cmocka_unit_test(test_push_cancelled),
 		cmocka_unit_test(test_expect_cancelled_during_push),
