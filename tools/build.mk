@@ -10,6 +10,9 @@ tools-src := \
 	tools/tandem/bench_peak.c \
 	tools/tandem/bench_peer.c \
 	tools/tandem/bench_table.c \
+	tools/tandem/bench_xfer.c \
+	tools/tandem/bench_xfer_pair.c \
+	tools/tandem/bench_xfer_stream.c \
 	tools/tandem/failure.c \
 	tools/tandem/main.c \
 	tools/tandem/make_model.c \

@@ -16,6 +16,7 @@ static const struct benchmark benchmarks[] = {
 	{ "driver", "what a command costs, and how fast copies are, on an accel device",
 	  bench_driver },
 	{ "model", "tokens a second of prefill and decode, beside llama.cpp", bench_model },
+	{ "xfer", "how fast KV blocks travel, and what that costs", bench_xfer },
 };
 
 #define BENCHMARK_COUNT (sizeof(benchmarks) / sizeof(benchmarks[0]))

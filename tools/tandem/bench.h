@@ -8,5 +8,6 @@
 
 int bench_driver(int argc, char **argv);
 int bench_model(int argc, char **argv);
+int bench_xfer(int argc, char **argv);
 
 #endif /* TANDEM_BENCH_H */

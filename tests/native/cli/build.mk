@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: MIT
 # The tandem command, on devices in the process.
 
-native-scripts += tests/native/cli/test_cli.sh
+native-scripts += tests/native/cli/test_cli.sh tests/native/cli/test_bench_xfer.sh

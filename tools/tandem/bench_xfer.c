@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tandem bench xfer: how fast KV blocks travel, and what that costs.
+ *
+ * Each figure stands beside one of the same round over the same memory: local
+ * beside a memcpy() of one core, tcp beside a bare io_uring stream between two
+ * threads; and for each transport, small blocks beside large ones, scattered
+ * beside neighbouring ones. What was pushed is compared after each row.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench.h"
+#include "bench_table.h"
+#include "bench_xfer_pair.h"
+#include "bench_xfer_stream.h"
+#include "failure.h"
+
+#define ROUNDS_DEFAULT	5
+#define SECONDS_DEFAULT	0.5
+#define BLOCKS_DEFAULT	16384
+#define BLOCK_KIB	8u
+/* Blocks that the same bytes are in for comparison. */
+#define LARGE_KIB	8192u
+#define SLICE_BYTES	(1ull << 20)
+#define STREAMS_DEFAULT	2u
+#define GIGA		1e9
+
+struct xfer_options {
+	const char *device[2];
+	const char *transport;
+	unsigned long rounds;
+	unsigned long blocks;
+	unsigned long streams;
+	double seconds;
+	bool json;
+};
+
+/**
+ * struct xfer_bench - what all measurements of a transport need
+ * @options: of the command line
+ * @table: for results
+ * @name: of the transport
+ * @small: pair with blocks of %BLOCK_KIB
+ * @large: pair with as many bytes, in blocks of up to %LARGE_KIB
+ * @bytes: of a pool
+ * @in_order: numbers of blocks
+ * @scattered: the same, shuffled so that no two neighbours stay neighbours
+ * @error: filled in on failure
+ */
+struct xfer_bench {
+	const struct xfer_options *options;
+	struct bench_table *table;
+	const char *name;
+	struct bench_pair small;
+	struct bench_pair large;
+	uint64_t bytes;
+	uint32_t *in_order;
+	uint32_t *scattered;
+	struct tandem_error *error;
+};
+
+/**
+ * struct xfer_pace - what a sample found
+ * @rate: gigabytes per second
+ * @economy: gigabytes per second of processor time, of the whole process
+ * @posting: blocks per second of tandem_push_start(); 0 for a peer
+ */
+struct xfer_pace {
+	double rate;
+	double economy;
+	double posting;
+};
+
+static double processor_time(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / GIGA;
+}
+
+/*
+ * Samples: something is done over and over for about the time that the options
+ * say, and at least once.
+ */
+
+static int sample_push(struct xfer_bench *bench, struct bench_pair *pair, const uint32_t *remote,
+		       struct xfer_pace *pace)
+{
+	const double began = bench_now(), used = processor_time();
+	double seconds, posting, posting_all = 0, count = 0;
+	int ret;
+
+	do {
+		ret = bench_pair_push(pair, bench->in_order, remote, &posting, bench->error);
+		if (ret)
+			return ret;
+		posting_all += posting;
+		count++;
+		seconds = bench_now() - began;
+	} while (seconds < bench->options->seconds);
+	pace->rate = count * (double)bench->bytes / seconds / GIGA;
+	pace->economy = count * (double)bench->bytes / (processor_time() - used) / GIGA;
+	pace->posting = count * pair->options.blocks / posting_all;
+	return 0;
+}
+
+static int sample_copy(struct xfer_bench *bench, struct xfer_pace *pace)
+{
+	const double began = bench_now(), used = processor_time();
+	double seconds, count = 0;
+
+	do {
+		memcpy(bench->small.memory[1], bench->small.memory[0], bench->bytes);
+		/* The compiler may not see that nobody reads it. */
+		__asm__ volatile("" : : "r"(bench->small.memory[1]) : "memory");
+		count++;
+		seconds = bench_now() - began;
+	} while (seconds < bench->options->seconds);
+	pace->rate = count * (double)bench->bytes / seconds / GIGA;
+	pace->economy = count * (double)bench->bytes / (processor_time() - used) / GIGA;
+	return 0;
+}
+
+static int sample_stream(struct xfer_bench *bench, struct xfer_pace *pace)
+{
+	const struct bench_stream stream = {
+		.source = bench->small.memory[0],
+		.destination = bench->small.memory[1],
+		.bytes = bench->bytes,
+		.slice = SLICE_BYTES,
+		.streams = (unsigned int)bench->options->streams,
+	};
+	double seconds = 0, once, count = 0, used = processor_time();
+	int ret;
+
+	do {
+		ret = bench_stream_run(&stream, &once, bench->error);
+		if (ret)
+			return ret;
+		seconds += once;
+		count++;
+	} while (seconds < bench->options->seconds);
+	pace->rate = count * (double)bench->bytes / seconds / GIGA;
+	pace->economy = count * (double)bench->bytes / (processor_time() - used) / GIGA;
+	return 0;
+}
+
+/*
+ * Rows
+ */
+
+static void add(struct xfer_bench *bench, const char *what, const char *unit, const char *peer,
+		double aim, const struct bench_samples *samples)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: %s", bench->name, what);
+	bench_table_add(bench->table, name, unit, peer, aim, samples);
+}
+
+/* All bytes in large blocks, beside what the transport is made of. */
+static int measure_against(struct xfer_bench *bench, const char *peer, double aim,
+			   int (*sample_peer)(struct xfer_bench *bench, struct xfer_pace *pace))
+{
+	struct bench_samples rate = { 0 }, economy = { 0 };
+	struct xfer_pace ours, theirs;
+	int ret;
+
+	for (size_t round = 0; round < bench->options->rounds; round++) {
+		ret = sample_push(bench, &bench->large, bench->in_order, &ours);
+		if (!ret)
+			ret = sample_peer(bench, &theirs);
+		if (ret)
+			return ret;
+		rate.ours[round] = ours.rate;
+		rate.peer[round] = theirs.rate;
+		economy.ours[round] = ours.economy;
+		economy.peer[round] = theirs.economy;
+	}
+	rate.count = bench->options->rounds;
+	economy.count = rate.count;
+	add(bench, "large blocks", "GB/s", peer, aim, &rate);
+	add(bench, "large blocks, processor time", "GB/s of CPU", peer, 0, &economy);
+	return bench_pair_check(&bench->large, bench->in_order, bench->in_order, bench->error);
+}
+
+/* Small blocks beside large ones. */
+static int measure_blocks(struct xfer_bench *bench, const char *what, const uint32_t *remote,
+			  double aim)
+{
+	struct bench_samples rate = { 0 }, posting = { 0 };
+	struct xfer_pace ours, theirs;
+	char name[96];
+	int ret;
+
+	for (size_t round = 0; round < bench->options->rounds; round++) {
+		ret = sample_push(bench, &bench->small, remote, &ours);
+		if (!ret)
+			ret = sample_push(bench, &bench->large, bench->in_order, &theirs);
+		if (ret)
+			return ret;
+		rate.ours[round] = ours.rate;
+		rate.peer[round] = theirs.rate;
+		/* Posting keeps up when it is faster than the blocks travel. */
+		posting.ours[round] = ours.posting / 1e6;
+		posting.peer[round] = theirs.rate * GIGA / (BLOCK_KIB * 1024) / 1e6;
+	}
+	rate.count = bench->options->rounds;
+	posting.count = rate.count;
+	snprintf(name, sizeof(name), "%lu blocks of %u KiB, %s", bench->options->blocks,
+		 BLOCK_KIB, what);
+	add(bench, name, "GB/s", "large blocks", aim, &rate);
+	snprintf(name, sizeof(name), "posting them, %s", what);
+	add(bench, name, "M blocks/s", "their travel", 0, &posting);
+	return bench_pair_check(&bench->small, bench->in_order, remote, bench->error);
+}
+
+static int measure(struct xfer_bench *bench, enum tandem_transport transport)
+{
+	int ret = 0;
+
+	switch (transport) {
+	case TANDEM_TRANSPORT_LOCAL:
+		ret = measure_against(bench, "memcpy", 0.9, sample_copy);
+		break;
+	case TANDEM_TRANSPORT_TCP:
+		ret = measure_against(bench, "bare stream", 0.9, sample_stream);
+		break;
+	default:
+		bench_table_skip(bench->table, "verbs: large blocks",
+				 "it is not run beside ib_write_bw yet");
+		break;
+	}
+	if (!ret)
+		ret = measure_blocks(bench, "neighbours", bench->in_order, 0.9);
+	if (!ret)
+		ret = measure_blocks(bench, "scattered", bench->scattered, 0.7);
+	return ret;
+}
+
+/*
+ * Setting up
+ */
+
+static int make_orders(struct xfer_bench *bench)
+{
+	const uint32_t blocks = (uint32_t)bench->options->blocks;
+	uint64_t random = 1;
+
+	bench->in_order = calloc(blocks, sizeof(uint32_t));
+	bench->scattered = calloc(blocks, sizeof(uint32_t));
+	if (!bench->in_order || !bench->scattered)
+		return failure(bench->error, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < blocks; i++)
+		bench->in_order[i] = bench->scattered[i] = i;
+	for (uint32_t i = blocks - 1; i; i--) {
+		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		const uint32_t other = (uint32_t)((random >> 33) % (i + 1));
+		const uint32_t value = bench->scattered[i];
+
+		bench->scattered[i] = bench->scattered[other];
+		bench->scattered[other] = value;
+	}
+	return 0;
+}
+
+static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport)
+{
+	struct bench_pair_options options = {
+		.device = { bench->options->device[0], bench->options->device[1] },
+		.connection = {
+			.transport = transport,
+			.gid_index = -1,
+			.streams = (unsigned int)bench->options->streams,
+		},
+		.block_bytes = BLOCK_KIB * 1024,
+		.blocks = (uint32_t)bench->options->blocks,
+	};
+	uint32_t join = LARGE_KIB / BLOCK_KIB;
+	int ret;
+
+	bench->bytes = (uint64_t)options.block_bytes * options.blocks;
+	ret = bench_pair_open(&bench->small, &options, bench->error);
+	if (ret)
+		return ret;
+	while (options.blocks % join)
+		join /= 2;
+	options.block_bytes *= join;
+	options.blocks /= join;
+	return bench_pair_open(&bench->large, &options, bench->error);
+}
+
+static int bench_transport(struct xfer_bench *bench, enum tandem_transport transport)
+{
+	int ret;
+
+	bench->name = tandem_transport_name(transport);
+	ret = open_pairs(bench, transport);
+	if (ret && transport == TANDEM_TRANSPORT_VERBS && !bench->options->transport) {
+		bench_table_skip(bench->table, "verbs", bench->error->message);
+		ret = 0;
+	} else if (!ret) {
+		ret = measure(bench, transport);
+	}
+	bench_pair_close(&bench->large);
+	bench_pair_close(&bench->small);
+	return ret;
+}
+
+static int bench(const struct xfer_options *options, struct tandem_error *error)
+{
+	static const enum tandem_transport all[] = { TANDEM_TRANSPORT_LOCAL, TANDEM_TRANSPORT_TCP,
+						     TANDEM_TRANSPORT_VERBS };
+	struct xfer_bench bench = { .options = options, .error = error };
+	int ret = 0;
+
+	bench.table = bench_table_create();
+	if (!bench.table)
+		return failure(error, -ENOMEM, "out of memory");
+	bench_table_condition(bench.table, "from", options->device[0]);
+	bench_table_condition(bench.table, "to", options->device[1]);
+	bench_table_condition_number(bench.table, "rounds", (double)options->rounds);
+	bench_table_condition_number(bench.table, "seconds_a_sample", options->seconds);
+	bench_table_condition_number(bench.table, "streams", (double)options->streams);
+	ret = make_orders(&bench);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !ret; i++)
+		if (!options->transport ||
+		    !strcmp(options->transport, tandem_transport_name(all[i])))
+			ret = bench_transport(&bench, all[i]);
+	if (!ret && bench_table_print(bench.table, options->json))
+		ret = failure(error, -EIO, "cannot write the results");
+	bench_table_destroy(bench.table);
+	free(bench.in_order);
+	free(bench.scattered);
+	return ret;
+}
+
+enum xfer_key {
+	KEY_FROM = 'f',
+	KEY_TO = 't',
+	KEY_JSON = 'j',
+	KEY_ROUNDS = 'r',
+	KEY_SECONDS = 's',
+	KEY_TRANSPORT = 0x100,
+	KEY_BLOCKS,
+	KEY_STREAMS,
+};
+
+static const struct argp_option known[] = {
+	{ "from", KEY_FROM, "DEV", 0, "sending device (default inproc:trn2,cores=1)", 0 },
+	{ "to", KEY_TO, "DEV", 0, "receiving device (default inproc:wse3,cores=1)", 0 },
+	{ "transport", KEY_TRANSPORT, "local|tcp|verbs", 0, "only this one", 0 },
+	{ "blocks", KEY_BLOCKS, "N", 0, "blocks of 8 KiB, 16 to 1048576 (default 16384)", 0 },
+	{ "streams", KEY_STREAMS, "N", 0, "with tcp: sockets, 1 to 16 (default 2)", 0 },
+	{ "rounds", KEY_ROUNDS, "N", 0, "samples of each figure, 1 to 99 (default 5)", 0 },
+	{ "seconds", KEY_SECONDS, "S", 0, "time of a sample, 0.01 to 60 (default 0.5)", 0 },
+	{ "json", KEY_JSON, NULL, 0, "as one JSON object", 0 },
+	{ 0 },
+};
+
+static unsigned long parse_number(struct argp_state *state, const char *name, const char *text,
+				  unsigned long least, unsigned long most)
+{
+	char *end = "";
+	const unsigned long value = strtoul(text, &end, 10);
+
+	if (*end || end == text || value < least || value > most)
+		argp_error(state, "--%s: '%s' is not a number from %lu to %lu", name, text, least,
+			   most);
+	return value;
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct xfer_options *options = state->input;
+	char *end = "";
+
+	switch (key) {
+	case KEY_FROM:
+		options->device[0] = argument;
+		return 0;
+	case KEY_TO:
+		options->device[1] = argument;
+		return 0;
+	case KEY_TRANSPORT:
+		if (tandem_transport_parse(argument) < 0)
+			argp_error(state, "--transport: there is no '%s'; it is local, tcp or verbs",
+				   argument);
+		options->transport = argument;
+		return 0;
+	case KEY_BLOCKS:
+		options->blocks = parse_number(state, "blocks", argument, 16, 1048576);
+		return 0;
+	case KEY_STREAMS:
+		options->streams = parse_number(state, "streams", argument, 1, BENCH_STREAMS_MAX);
+		return 0;
+	case KEY_ROUNDS:
+		options->rounds = parse_number(state, "rounds", argument, 1, BENCH_ROUNDS_MAX);
+		return 0;
+	case KEY_SECONDS:
+		options->seconds = strtod(argument, &end);
+		if (*end || !(options->seconds >= 0.01 && options->seconds <= 60))
+			argp_error(state, "--seconds: '%s' is not a number from 0.01 to 60",
+				   argument);
+		return 0;
+	case KEY_JSON:
+		options->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "'%s' is not needed", argument);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int bench_xfer(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = known,
+		.parser = parse_option,
+		.doc = "Measure how fast KV blocks travel: locally beside memcpy(), over TCP beside a bare io_uring stream, and in small blocks beside large ones. More is better, and so is a higher ratio.",
+	};
+	struct xfer_options options = {
+		.device = { "inproc:trn2,cores=1", "inproc:wse3,cores=1" },
+		.rounds = ROUNDS_DEFAULT,
+		.blocks = BLOCKS_DEFAULT,
+		.streams = STREAMS_DEFAULT,
+		.seconds = SECONDS_DEFAULT,
+	};
+	struct tandem_error error = { 0 };
+
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	return bench(&options, &error) ? failure_print(&error) : 0;
+}

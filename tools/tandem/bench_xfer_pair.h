@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two devices with a KV pool on each and a connection between them, for
+ * `tandem bench xfer`.
+ */
+#ifndef TANDEM_BENCH_XFER_PAIR_H
+#define TANDEM_BENCH_XFER_PAIR_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tandem/tandem.h>
+
+/**
+ * struct bench_pair_options - what to connect
+ * @device: names of the sending and the receiving device
+ * @connection: how
+ * @block_bytes: of each block, a multiple of 1024
+ * @blocks: in each pool
+ */
+struct bench_pair_options {
+	const char *device[2];
+	struct tandem_connection_options connection;
+	uint32_t block_bytes;
+	uint32_t blocks;
+};
+
+/**
+ * struct bench_pair - a pair
+ * @options: that it was opened with
+ * @loop: of each side; with local the same one
+ * @device: the sending one first, as with all of these
+ * @pool: on them
+ * @memory: the pools, mapped
+ * @connection: connected
+ * @receiver: thread that runs the receiving side's loop, unless it is the same
+ * @has_receiver: it has been started
+ * @result: of that thread, read after it has ended
+ * @transfer: name of the next transfer
+ */
+struct bench_pair {
+	struct bench_pair_options options;
+	struct tandem_loop *loop[2];
+	struct tandem_device *device[2];
+	struct tandem_kv_pool *pool[2];
+	uint8_t *memory[2];
+	struct tandem_connection *connection[2];
+	pthread_t receiver;
+	bool has_receiver;
+	int result;
+	uint32_t transfer;
+};
+
+/* Open and connect; the source is filled with a pattern. Return: 0 or a negative errno. */
+int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *options,
+		    struct tandem_error *error);
+/* Close what is open. */
+void bench_pair_close(struct bench_pair *pair);
+
+/**
+ * bench_pair_push() - push all blocks once, and wait until they are there
+ * @pair: the pair
+ * @local: block numbers in the order in which they are listed
+ * @remote: where each goes
+ * @posting: filled in with the seconds that tandem_push_start() took
+ * @error: filled in on failure
+ *
+ * Return: 0 or a negative errno.
+ */
+int bench_pair_push(struct bench_pair *pair, const uint32_t *local, const uint32_t *remote,
+		    double *posting, struct tandem_error *error);
+
+/* Is each block where it was pushed to? Return: 0 or -EIO. */
+int bench_pair_check(const struct bench_pair *pair, const uint32_t *local,
+		     const uint32_t *remote, struct tandem_error *error);
+
+/* Seconds of CLOCK_MONOTONIC. */
+double bench_now(void);
+
+#endif /* TANDEM_BENCH_XFER_PAIR_H */
