@@ -432,7 +432,7 @@ static void check_counts(void)
 	char what[128];
 
 	fuzz_print_counts(shared->counts);
-	if (call == FUZZ_CALLS || options.seconds < LONG_SECONDS)
+	if (call == FUZZ_CALLS || options.ops || options.seconds < LONG_SECONDS)
 		return;
 	snprintf(what, sizeof(what), "'%s' never succeeded: the fuzzer's own fault",
 		 fuzz_call_name(call));
