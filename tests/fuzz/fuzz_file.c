@@ -466,6 +466,9 @@ static void submit(struct fuzz_worker *worker)
 	}
 	ret = ioctl(file->fd, DRM_IOCTL_TANDEM_SUBMIT, &args) ? -errno : 0;
 	fuzz_told(worker, kind_of_submit(&args, commands[0].op), ret);
+	/* What io_uring has to finish in this thread is none. */
+	if (ret == -EINTR)
+		fuzz_fail(worker, "SUBMIT was interrupted by a signal that nobody has sent");
 	if (ret == -ENODEV)
 		file->gone = true;
 	if (!ret && !args.flags && fuzz_one_in(&worker->random, 2))

@@ -43,14 +43,13 @@ void fuzz_note(struct fuzz_worker *worker, const char *format, ...)
 		fprintf(worker->trace, "%s\n", text);
 }
 
-/* What any call may fail with; files that others close may be anything by then. */
+/* What any call may fail with (no signals are sent but SIGKILL); files that others close may be anything by then. */
 static bool is_usual(int error, bool private)
 {
 	switch (error) {
 	case EINVAL:
 	case EFAULT:
 	case ENODEV:
-	case EINTR:
 	case ENOMEM:
 		return true;
 	case EBADF:
