@@ -28,6 +28,7 @@ runtime-src += \
 	runtime/accel_queue.c \
 	runtime/device.c \
 	runtime/fence.c \
+	runtime/file.c \
 	runtime/inproc_admin.c \
 	runtime/inproc_bus.c \
 	runtime/inproc_device.c \

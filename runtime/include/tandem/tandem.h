@@ -9,6 +9,7 @@
 #include <tandem/device.h>
 #include <tandem/error.h>
 #include <tandem/fence.h>
+#include <tandem/file.h>
 #include <tandem/generate.h>
 #include <tandem/kv.h>
 #include <tandem/loop.h>

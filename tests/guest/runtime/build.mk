@@ -7,6 +7,7 @@ guest-tests += \
 	tests/guest/runtime/test_device \
 	tests/guest/runtime/test_device_lost \
 	tests/guest/runtime/test_fence \
+	tests/guest/runtime/test_file \
 	tests/guest/runtime/test_loop \
 	tests/guest/runtime/test_memory_class
 
@@ -27,5 +28,9 @@ tests/guest/runtime/test_memory_class-src := \
 tests/guest/runtime/test_loop-src := tests/native/runtime/test_loop.c
 tests/guest/runtime/test_fence-src := \
 	tests/native/runtime/test_fence.c \
+	tests/native/runtime/devices.c \
+	tests/guest/runtime/default_devices.c
+tests/guest/runtime/test_file-src := \
+	tests/native/file/test_file.c \
 	tests/native/runtime/devices.c \
 	tests/guest/runtime/default_devices.c
