@@ -38,3 +38,5 @@ tests/native/xfer/test_tcp_process-src := \
 	tests/native/xfer/test_tcp_process.c \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/kinds.c
+
+native-scripts += tests/native/xfer/test_fuzz.sh
