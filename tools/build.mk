@@ -6,9 +6,11 @@ tools-src := \
 	tools/tandem/bench.c \
 	tools/tandem/bench_accel.c \
 	tools/tandem/bench_driver.c \
+	tools/tandem/bench_file.c \
 	tools/tandem/bench_model.c \
 	tools/tandem/bench_peak.c \
 	tools/tandem/bench_peer.c \
+	tools/tandem/bench_program.c \
 	tools/tandem/bench_table.c \
 	tools/tandem/bench_xfer.c \
 	tools/tandem/bench_xfer_pair.c \

@@ -15,6 +15,7 @@ struct benchmark {
 static const struct benchmark benchmarks[] = {
 	{ "driver", "what a command costs, and how fast copies are, on an accel device",
 	  bench_driver },
+	{ "file", "device memory to storage and back, beside fio", bench_file },
 	{ "model", "tokens a second of prefill and decode, beside llama.cpp", bench_model },
 	{ "xfer", "how fast KV blocks travel, and what that costs", bench_xfer },
 };

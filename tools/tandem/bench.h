@@ -7,6 +7,7 @@
 #define TANDEM_BENCH_H
 
 int bench_driver(int argc, char **argv);
+int bench_file(int argc, char **argv);
 int bench_model(int argc, char **argv);
 int bench_xfer(int argc, char **argv);
 

@@ -1,49 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* llama-bench. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench_peer.h"
+#include "bench_program.h"
 
 #define OUTPUT_BYTES	65536
-
-/* Run a program; what it prints goes to @output. Return: its exit status, or -1. */
-static int run_program(char *const *argv, char *output, size_t size)
-{
-	size_t used = 0;
-	ssize_t got = 0;
-	int pipe_fd[2], status;
-	pid_t child;
-
-	if (pipe2(pipe_fd, O_CLOEXEC))
-		return -1;
-	child = fork();
-	if (!child) {
-		int nowhere = open("/dev/null", O_WRONLY);
-
-		dup2(pipe_fd[1], STDOUT_FILENO);
-		dup2(nowhere, STDERR_FILENO);
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	close(pipe_fd[1]);
-	while (child > 0 && used + 1 < size) {
-		got = read(pipe_fd[0], output + used, size - 1 - used);
-		if (got <= 0 && !(got < 0 && errno == EINTR))
-			break;
-		used += got > 0 ? (size_t)got : 0;
-	}
-	output[used] = '\0';
-	close(pipe_fd[0]);
-	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
-}
 
 bool bench_peer_open(struct bench_peer *peer, const char *root, const char *model)
 {
@@ -57,8 +22,8 @@ bool bench_peer_open(struct bench_peer *peer, const char *root, const char *mode
 		return false;
 	snprintf(peer->model, sizeof(peer->model), "/tmp/tandem-bench-%d.gguf", (int)getpid());
 	snprintf(peer->copy, sizeof(peer->copy), "%s%s", root, peer->model);
-	if (!run_program(link, output, sizeof(output)) ||
-	    !run_program(copy, output, sizeof(output)))
+	if (!bench_program_run(link, output, sizeof(output)) ||
+	    !bench_program_run(copy, output, sizeof(output)))
 		return true;
 	unlink(peer->copy);
 	return false;
@@ -88,7 +53,7 @@ double bench_peer_rate(const struct bench_peer *peer, unsigned int threads, unsi
 	snprintf(prompt_text, sizeof(prompt_text), "%u", prompt);
 	snprintf(token_text, sizeof(token_text), "%u", tokens);
 	snprintf(batch_text, sizeof(batch_text), "%u", batch ? batch : 512);
-	if (!run_program(argv, output, OUTPUT_BYTES)) {
+	if (!bench_program_run(argv, output, OUTPUT_BYTES)) {
 		found = strstr(output, key);
 		if (found)
 			rate = strtod(found + sizeof(key) - 1, NULL);

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
 # The tandem command, on devices in the process.
 
-native-scripts += tests/native/cli/test_cli.sh tests/native/cli/test_bench_xfer.sh
+native-scripts += tests/native/cli/test_cli.sh tests/native/cli/test_bench_xfer.sh \
+	tests/native/cli/test_bench_file.sh
