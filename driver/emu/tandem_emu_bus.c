@@ -11,13 +11,20 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
+#include <linux/suspend.h>
 #include <linux/vmalloc.h>
+#include <linux/wait.h>
 
 #include "tandem_emu.h"
 #include "tandem_emu_slot.h"
 #include "tandem_hw.h"
 
 static DEFINE_IDA(slots);
+/* Woken when a slot is released. */
+static DECLARE_WAIT_QUEUE_HEAD(released_wait);
+
+/* The system is about to sleep, or sleeps: no device is probed. */
+static bool asleep;
 
 /* Readers run a driver's interrupt or gone callback. */
 DEFINE_STATIC_SRCU(tandem_emu_srcu);
@@ -51,6 +58,9 @@ static int bus_probe(struct device *dev)
 	struct tandem_emu_driver *driver = to_driver(dev->driver);
 	int ret;
 
+	/* Who would have to answer is frozen, or will be any time. */
+	if (READ_ONCE(asleep))
+		return -EPROBE_DEFER;
 	set_driver(to_slot(edev), driver);
 	/* Pairs with tandem_emu_slot_remove(). */
 	smp_mb();
@@ -351,8 +361,12 @@ static void slot_release(struct device *dev)
 	tandem_emu_space_destroy(&slot->window_ro);
 	tandem_emu_space_destroy(&slot->memory);
 	vfree(slot->registers);
+	/* Until it is left, the module stays: see tandem_emu_exit(). */
+	rcu_read_lock();
 	ida_free(&slots, slot->edev.slot);
 	kfree(slot);
+	wake_up_all(&released_wait);
+	rcu_read_unlock();
 }
 
 static void init_spaces(struct tandem_emu_slot *slot,
@@ -404,7 +418,9 @@ tandem_emu_slot_create(const struct tandem_emu_create *args,
 	slot->edev.slot = ret;
 
 	ret = -ENOMEM;
-	slot->registers = vmalloc_user(TANDEM_HW_BAR_BYTES);
+	slot->registers = __vmalloc(TANDEM_HW_BAR_BYTES,
+				    GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+				    __GFP_NOWARN);
 	if (!slot->registers)
 		goto err_ida;
 	slot->doorbell = kcalloc(args->queues + 1, sizeof(*slot->doorbell),
@@ -477,6 +493,37 @@ void tandem_emu_slot_remove(struct tandem_emu_slot *slot, bool plugged)
 	put_device(&slot->edev.dev);
 }
 
+/*
+ * Probes that have begun come to their end before processes are frozen; those
+ * that would begin later are made up for when processes run again.
+ */
+static int system_sleeps(struct notifier_block *notifier, unsigned long event,
+			 void *unused)
+{
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		WRITE_ONCE(asleep, true);
+		wait_for_device_probe();
+		break;
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		WRITE_ONCE(asleep, false);
+		if (bus_rescan_devices(&tandem_emu_bus_type))
+			pr_warn("tandem_emu: a device that came during sleep is not probed\n");
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+/* Before the drivers', which suspend what has been probed. */
+static struct notifier_block sleep_notifier = {
+	.notifier_call = system_sleeps,
+	.priority = 1,
+};
+
 static int __init tandem_emu_init(void)
 {
 	int ret;
@@ -484,15 +531,28 @@ static int __init tandem_emu_init(void)
 	ret = bus_register(&tandem_emu_bus_type);
 	if (ret)
 		return ret;
+	ret = register_pm_notifier(&sleep_notifier);
+	if (ret)
+		goto unregister_bus;
 	ret = tandem_emu_file_register();
 	if (ret)
-		bus_unregister(&tandem_emu_bus_type);
+		goto unregister_notifier;
+	return 0;
+
+unregister_notifier:
+	unregister_pm_notifier(&sleep_notifier);
+unregister_bus:
+	bus_unregister(&tandem_emu_bus_type);
 	return ret;
 }
 
 static void __exit tandem_emu_exit(void)
 {
 	tandem_emu_file_unregister();
+	unregister_pm_notifier(&sleep_notifier);
+	/* No file is open, but others may hold a reference to a device yet. */
+	wait_event(released_wait, ida_is_empty(&slots));
+	synchronize_rcu();
 	bus_unregister(&tandem_emu_bus_type);
 	ida_destroy(&slots);
 }

@@ -205,10 +205,20 @@ static const struct vm_operations_struct window_rw_vm_ops = {
 static int map_registers(struct tandem_emu_slot *slot,
 			 struct vm_area_struct *vma)
 {
+	unsigned long i;
+	int ret;
+
 	if (vma_pages(vma) != TANDEM_HW_BAR_BYTES >> PAGE_SHIFT)
 		return -EINVAL;
-	vm_flags_set(vma, VM_DONTCOPY);
-	return remap_vmalloc_range(vma, slot->registers, 0);
+	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	for (i = 0; i < vma_pages(vma); i++) {
+		ret = vm_insert_page(vma, vma->vm_start + (i << PAGE_SHIFT),
+				     vmalloc_to_page(slot->registers +
+						     (i << PAGE_SHIFT)));
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 /* What part of the file a mapping begins in, and how long that part is. */

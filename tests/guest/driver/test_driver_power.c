@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@
 #include "sysfs.h"
 
 #define SIZE	(4 * MIB)
+/* Devices that come while the system goes to sleep. */
+#define COMERS	6
 
 static struct firmware firmware;
 static struct accel accel;
@@ -219,6 +222,20 @@ static void test_system_sleeps(void **state)
 	free(expected);
 }
 
+/* Likewise as far as devices are suspended, by the kernel's own callbacks. */
+static void test_devices_sleep_with_the_system(void **state)
+{
+	(void)state;
+	memset(memory, 5, SIZE);
+	sysfs_write(firmware.node, "power/control", "on");
+	sleep_and_wake("devices");
+	assert_true(sysfs_becomes(firmware.node, "state", "running"));
+	assert_int_equal(accel_copy(&accel, region, 0, region, SIZE / 2,
+				    SIZE / 2), 0);
+	assert_int_equal(memory[0], 5);
+	assert_int_equal(sysfs_number(firmware.node, "resets"), 0);
+}
+
 static void test_system_sleeps_while_it_is_suspended(void **state)
 {
 	(void)state;
@@ -270,6 +287,52 @@ static void test_commands_across_the_sleep(void **state)
 	assert_int_equal(sysfs_number(firmware.node, "resets"), 0);
 }
 
+static int count_nodes(void)
+{
+	glob_t found;
+	int count;
+
+	if (glob("/dev/accel/accel*", 0, NULL, &found))
+		return 0;
+	count = found.gl_pathc;
+	globfree(&found);
+	return count;
+}
+
+/*
+ * One after the other while processes are about to be frozen: whenever it is,
+ * the driver does not take it for dead.
+ */
+static void test_devices_come_while_the_system_goes_to_sleep(void **state)
+{
+	int before = count_nodes(), tries, i;
+	pid_t pid, comer[COMERS];
+
+	(void)state;
+	pid = fork();
+	if (!pid) {
+		usleep(20000);
+		sleep_and_wake("freezer");
+		_exit(0);
+	}
+	for (i = 0; i < COMERS; i++) {
+		comer[i] = firmware_spawn();
+		usleep(10000);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	for (tries = 0; count_nodes() < before + COMERS && tries < 3000;
+	     tries++)
+		usleep(10000);
+	assert_int_equal(count_nodes(), before + COMERS);
+	for (i = 0; i < COMERS; i++) {
+		kill(comer[i], SIGKILL);
+		waitpid(comer[i], NULL, 0);
+	}
+	for (tries = 0; count_nodes() > before && tries < 3000; tries++)
+		usleep(10000);
+	assert_int_equal(count_nodes(), before);
+}
+
 #define POWER_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -283,8 +346,10 @@ int main(void)
 		POWER_TEST(test_killed_while_suspended),
 		POWER_TEST(test_stopped_while_suspended),
 		POWER_TEST(test_system_sleeps),
+		POWER_TEST(test_devices_sleep_with_the_system),
 		POWER_TEST(test_system_sleeps_while_it_is_suspended),
 		POWER_TEST(test_commands_across_the_sleep),
+		POWER_TEST(test_devices_come_while_the_system_goes_to_sleep),
 	};
 
 	/* A second of sleep shows as much as the usual five. */
