@@ -5,6 +5,7 @@ tools-src := \
 	tools/tandem/attributes.c \
 	tools/tandem/bench.c \
 	tools/tandem/bench_accel.c \
+	tools/tandem/bench_arguments.c \
 	tools/tandem/bench_driver.c \
 	tools/tandem/bench_file.c \
 	tools/tandem/bench_model.c \

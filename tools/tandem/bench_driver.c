@@ -15,6 +15,7 @@
 
 #include "bench.h"
 #include "bench_accel.h"
+#include "bench_arguments.h"
 #include "bench_table.h"
 #include "failure.h"
 
@@ -27,9 +28,7 @@
 
 struct driver_options {
 	const char *device;
-	unsigned long rounds;
-	double seconds;
-	bool json;
+	struct bench_arguments common;
 };
 
 /**
@@ -87,13 +86,13 @@ static int sample(struct driver_bench *bench, const struct way *way,
 	/* Until it lasts long enough to tell from: the first ones warm up. */
 	for (;;) {
 		ret = run(bench, way, work, count, pace);
-		if (ret || pace->seconds > bench->options->seconds / 8)
+		if (ret || pace->seconds > bench->options->common.seconds / 8)
 			break;
 		count *= 4;
 	}
-	if (ret || pace->seconds >= bench->options->seconds)
+	if (ret || pace->seconds >= bench->options->common.seconds)
 		return ret;
-	count = (uint64_t)((double)count * bench->options->seconds / pace->seconds);
+	count = (uint64_t)((double)count * bench->options->common.seconds / pace->seconds);
 	return run(bench, way, work, count, pace);
 }
 
@@ -106,7 +105,7 @@ static double rate(const struct bench_pace *pace)
 static int measure_rate(struct driver_bench *bench, const char *what, const struct way *way,
 			const struct way *peer)
 {
-	struct bench_samples samples = { .count = bench->options->rounds };
+	struct bench_samples samples = { .count = bench->options->common.rounds };
 	struct bench_pace pace;
 	int ret;
 
@@ -183,7 +182,7 @@ static double context_switches(void)
  */
 static int measure_switches(struct driver_bench *bench, const char *what, const struct way *way)
 {
-	struct bench_samples samples = { .count = bench->options->rounds };
+	struct bench_samples samples = { .count = bench->options->common.rounds };
 	struct bench_pace pace;
 	double before, after;
 	int ret;
@@ -226,7 +225,7 @@ static int measure_copy(struct driver_bench *bench, const char *what,
 {
 	/* Enough under way that the device need not wait. */
 	const struct way way = { &bench->ring, 4 };
-	struct bench_samples samples = { .count = bench->options->rounds };
+	struct bench_samples samples = { .count = bench->options->common.rounds };
 	struct bench_pace pace;
 	double gigabytes;
 	int ret;
@@ -299,8 +298,8 @@ static void add_conditions(struct driver_bench *bench)
 		if (file)
 			fclose(file);
 	}
-	bench_table_condition_number(bench->table, "rounds", (double)options->rounds);
-	bench_table_condition_number(bench->table, "seconds_a_sample", options->seconds);
+	bench_table_condition_number(bench->table, "rounds", (double)options->common.rounds);
+	bench_table_condition_number(bench->table, "seconds_a_sample", options->common.seconds);
 }
 
 static int measure(struct driver_bench *bench)
@@ -344,7 +343,7 @@ static int bench(const struct driver_options *options, struct tandem_error *erro
 	memset(bench.user, 0x5a, REGION_BYTES);
 	add_conditions(&bench);
 	ret = measure(&bench);
-	if (!ret && bench_table_print(bench.table, options->json))
+	if (!ret && bench_table_print(bench.table, options->common.json))
 		ret = failure(error, -EIO, "cannot write the results");
 free:
 	bench_table_destroy(bench.table);
@@ -357,46 +356,25 @@ close:
 	return ret;
 }
 
-enum driver_key {
-	KEY_DEVICE = 'd',
-	KEY_JSON = 'j',
-	KEY_ROUNDS = 'r',
-	KEY_SECONDS = 's',
-};
+#define KEY_DEVICE	'd'
 
 static const struct argp_option known[] = {
 	{ "device", KEY_DEVICE, "accelN", 0, "which device (default accel0)", 0 },
-	{ "rounds", KEY_ROUNDS, "N", 0, "samples of each figure, 1 to 99 (default 5)", 0 },
-	{ "seconds", KEY_SECONDS, "S", 0, "time of a sample, 0.01 to 60 (default 0.2)", 0 },
-	{ "json", KEY_JSON, NULL, 0, "as one JSON object", 0 },
 	{ 0 },
 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct driver_options *options = state->input;
-	char *end = "";
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
+		return 0;
 	case KEY_DEVICE:
 		if (strncmp(argument, "accel", 5) || strchr(argument, '/'))
 			argp_error(state, "--device: '%s' is not accel0, accel1, …", argument);
 		options->device = argument;
-		return 0;
-	case KEY_JSON:
-		options->json = true;
-		return 0;
-	case KEY_ROUNDS:
-		options->rounds = strtoul(argument, &end, 10);
-		if (*end || options->rounds < 1 || options->rounds > BENCH_ROUNDS_MAX)
-			argp_error(state, "--rounds: '%s' is not a number from 1 to %d", argument,
-				   BENCH_ROUNDS_MAX);
-		return 0;
-	case KEY_SECONDS:
-		options->seconds = strtod(argument, &end);
-		if (*end || !(options->seconds >= 0.01 && options->seconds <= 60))
-			argp_error(state, "--seconds: '%s' is not a number from 0.01 to 60",
-				   argument);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is not needed", argument);
@@ -408,15 +386,19 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 int bench_driver(int argc, char **argv)
 {
+	static const struct argp_child children[] = {
+		{ .argp = &bench_arguments_argp },
+		{ 0 },
+	};
 	static const struct argp argp = {
 		.options = known,
 		.parser = parse_option,
-		.doc = "Measure what a command costs on an accel device, by io_uring, under SQPOLL and by ioctl, beside a NOP of io_uring's on the same ring; and copies beside what the device alone needed. More is better, and so is a higher ratio.",
+		.children = children,
+		.doc = "Measure what a command costs on an accel device, by io_uring, under SQPOLL and by ioctl, beside a NOP of io_uring's on the same ring; and copies beside what the device alone needed. More is better, and so is a higher ratio. By default, each figure has 5 samples of 0.2 seconds.",
 	};
 	struct driver_options options = {
 		.device = "accel0",
-		.rounds = ROUNDS_DEFAULT,
-		.seconds = SECONDS_DEFAULT,
+		.common = { .rounds = ROUNDS_DEFAULT, .seconds = SECONDS_DEFAULT },
 	};
 	struct tandem_error error = { 0 };
 

@@ -19,6 +19,7 @@
 #include <tandem/tandem.h>
 
 #include "bench.h"
+#include "bench_arguments.h"
 #include "bench_program.h"
 #include "bench_table.h"
 #include "failure.h"
@@ -40,9 +41,7 @@ struct file_options {
 	const char *directory;
 	const char *device;
 	unsigned long megabytes;
-	unsigned long rounds;
-	unsigned long seconds;
-	bool json;
+	struct bench_arguments common;
 };
 
 /**
@@ -130,7 +129,7 @@ static int run_ours(struct file_bench *bench, const struct file_case *one, struc
 				       strerror(-ret));
 		bytes += bench->options->megabytes * MEGABYTE;
 		seconds = now() - begin;
-	} while (seconds < bench->options->seconds);
+	} while (seconds < bench->options->common.seconds);
 	spent = processor_time() - spent;
 	pace->rate = bytes / seconds;
 	pace->rate_of_cpu = bytes / (spent > 0 ? spent : 1e-6);
@@ -169,7 +168,7 @@ static bool run_fio(struct file_bench *bench, const struct file_case *one, struc
 	else
 		snprintf(block, sizeof(block), "--bs=" SLICE);
 	snprintf(size, sizeof(size), "--size=%luM", bench->options->megabytes);
-	snprintf(seconds, sizeof(seconds), "--runtime=%lu", bench->options->seconds);
+	snprintf(seconds, sizeof(seconds), "--runtime=%.0fms", bench->options->common.seconds * 1e3);
 	if (bench_program_run(argv, bench->output, OUTPUT_BYTES))
 		return false;
 	/* Notes may come before it. */
@@ -179,8 +178,8 @@ static bool run_fio(struct file_bench *bench, const struct file_case *one, struc
 
 static int measure_case(struct file_bench *bench, const struct file_case *one)
 {
-	struct bench_samples rates = { .count = bench->options->rounds };
-	struct bench_samples costs = { .count = bench->options->rounds };
+	struct bench_samples rates = { .count = bench->options->common.rounds };
+	struct bench_samples costs = { .count = bench->options->common.rounds };
 	struct file_pace ours = { 0 }, peer = { 0 };
 	char what[64];
 	size_t i;
@@ -201,7 +200,7 @@ static int measure_case(struct file_bench *bench, const struct file_case *one)
 		costs.peer[i] = peer.rate_of_cpu / 1e9;
 	}
 	bench_table_add(bench->table, one->what, "GB/s", "fio", AIM, &rates);
-	snprintf(what, sizeof(what), "%s: processor time", one->what);
+	snprintf(what, sizeof(what), "%s, for CPU time", one->what);
 	bench_table_add(bench->table, what, "GB/CPU s", "fio", 0, &costs);
 	return 0;
 }
@@ -259,8 +258,8 @@ static void add_conditions(struct file_bench *bench)
 	bench_table_condition(bench->table, "device", bench->options->device);
 	bench_table_condition(bench->table, "directory", bench->options->directory);
 	bench_table_condition_number(bench->table, "file_megabytes", bench->options->megabytes);
-	bench_table_condition_number(bench->table, "rounds", bench->options->rounds);
-	bench_table_condition_number(bench->table, "seconds_a_sample", bench->options->seconds);
+	bench_table_condition_number(bench->table, "rounds", bench->options->common.rounds);
+	bench_table_condition_number(bench->table, "seconds_a_sample", bench->options->common.seconds);
 	bench_table_condition(bench->table, "requests_under_way", DEPTH);
 }
 
@@ -316,7 +315,7 @@ static int bench(const struct file_options *options, struct tandem_error *error)
 		add_conditions(&bench);
 		ret = measure(&bench);
 	}
-	if (!ret && bench_table_print(bench.table, options->json))
+	if (!ret && bench_table_print(bench.table, options->common.json))
 		ret = failure(error, -EIO, "cannot write the results");
 	bench_close(&bench);
 	return ret;
@@ -325,56 +324,33 @@ static int bench(const struct file_options *options, struct tandem_error *error)
 enum file_key {
 	KEY_DEVICE = 'd',
 	KEY_DIRECTORY = 'D',
-	KEY_JSON = 'j',
 	KEY_MEGABYTES = 'm',
-	KEY_ROUNDS = 'r',
-	KEY_SECONDS = 's',
 };
 
 static const struct argp_option known[] = {
 	{ "device", KEY_DEVICE, "DEV", 0, "whose memory (default inproc:host)", 0 },
 	{ "directory", KEY_DIRECTORY, "DIR", 0, "where to put the file (default /var/tmp)", 0 },
 	{ "megabytes", KEY_MEGABYTES, "N", 0, "size of the file in MiB (default 256)", 0 },
-	{ "rounds", KEY_ROUNDS, "N", 0, "samples of each figure, 1 to 99 (default 5)", 0 },
-	{ "seconds", KEY_SECONDS, "N", 0, "time of a sample, 1 to 60 (default 2)", 0 },
-	{ "json", KEY_JSON, NULL, 0, "as one JSON object", 0 },
 	{ 0 },
 };
-
-static unsigned long parse_number(struct argp_state *state, const char *option,
-				  const char *argument, unsigned long max)
-{
-	char *end;
-	unsigned long number = strtoul(argument, &end, 10);
-
-	if (*end || number < 1 || number > max)
-		argp_error(state, "--%s: '%s' is not a number from 1 to %lu", option, argument,
-			   max);
-	return number;
-}
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct file_options *options = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
+		return 0;
 	case KEY_DEVICE:
 		options->device = argument;
 		return 0;
 	case KEY_DIRECTORY:
 		options->directory = argument;
 		return 0;
-	case KEY_JSON:
-		options->json = true;
-		return 0;
 	case KEY_MEGABYTES:
-		options->megabytes = parse_number(state, "megabytes", argument, MEGABYTES_MAX);
-		return 0;
-	case KEY_ROUNDS:
-		options->rounds = parse_number(state, "rounds", argument, BENCH_ROUNDS_MAX);
-		return 0;
-	case KEY_SECONDS:
-		options->seconds = parse_number(state, "seconds", argument, 60);
+		options->megabytes = bench_arguments_number(state, "megabytes", argument, 1,
+							    MEGABYTES_MAX);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is not needed", argument);
@@ -386,17 +362,21 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 int bench_file(int argc, char **argv)
 {
+	static const struct argp_child children[] = {
+		{ .argp = &bench_arguments_argp },
+		{ 0 },
+	};
 	static const struct argp argp = {
 		.options = known,
 		.parser = parse_option,
-		.doc = "Measure how fast device memory is written to a file and read back, as one piece and in scattered blocks, beside fio with io_uring on the same file. More is better, and so is a higher ratio.",
+		.children = children,
+		.doc = "Measure how fast device memory is written to a file and read back, as one piece and in scattered blocks, beside fio with io_uring on the same file. More is better, and so is a higher ratio. By default, each figure has 5 samples of 2 seconds.",
 	};
 	struct file_options options = {
 		.directory = "/var/tmp",
 		.device = "inproc:host",
 		.megabytes = MEGABYTES_DEFAULT,
-		.rounds = ROUNDS_DEFAULT,
-		.seconds = SECONDS_DEFAULT,
+		.common = { .rounds = ROUNDS_DEFAULT, .seconds = SECONDS_DEFAULT },
 	};
 	struct tandem_error error = { 0 };
 

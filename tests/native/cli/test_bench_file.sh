@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/files"
 
 "$tandem" bench file --directory "$work/files" --device inproc:host,mem=16M --megabytes 4 \
-	--rounds 2 --seconds 1 --json >"$work/json" 2>"$work/errors"
+	--rounds 2 --seconds 0.1 --json >"$work/json" 2>"$work/errors"
 tap_same $? 0 "a short run"
 tap_same "$(wc -c <"$work/errors")" 0 "nothing on standard error"
 tap_same "$(ls -A "$work/files")" "" "no file is left behind"
@@ -52,5 +52,5 @@ refused() {	# refused TEXT DESCRIPTION ARGUMENT...
 refused "no-such-directory" "a directory that is not there" --directory "$work/no-such-directory"
 refused "inproc:PROFILE" "a device that is none" --device gpu0
 refused "is not a number from 1 to" "no rounds" --rounds 0
-refused "is not a number from 1 to" "no seconds" --seconds -1
+refused "is not a number from 0.01 to 60" "no seconds" --seconds -1
 tap_end
