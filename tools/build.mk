@@ -22,4 +22,5 @@ tools-src := \
 	tools/tandem/list.c \
 	tools/tandem/report.c \
 	tools/tandem/run.c \
-	tools/tandem/session.c
+	tools/tandem/session.c \
+	tools/tandem/tokenize.c

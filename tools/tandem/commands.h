@@ -14,5 +14,6 @@ int command_run(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_make_model(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_tokenize(int argc, char **argv);
 
 #endif /* TANDEM_COMMANDS_H */

@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{ "list", "show the accelerators of this machine", command_list },
 	{ "make-model", "write a model with random weights, to measure with", command_make_model },
 	{ "bench", "measure speeds, beside something known", command_bench },
+	{ "tokenize", "show the tokens of a text", command_tokenize },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
