@@ -15,6 +15,7 @@
 #   thread-tests	those in which threads meet: they run under TSan, too
 #   guest-tests		the same for programs that run in the guest
 #   guest-fuzzers	programs for the guest that are built, but run by hand
+#   fuzzers		programs of libFuzzer, built by clang, of <program>-src only
 #   native-scripts	executable files that test something here
 #   guest-scripts	and in the guest
 #   debug-scripts	and here with a debug kernel, $TANDEM_KERNEL
@@ -144,6 +145,26 @@ $(foreach test,$(test-programs),$(eval $(call test-program,$(test))))
 native-programs: $(addprefix $(out)/,$(native-tests))
 thread-programs: $(addprefix $(out)/,$(thread-tests))
 guest-programs: $(addprefix $(out)/,$(guest-tests) $(guest-fuzzers))
+
+# With clang, whatever $(CC) is, and apart from everything else.
+fuzz-out := build/fuzz
+fuzz-flags := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+fuzzers: $(addprefix $(fuzz-out)/,$(fuzzers))
+
+$(fuzz-out)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo '  CLANG   $<'
+	@clang $(filter-out $(sanitize),$(cflags)) $(fuzz-flags) -MMD -MP -c -o $@ $<
+
+define fuzz-program
+$(fuzz-out)/$(1): $(patsubst %.c,$(fuzz-out)/obj/%.o,$($(1)-src))
+	@mkdir -p $$(@D)
+	@echo '  CLANG   $$@'
+	@clang $(fuzz-flags) -o $$@ $$^ $(pkg-libs) -lm
+endef
+$(foreach fuzzer,$(fuzzers),$(eval $(call fuzz-program,$(fuzzer))))
+-include $(patsubst %.c,$(fuzz-out)/obj/%.d,$(sort $(foreach fuzzer,$(fuzzers),$($(fuzzer)-src))))
 
 # ---- modules ----------------------------------------------------------------
 
@@ -325,7 +346,7 @@ help:
 	@echo 'SAN=asan builds under AddressSanitizer and UBSan, in build/asan.'
 	@echo 'tests/vm/run COMMAND... runs anything in the guest.'
 
-.PHONY: all programs native-programs thread-programs guest-programs modules deps check \
+.PHONY: all programs native-programs thread-programs guest-programs fuzzers modules deps check \
 	check-native check-guest check-debug check-backports check-deps \
 	native-results guest-results debug-results demo \
 	install lint clean help

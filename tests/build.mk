@@ -7,6 +7,7 @@ guest-tests	:=
 native-scripts	:=
 guest-scripts	:=
 guest-fuzzers	:=
+fuzzers		:=
 debug-scripts	:= tests/debug/test_controls.sh
 
 include $(wildcard tests/native/*/build.mk tests/guest/*/build.mk \

@@ -17,3 +17,23 @@ tests/fuzz/fuzz_driver-src := \
 	tests/fuzz/fuzz_share.c \
 	tests/fuzz/fuzz_system.c \
 	tests/fuzz/fuzz_world.c
+
+# Fuzzers of hostile input, of libFuzzer: 'make fuzzers' builds them with clang.
+# tests/fuzz/test_fuzzers.sh does, and runs them for some seconds.
+
+fuzzers += tests/fuzz/fuzz_gguf tests/fuzz/fuzz_tokenizer
+native-scripts += tests/fuzz/test_fuzzers.sh
+
+fuzz-runtime-src := \
+	runtime/error.c \
+	runtime/gguf.c \
+	runtime/gguf_parse.c \
+	runtime/gguf_value.c \
+	$(filter runtime/tokenizer%.c runtime/utf8.c,$(runtime-src))
+
+tests/fuzz/fuzz_gguf-src := tests/fuzz/fuzz_gguf.c $(fuzz-runtime-src)
+
+tests/fuzz/fuzz_tokenizer-src := \
+	tests/fuzz/fuzz_tokenizer.c \
+	tests/native/support/gguf_writer.c \
+	$(fuzz-runtime-src)

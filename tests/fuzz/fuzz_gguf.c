@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * libFuzzer entry for model files and their tokenizers. Nothing builds it by
- * default:
- *
- *	clang -g -O1 -std=gnu11 -D_GNU_SOURCE= -fsanitize=fuzzer,address,undefined \
- *		-I. -Iruntime/include tests/fuzz/fuzz_gguf.c runtime/error.c \
- *		runtime/gguf.c runtime/gguf_parse.c runtime/gguf_value.c \
- *		runtime/tokenizer.c runtime/tokenizer_encode.c -o /tmp/fuzz_gguf
- *	/tmp/fuzz_gguf -max_len=8192 corpus/
- *
- * where corpus/ holds small GGUF files to begin with.
+ * libFuzzer entry for model files: the reader of GGUF, and tokenizers made of
+ * what is in files. The input is a file.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,31 +30,47 @@ static void use_tensors(const struct tandem_gguf *file, size_t size)
 	}
 }
 
+/* All bytes of all tokens, spelled out and not. */
+static void use_tokens(const struct tandem_tokenizer *tokenizer)
+{
+	const size_t room = tandem_tokenizer_piece_max(tokenizer);
+	char *piece = malloc(room);
+	uint32_t id;
+
+	for (id = 0; piece && id < tandem_tokenizer_size(tokenizer); id++) {
+		const ssize_t text = tandem_tokenizer_decode(tokenizer, id, TANDEM_TOKEN_NONE,
+							     piece, room);
+		const ssize_t spelled = tandem_tokenizer_piece(tokenizer, id, piece, room);
+
+		if (text < 0 || (size_t)text > room || spelled < 0 || (size_t)spelled > room)
+			abort();
+	}
+	free(piece);
+}
+
 static void use_tokenizer(const struct tandem_gguf *file)
 {
-	static const char text[] = "Once upon a time \xc3\xa9\xff <s>";
+	static const char text[] = "Once upon a time \xc3\xa9\xff <s> 1234 <|im_start|>\r\n it's";
+	unsigned int flags = TANDEM_ENCODE_SPECIAL;
 	struct tandem_tokenizer *tokenizer;
-	uint32_t ids[128], previous = TANDEM_TOKEN_NONE;
-	size_t room;
+	uint32_t ids[3 * sizeof(text) + 4];
 	ssize_t count, i;
-	char *piece;
 
 	if (tandem_tokenizer_create(file, &tokenizer, NULL))
 		return;
-	count = tandem_tokenizer_encode(tokenizer, text, sizeof(text),
-					tandem_tokenizer_add_bos(tokenizer), ids, 128);
-	if (count < 0 || count > 128)
+	if (tandem_tokenizer_add_bos(tokenizer))
+		flags |= TANDEM_ENCODE_BOS;
+	if (tandem_tokenizer_add_eos(tokenizer))
+		flags |= TANDEM_ENCODE_EOS;
+	count = tandem_tokenizer_encode(tokenizer, text, sizeof(text), flags, ids,
+					sizeof(ids) / sizeof(ids[0]));
+	if (count < 0)
 		abort();
-	room = tandem_tokenizer_piece_max(tokenizer);
-	piece = malloc(room);
-	for (i = 0; piece && i < count; i++) {
-		ssize_t bytes = tandem_tokenizer_decode(tokenizer, ids[i], previous, piece, room);
-
-		if (bytes < 0 || (size_t)bytes > room)
+	for (i = 0; i < count; i++) {
+		if (ids[i] >= tandem_tokenizer_size(tokenizer))
 			abort();
-		previous = ids[i];
 	}
-	free(piece);
+	use_tokens(tokenizer);
 	tandem_tokenizer_destroy(tokenizer);
 }
 
