@@ -170,7 +170,10 @@ void tandem_reset_request(struct tandem_device *tdev,
 	if (tandem_device_is_dead(tdev))
 		return;
 	if (READ_ONCE(tdev->power.starting)) {
-		tandem_device_fail(tdev, tandem_reset_reason_name(reason));
+		/* What is asked for is being done: nothing is wrong. */
+		if (reason != TANDEM_RESET_ASKED)
+			tandem_device_fail(tdev,
+					   tandem_reset_reason_name(reason));
 		return;
 	}
 	if (atomic_cmpxchg(&tdev->reset.reason, TANDEM_RESET_NONE, reason) !=

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,9 @@
 #define SIZE	4096
 /* More than the toy's ring takes. */
 #define STEPS	30
+/* Administrators, and how often each asks for a reset. */
+#define ASKING	3
+#define ASKED	10
 
 static struct toy_device toy;
 static struct accel guilty, innocent;
@@ -449,6 +453,37 @@ static void test_stopped_process_is_not_waited_for(void **state)
 	kill(toy.pid, SIGCONT);
 }
 
+static void *ask_often(void *argument)
+{
+	int *result = argument, i;
+
+	for (i = 0; i < ASKED && !*result; i++)
+		*result = sysfs_write(node, "reset", "1");
+	return NULL;
+}
+
+/* Who asks while the device is being reset for another waits for that one. */
+static void test_asked_by_many_at_once(void **state)
+{
+	struct tandem_uring_command nop = { .queue = innocent.copy };
+	pthread_t threads[ASKING];
+	int results[ASKING] = { 0 }, i;
+
+	(void)state;
+	for (i = 0; i < ASKING; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_often, &results[i]),
+				 0);
+	for (i = 0; i < ASKING; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(results[i], 0);
+	}
+	assert_in_range(sysfs_number(node, "resets"), ASKED, ASKING * ASKED);
+	accel_prepare(&innocent, TANDEM_URING_NOP, &nop, 0);
+	assert_int_equal(io_uring_submit(&innocent.ring), 1);
+	assert_int_equal(accel_wait(&innocent, NULL), 0);
+	assert_no_leak();
+}
+
 static bool find_dump(char *path, size_t size)
 {
 	DIR *directory = opendir(DUMPS);
@@ -661,6 +696,7 @@ int main(void)
 		RESET_TEST(test_device_is_given_up_after_many_resets),
 		RESET_TEST(test_resets_that_are_asked_for_have_no_limit),
 		RESET_TEST(test_stopped_process_is_not_waited_for),
+		RESET_TEST(test_asked_by_many_at_once),
 		RESET_TEST(test_dump_says_what_ran),
 		RESET_TEST(test_user_space_is_told),
 		RESET_TEST(test_resets_amid_traffic),
