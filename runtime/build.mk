@@ -57,6 +57,7 @@ runtime-src += \
 	runtime/kv_sequence.c \
 	runtime/xfer_description.c \
 	runtime/xfer_expect.c \
+	runtime/xfer_grant.c \
 	runtime/xfer_local.c \
 	runtime/xfer_runs.c \
 	runtime/xfer_tcp.c \

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "error.h"
 #include "kv.h"
@@ -252,6 +253,9 @@ static int options_check(const struct tandem_connection_options *options,
 		return tandem_error_set(error, -EOPNOTSUPP,
 					"there is no transport number %d; use local, verbs or tcp",
 					(int)options->transport);
+	if (options->grants && options->transport == TANDEM_TRANSPORT_VERBS)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"verbs: a NIC does not ask for grants before it writes; use local or tcp, or no grants");
 	return 0;
 }
 
@@ -282,6 +286,11 @@ int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool
 	new->ops = transport_ops(options->transport);
 	new->transport_number = options->transport;
 	new->timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS_DEFAULT;
+	new->grants = options->grants;
+	if (getrandom(&new->generation, sizeof(new->generation), 0) != sizeof(new->generation)) {
+		free(new);
+		return tandem_error_set(error, -EIO, "connection: no random numbers");
+	}
 	TAILQ_INIT(&new->pushes);
 	xfer_expect_init(&new->expects);
 	ret = new->ops->open(new, options, error);
@@ -385,6 +394,7 @@ static void push_cut(struct tandem_connection *connection, struct xfer_push *pus
 
 	write->push = push;
 	write->transfer = push->transfer;
+	write->generation = push->generation;
 	write->local_offset = run->local * block_bytes + push->run_offset;
 	write->remote_offset = run->remote * block_bytes + push->run_offset;
 	if (block_bytes <= connection->write_bytes) {
@@ -469,7 +479,7 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
 
 	if (connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
-	if (op->pending ||
+	if (op->pending || !push->generation != !connection->grants ||
 	    xfer_push_check(&connection->layout, &connection->remote_layout, push) < 0)
 		return -EINVAL;
 	run_count = xfer_runs_build(&connection->layout, &connection->remote_layout, push, NULL);
@@ -482,6 +492,7 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
 	new->connection = connection;
 	new->op = op;
 	new->transfer = push->transfer;
+	new->generation = push->generation;
 	new->deadline_ns = deadline_after(connection->timeout_ms);
 	new->run_count = run_count;
 	xfer_runs_build(&connection->layout, &connection->remote_layout, push, new->runs);
@@ -520,6 +531,17 @@ static void expect_check(struct tandem_connection *connection, struct xfer_expec
 	}
 	expect->result = -EPROTO;
 	connection_fail(connection, -ECONNRESET);
+}
+
+int connection_admit(struct tandem_connection *connection, const struct xfer_write *write)
+{
+	struct xfer_expect *expect;
+
+	if (!connection->grants)
+		return write->generation ? -EACCES : 0;
+	expect = xfer_expect_find(&connection->expects, write->transfer);
+	return xfer_grant_use(expect ? expect->grant : NULL, write->generation,
+			      write->remote_offset, write->length, write->blocks);
 }
 
 void connection_received(struct tandem_connection *connection, uint32_t transfer,
@@ -567,8 +589,10 @@ static int expect_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 	return 0;
 }
 
-int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer, uint64_t blocks,
-			unsigned int timeout_ms, struct tandem_operation *op)
+/* @grant is taken over, unless that fails. */
+static int expect_start(struct tandem_connection *connection, uint32_t transfer, uint64_t blocks,
+			unsigned int timeout_ms, struct xfer_grant *grant,
+			struct tandem_operation *op)
 {
 	struct xfer_expect *expect;
 	uint64_t deadline_ns;
@@ -595,11 +619,46 @@ int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer,
 		return -ENOMEM;
 	operation_begin(op, expect_cancel, expect);
 	expect->connection = connection;
+	expect->grant = grant;
 	expect->expected = blocks;
 	expect->deadline_ns = deadline_ns;
 	xfer_expect_await(&connection->expects, expect, op);
 	expect_check(connection, expect);
 	return 0;
+}
+
+int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer, uint64_t blocks,
+			unsigned int timeout_ms, struct tandem_operation *op)
+{
+	if (connection->state == CONNECTION_CONNECTED && connection->grants)
+		return -EINVAL;
+	return expect_start(connection, transfer, blocks, timeout_ms, NULL, op);
+}
+
+int tandem_receive_start(struct tandem_connection *connection, struct tandem_receive *receive,
+			 struct tandem_operation *op)
+{
+	struct xfer_grant *grant;
+	int ret;
+
+	if (connection->state != CONNECTION_CONNECTED)
+		return -ENOTCONN;
+	if (!connection->grants)
+		return -EINVAL;
+	ret = xfer_grant_create(&connection->layout, receive, &grant);
+	if (ret < 0)
+		return ret;
+	if (!++connection->generation)
+		connection->generation++;
+	grant->generation = connection->generation;
+	ret = expect_start(connection, receive->transfer,
+			   (uint64_t)receive->layer_count * receive->block_count,
+			   receive->timeout_ms, grant, op);
+	if (ret < 0)
+		free(grant);
+	else
+		receive->generation = connection->generation;
+	return ret;
 }
 
 void tandem_connection_get_stats(const struct tandem_connection *connection,

@@ -5,6 +5,7 @@
  *	xfer_description.c	what the two sides tell one another
  *	xfer_runs.c		putting neighbouring blocks together
  *	xfer_expect.c		counting what arrives
+ *	xfer_grant.c		what may arrive
  *	connection.c		what all transports have in common
  *	xfer_local.c, xfer_verbs*.c, xfer_tcp*.c	the transports
  *
@@ -141,6 +142,7 @@ int xfer_description_decode(const void *buffer, size_t size,
  * @expected: blocks in all, once @op is there
  * @deadline_ns: of @op, CLOCK_MONOTONIC
  * @result: to end @op with when the connection fails; 0 for the connection's
+ * @grant: what may be written; NULL on connections without grants
  */
 struct xfer_expect {
 	LIST_ENTRY(xfer_expect) entry;
@@ -151,6 +153,7 @@ struct xfer_expect {
 	uint64_t expected;
 	uint64_t deadline_ns;
 	int result;
+	struct xfer_grant *grant;
 };
 
 /**
@@ -181,6 +184,51 @@ void xfer_expect_each(struct xfer_expect_table *table,
 		      void (*call)(struct xfer_expect *expect, void *user), void *user);
 
 /*
+ * xfer_grant.c
+ */
+
+/**
+ * struct xfer_grant - blocks that the other side may write, each of them once
+ * @generation: names it
+ * @blocks: of each layer of the pool
+ * @block_bytes: of each block
+ * @left: those of all layers that may still be written, a bit for each
+ */
+struct xfer_grant {
+	uint64_t generation;
+	uint64_t blocks;
+	uint64_t block_bytes;
+	uint64_t left[];
+};
+
+/**
+ * xfer_grant_create() - make a grant
+ * @layout: of the pool
+ * @receive: from the application
+ * @grant: where to put it; to be freed
+ *
+ * Return: 0; -EINVAL a block or layer out of range, or a block given twice;
+ * -ENOMEM.
+ */
+int xfer_grant_create(const struct tandem_kv_layout *layout,
+		      const struct tandem_receive *receive, struct xfer_grant **grant);
+
+/**
+ * xfer_grant_use() - may this be written?
+ * @grant: NULL for none: then not
+ * @generation: of the write
+ * @offset: in the pool, bytes, within it
+ * @length: bytes
+ * @blocks: that are complete with it, as the other side says
+ *
+ * Blocks that are complete with it may not be written again.
+ *
+ * Return: 0 or -EACCES.
+ */
+int xfer_grant_use(struct xfer_grant *grant, uint64_t generation, uint64_t offset,
+		   uint64_t length, uint32_t blocks);
+
+/*
  * connection.c and the transports
  */
 
@@ -195,6 +243,7 @@ void xfer_expect_each(struct xfer_expect_table *table,
  * @transfer: name of the transfer
  * @deadline_ns: CLOCK_MONOTONIC
  * @result: to end @op with when the connection fails; 0 for the connection's
+ * @generation: of the receiver's grant, or 0
  * @writes: handed to the transport and not done
  * @run: index of the run to go on with; @run_count when all is handed over
  * @run_offset: bytes of it that have been handed over
@@ -208,6 +257,7 @@ struct xfer_push {
 	uint32_t transfer;
 	uint64_t deadline_ns;
 	int result;
+	uint64_t generation;
 	unsigned int writes;
 	size_t run;
 	uint64_t run_offset;
@@ -226,6 +276,7 @@ struct xfer_push {
  *	than @write_bytes; only a transport that keeps the order of writes may
  *	ask for less than a block
  * @last: nothing of the push comes after it
+ * @generation: of the receiver's grant, or 0
  */
 struct xfer_write {
 	struct xfer_push *push;
@@ -235,6 +286,7 @@ struct xfer_write {
 	uint32_t transfer;
 	uint32_t blocks;
 	bool last;
+	uint64_t generation;
 };
 
 /**
@@ -296,6 +348,9 @@ enum connection_state {
  * @failure: why it failed: what operations end with that have no reason of
  *	their own
  * @timeout_ms: default for operations
+ * @grants: the other side may write only what has been granted
+ * @generation: of the last grant; begins at random, so that a number of another
+ *	connection is none of this one
  * @write_bytes: longest write that the transport takes
  * @write_slots: writes that it takes at once
  * @writes: writes that it has
@@ -322,6 +377,8 @@ struct tandem_connection {
 	enum connection_state state;
 	int failure;
 	unsigned int timeout_ms;
+	bool grants;
+	uint64_t generation;
 	uint64_t write_bytes;
 	unsigned int write_slots;
 	unsigned int writes;
@@ -350,6 +407,19 @@ void connection_write_done(struct tandem_connection *connection, struct xfer_pus
 
 /* Hand over what there are slots for now. */
 void connection_continue(struct tandem_connection *connection);
+
+/**
+ * connection_admit() - may the other side write this?
+ * @connection: of the receiver
+ * @write: what; only @remote_offset, @length, @transfer, @blocks and
+ *	@generation count, all of them as the other side says, but for the
+ *	range, which is within the pool
+ *
+ * To be asked before a byte lands, by transports that can.
+ *
+ * Return: 0 or -EACCES, upon which the transport has the connection fail.
+ */
+int connection_admit(struct tandem_connection *connection, const struct xfer_write *write);
 
 /**
  * connection_received() - blocks have arrived

@@ -55,6 +55,7 @@ void xfer_expect_remove(struct xfer_expect_table *table, struct xfer_expect *exp
 		table->waiting--;
 	else
 		table->early--;
+	free(expect->grant);
 	free(expect);
 }
 

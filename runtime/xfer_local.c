@@ -377,6 +377,9 @@ static int local_write(struct tandem_connection *connection, const struct xfer_w
 		return -ECONNRESET;
 	if (local->peer->connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
+	ret = connection_admit(local->peer->connection, write);
+	if (ret < 0)
+		return ret;
 	if (local->batch_count == LOCAL_COPY_WRITES ||
 	    local->batch_bytes + write->length > LOCAL_COPY_BYTES) {
 		ret = local_flush(connection);

@@ -194,6 +194,7 @@ static int tcp_write(struct tandem_connection *connection, const struct xfer_wri
 	slot->to.length = write->length;
 	slot->to.transfer = write->transfer;
 	slot->to.blocks = write->blocks;
+	slot->to.generation = write->generation;
 	STAILQ_INSERT_TAIL(&tcp->queue, slot, entry);
 	tcp->queue_bytes += write->length;
 	return 0;

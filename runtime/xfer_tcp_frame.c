@@ -8,7 +8,7 @@
  *	 4  u16  version		 8  u64  length
  *	 6  u16  entries		16  u32  transfer
  *	 8  u32  frames acknowledged	20  u32  blocks
- *	12  u32  zero			24  u64  zero
+ *	12  u32  zero			24  u64  generation, or zero
  *	16  u64  frame number
  *	24  u64  bytes of all entries
  *	32       first entry
@@ -38,7 +38,7 @@ enum {
 	ENTRY_LENGTH = 8,
 	ENTRY_TRANSFER = 16,
 	ENTRY_BLOCKS = 20,
-	ENTRY_ZERO = 24,
+	ENTRY_GENERATION = 24,
 };
 
 enum {
@@ -88,7 +88,7 @@ void tcp_entry_encode(const struct tcp_entry *entry, uint8_t *frame, unsigned in
 	xfer_put64(bytes + ENTRY_LENGTH, entry->length);
 	xfer_put32(bytes + ENTRY_TRANSFER, entry->transfer);
 	xfer_put32(bytes + ENTRY_BLOCKS, entry->blocks);
-	xfer_put64(bytes + ENTRY_ZERO, 0);
+	xfer_put64(bytes + ENTRY_GENERATION, entry->generation);
 }
 
 int tcp_head_decode(const uint8_t *bytes, struct tcp_head *head)
@@ -113,9 +113,10 @@ static int entry_decode(const uint8_t *bytes, uint64_t limit, struct tcp_entry *
 	entry->length = xfer_get64(bytes + ENTRY_LENGTH);
 	entry->transfer = xfer_get32(bytes + ENTRY_TRANSFER);
 	entry->blocks = xfer_get32(bytes + ENTRY_BLOCKS);
+	entry->generation = xfer_get64(bytes + ENTRY_GENERATION);
 	if (entry->offset > limit || !entry->length || entry->length > limit - entry->offset ||
 	    entry->transfer >= XFER_TRANSFERS || !entry->blocks ||
-	    entry->blocks > XFER_WRITE_BLOCKS_MAX || xfer_get64(bytes + ENTRY_ZERO))
+	    entry->blocks > XFER_WRITE_BLOCKS_MAX)
 		return -EPROTO;
 	return 0;
 }

@@ -47,12 +47,14 @@ struct tcp_head {
  * @length: bytes, not zero
  * @transfer: that it is of
  * @blocks: that are complete with it, not zero
+ * @generation: of the receiver's grant, or 0
  */
 struct tcp_entry {
 	uint64_t offset;
 	uint64_t length;
 	uint32_t transfer;
 	uint32_t blocks;
+	uint64_t generation;
 };
 
 /* Encode into %TCP_HEAD_BYTES, all but the first entry. */

@@ -213,10 +213,21 @@ static int stream_await_bytes(struct tcp_stream *stream)
 
 static int stream_got_entries(struct tcp_stream *stream)
 {
+	const struct tcp_entry *entry = stream->entries;
+	struct xfer_write write = { 0 };
+	unsigned int i;
 	int ret;
 
 	ret = tcp_entries_decode(stream->in_frame, &stream->head, stream->tcp->memory_bytes,
 				 stream->entries);
+	for (i = 0; i < stream->head.entries && !ret; i++, entry++) {
+		write.remote_offset = entry->offset;
+		write.length = entry->length;
+		write.transfer = entry->transfer;
+		write.blocks = entry->blocks;
+		write.generation = entry->generation;
+		ret = connection_admit(stream->tcp->connection, &write);
+	}
 	return ret < 0 ? ret : stream_await_bytes(stream);
 }
 

@@ -61,6 +61,9 @@ int tandem_transport_parse(const char *name);
  * @port: TCP: port to listen on; 0 for any. Connections of one loop share it
  * @streams: TCP: how many sockets, up to 16; 0 for the default. The smaller of
  *	both sides' numbers counts
+ * @grants: not zero: the other side may write only what tandem_receive_start()
+ *	has granted it, and pushes have to name the grant. Give it on both sides.
+ *	Not with VERBS, whose writes land before this library sees them
  */
 struct tandem_connection_options {
 	enum tandem_transport transport;
@@ -71,6 +74,7 @@ struct tandem_connection_options {
 	const char *address;
 	unsigned int port;
 	unsigned int streams;
+	unsigned int grants;
 };
 
 /* Room that every description fits into. */
@@ -129,6 +133,7 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
  * @local_blocks: numbers of blocks in the local pool, @block_count of them
  * @remote_blocks: where each goes in the other side's pool
  * @block_count: for each layer
+ * @generation: of the receiver's grant; 0 on connections without grants
  *
  * Arrays are read before the call returns. Neighbours on both sides are sent
  * as one. Blocks arrive in any order, those of several pushes too: a block that
@@ -141,6 +146,7 @@ struct tandem_push {
 	const uint32_t *local_blocks;
 	const uint32_t *remote_blocks;
 	uint32_t block_count;
+	uint64_t generation;
 };
 
 /**
@@ -155,7 +161,8 @@ struct tandem_push {
  *	later. (TCP: unless the other side has not answered for 0.2 s; it stops
  *	by its own deadline then.)
  *
- * Return: 0; -EINVAL a block or layer out of range; -ENOTCONN; -ENOMEM.
+ * Return: 0; -EINVAL a block or layer out of range, or no generation where
+ * there are grants; -ENOTCONN; -ENOMEM.
  */
 int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,
 		      struct tandem_operation *op);
@@ -175,10 +182,51 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
  * call count too. The other side tells how many each write brought, so it does
  * not matter how it put them together.
  *
- * Return: 0, -EBUSY, -ENOTCONN, -ENOMEM, -EINVAL.
+ * Return: 0, -EBUSY, -ENOTCONN, -ENOMEM, -EINVAL, also on connections with
+ * grants.
  */
 int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer, uint64_t blocks,
 			unsigned int timeout_ms, struct tandem_operation *op);
+
+/**
+ * struct tandem_receive - blocks that the other side may write
+ * @transfer: name of the transfer, not waited for already
+ * @layer_first: first layer
+ * @layer_count: layers
+ * @blocks: numbers of blocks in the local pool, @block_count different ones;
+ *	read before the call returns
+ * @block_count: for each layer
+ * @timeout_ms: from now; 0 for the connection's
+ * @generation: filled in: names this grant, never zero and never the same again
+ */
+struct tandem_receive {
+	uint32_t transfer;
+	uint32_t layer_first;
+	uint32_t layer_count;
+	const uint32_t *blocks;
+	uint32_t block_count;
+	unsigned int timeout_ms;
+	uint64_t generation;
+};
+
+/**
+ * tandem_receive_start() - grant blocks for one transfer, and wait for them
+ * @connection: connected, with grants
+ * @receive: what; its generation has to be carried to the other side, which
+ *	gives it with its pushes
+ * @op: ends as that of tandem_expect_start(), with 0 when each of the blocks has
+ *	been written
+ *
+ * Each block may be written once, and the grant ends with the operation. A push
+ * of another generation, to other blocks, or to a block for the second time is
+ * refused before a byte of it lands: a reference that has gone stale can do no
+ * harm. It ends the connection, with -EACCES on the side that refused it (TCP:
+ * this one; LOCAL: the sender's) and -ECONNRESET on the other.
+ *
+ * Return: 0, -EBUSY, -ENOTCONN, -ENOMEM, -EINVAL.
+ */
+int tandem_receive_start(struct tandem_connection *connection, struct tandem_receive *receive,
+			 struct tandem_operation *op);
 
 /**
  * struct tandem_connection_stats - what a connection has done

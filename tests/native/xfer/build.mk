@@ -5,6 +5,7 @@ native-tests += \
 	tests/native/xfer/test_connect \
 	tests/native/xfer/test_description \
 	tests/native/xfer/test_engine \
+	tests/native/xfer/test_grant \
 	tests/native/xfer/test_push \
 	tests/native/xfer/test_runs \
 	tests/native/xfer/test_tcp \
@@ -40,3 +41,8 @@ tests/native/xfer/test_tcp_process-src := \
 	tests/native/xfer/kinds.c
 
 native-scripts += tests/native/xfer/test_fuzz.sh
+
+tests/native/xfer/test_grant-src := \
+	tests/native/xfer/test_grant.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds.c
