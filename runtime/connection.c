@@ -158,8 +158,26 @@ static void connection_timer_expired(void *user)
  * The end of operations
  */
 
+/* Keep the blocks that are sent in place, or let go of them. */
+static void push_hold_blocks(struct tandem_connection *connection, const struct xfer_push *push,
+			     bool hold)
+{
+	for (size_t run = 0; run < push->run_count; run++)
+		for (uint64_t i = 0; i < push->runs[run].count; i++) {
+			/* Runs count through all layers. */
+			const uint32_t block =
+				(push->runs[run].local + i) % connection->layout.blocks;
+
+			if (hold)
+				tandem_kv_pool_pin(connection->pool, &block, 1);
+			else
+				tandem_kv_pool_unpin(connection->pool, &block, 1);
+		}
+}
+
 static void push_free(struct tandem_connection *connection, struct xfer_push *push)
 {
+	push_hold_blocks(connection, push, false);
 	TAILQ_REMOVE(&connection->pushes, push, entry);
 	free(push);
 	if (!TAILQ_EMPTY(&connection->pushes))
@@ -505,6 +523,7 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
 
 	if (TAILQ_EMPTY(&connection->pushes))
 		connection->wire_since_ns = loop_now_ns();
+	push_hold_blocks(connection, new, true);
 	TAILQ_INSERT_TAIL(&connection->pushes, new, entry);
 	if (!connection->next_push)
 		connection->next_push = new;

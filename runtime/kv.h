@@ -112,8 +112,8 @@ int kv_layout_error(const struct tandem_kv_layout *layout, int reason, struct ta
 bool kv_block_is_used(const struct kv_block *block);
 
 /*
- * One hold more or less: @count is a member of @pool's block @block. The last
- * one to go makes the block cached or free.
+ * One hold more or less: @count is a member of @pool's block @block, which may be
+ * in any state. The last one to go makes the block cached or free.
  */
 void kv_block_hold(struct tandem_kv_pool *pool, uint32_t block, uint32_t *count);
 void kv_block_drop(struct tandem_kv_pool *pool, uint32_t block, uint32_t *count);

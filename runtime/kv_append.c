@@ -128,7 +128,7 @@ static int copy_start(struct tandem_kv_sequence *sequence, uint32_t index,
 	copy->index = index;
 	copy->source = sequence->blocks[index];
 	kv_map_take(&pool->map, copy->source, 1, &copy->target);
-	kv_block_hold(pool, copy->target, &pool->blocks[copy->target].pins);
+	pool->blocks[copy->target].pins = 1;
 	ret = copy_layers(copy, queue);
 	if (ret)
 		goto drop_target;

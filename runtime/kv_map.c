@@ -34,6 +34,12 @@ void kv_map_give(struct kv_map *map, uint32_t block)
 	map->free_count++;
 }
 
+void kv_map_remove(struct kv_map *map, uint32_t block)
+{
+	map->bits[block / 64] &= ~(1ull << block % 64);
+	map->free_count--;
+}
+
 static bool is_free(const struct kv_map *map, uint32_t block)
 {
 	return block < map->blocks && map->bits[block / 64] >> block % 64 & 1;
@@ -94,10 +100,9 @@ static uint32_t take_run(struct kv_map *map, uint32_t first, uint32_t count, uin
 	uint32_t i;
 
 	for (i = 0; i < count; i++) {
-		map->bits[(first + i) / 64] &= ~(1ull << (first + i) % 64);
+		kv_map_remove(map, first + i);
 		blocks[i] = first + i;
 	}
-	map->free_count -= count;
 	return count;
 }
 

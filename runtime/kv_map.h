@@ -28,6 +28,8 @@ void kv_map_destroy(struct kv_map *map);
 
 /* @block is free again. */
 void kv_map_give(struct kv_map *map, uint32_t block);
+/* @block, which is free, is so no more. */
+void kv_map_remove(struct kv_map *map, uint32_t block);
 
 /**
  * kv_map_take() - take free blocks

@@ -118,6 +118,8 @@ void kv_block_hold(struct tandem_kv_pool *pool, uint32_t number, uint32_t *count
 	struct kv_block *block = &pool->blocks[number];
 	bool was_cached = block->entry && !kv_block_is_used(block);
 
+	if (!block->entry && !kv_block_is_used(block))
+		kv_map_remove(&pool->map, number);
 	++*count;
 	while (was_cached) {
 		kv_cache_remove_idle(pool, number);

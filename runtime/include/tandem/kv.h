@@ -180,8 +180,8 @@ uint32_t tandem_kv_pool_evict(struct tandem_kv_pool *pool, uint32_t count);
 /**
  * tandem_kv_pool_pin() - keep blocks in place while something works on them
  * @pool: the pool
- * @blocks: numbers of blocks that are held already, or cached; each may be there
- *	more than once, and pinned by others too
+ * @blocks: numbers of blocks, held already or not; each may be there more than
+ *	once, and pinned by others too
  * @count: entries of @blocks
  *
  * A pinned block is neither handed out nor evicted, even when its sequence is

@@ -267,6 +267,25 @@ static void test_pins_outlive_sequences(void **state)
 	tandem_kv_sequence_release(&first);
 }
 
+/* Who uses the pool as plain memory need not reserve anything. */
+static void test_pins_of_free_blocks(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_kv_sequence all;
+	const uint32_t blocks[] = { 3, 5, 3 };
+
+	tandem_kv_sequence_init(&all, fixture->pool);
+	tandem_kv_pool_pin(fixture->pool, blocks, 3);
+	assert_int_equal(tandem_kv_pool_free_blocks(fixture->pool), BLOCKS - 2);
+	assert_int_equal(tandem_kv_sequence_reserve(&all, (BLOCKS - 2) * TOKENS), 0);
+	for (uint32_t i = 0; i < all.block_count; i++)
+		assert_true(all.blocks[i] != 3 && all.blocks[i] != 5);
+	tandem_kv_pool_unpin(fixture->pool, blocks, 3);
+	assert_int_equal(tandem_kv_pool_free_blocks(fixture->pool), 2);
+	tandem_kv_sequence_release(&all);
+	assert_int_equal(pool_stats(fixture).free, BLOCKS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +297,7 @@ int main(void)
 		KV_TEST(test_copy_cancelled),
 		KV_TEST(test_released_during_a_copy),
 		KV_TEST(test_pins_outlive_sequences),
+		KV_TEST(test_pins_of_free_blocks),
 	};
 
 	return cmocka_run_group_tests_name("kv_sequence", tests, NULL, NULL);
