@@ -60,7 +60,10 @@ struct run {
 	unsigned int under_way;		/* operations */
 
 	struct tandem_kv_sequence prompt_sequence;
-	struct tandem_kv_sequence decode_sequence;
+	struct tandem_kv_sequence decode_sequence;	/* empty unless split */
+	struct tandem_kv_sequence *decoding;		/* that of the two that decode extends */
+	uint32_t prompt_cached;		/* tokens that prefill need not compute */
+	uint32_t decode_cached;		/* tokens that need not be sent */
 	uint32_t block_tokens;
 	uint32_t prompt_blocks;
 	uint32_t tokens_max;		/* cut to what the context can hold */
@@ -72,6 +75,7 @@ struct run {
 	uint32_t chunks_started;
 	uint64_t steps_done;
 	uint32_t transfer;
+	struct tandem_operation cached_push;
 	struct tandem_operation expect;
 	struct tandem_operation decode;
 	bool prompt_done;
@@ -105,6 +109,7 @@ static void cancel_all(struct run *run)
 		cancel_if_pending(run, &run->steps[i].forward);
 		cancel_if_pending(run, &run->steps[i].push);
 	}
+	cancel_if_pending(run, &run->cached_push);
 	cancel_if_pending(run, &run->expect);
 	cancel_if_pending(run, &run->decode);
 }
@@ -197,6 +202,18 @@ static bool choose_token(struct run *run, const struct tandem_instance *instance
 	return false;
 }
 
+/* The KV of the tokens that follow in @sequence has been computed, or has arrived. */
+static bool commit(struct run *run, struct tandem_kv_sequence *sequence, const uint32_t *tokens,
+		   uint32_t count)
+{
+	const int ret = tandem_kv_sequence_commit(sequence, tokens, count);
+
+	if (ret < 0)
+		fail(run, ret, "KV pool: %u tokens cannot be committed: %s", count,
+		     strerror(-ret));
+	return !ret;
+}
+
 static void decode_next(struct run *run);
 
 /* Hand @run->token out and go on, or end. */
@@ -234,7 +251,8 @@ static void decode_done(struct tandem_operation *op)
 		fail_on_device(run, run->generation->decode, "decode", op->result);
 		return;
 	}
-	if (choose_token(run, run->generation->decode, "decode"))
+	if (commit(run, run->decoding, &run->token, 1) &&
+	    choose_token(run, run->generation->decode, "decode"))
 		emit_token(run);
 }
 
@@ -242,9 +260,9 @@ static void decode_next(struct run *run)
 {
 	const struct tandem_generation *generation = run->generation;
 	const struct tandem_forward forward = {
-		.sequence = &run->decode_sequence,
+		.sequence = run->decoding,
 		.tokens = &run->token,
-		.position = generation->prompt_tokens + run->tokens_made - 1,
+		.position = run->decoding->token_count,
 		.rows = 1,
 		.layer_count = run->model.layers,
 		.output = 1,
@@ -254,7 +272,10 @@ static void decode_next(struct run *run)
 
 	run->decode.done = decode_done;
 	run->decode.user = run;
-	ret = tandem_forward_start(generation->decode, &forward, &run->decode);
+	/* The room was reserved before, and nobody shares it. */
+	ret = tandem_kv_sequence_append(run->decoding, 1, NULL, NULL);
+	if (!ret)
+		ret = tandem_forward_start(generation->decode, &forward, &run->decode);
 	if (ret < 0)
 		fail_on_device(run, generation->decode, "decode", ret);
 	else
@@ -284,6 +305,9 @@ static void expect_done(struct tandem_operation *op)
 		fail_on_connection(run, op->result);
 		return;
 	}
+	if (!commit(run, &run->decode_sequence, run->generation->prompt + run->decode_cached,
+		    run->generation->prompt_tokens - run->decode_cached))
+		return;
 	run->kv_there = true;
 	first_token_if_ready(run);
 }
@@ -299,7 +323,7 @@ static void push_done(struct tandem_operation *op)
 
 static uint32_t chunk_begin(const struct run *run, uint32_t chunk)
 {
-	return chunk * run->chunk_tokens;
+	return run->prompt_cached + chunk * run->chunk_tokens;
 }
 
 static uint32_t chunk_end(const struct run *run, uint32_t chunk)
@@ -309,28 +333,50 @@ static uint32_t chunk_end(const struct run *run, uint32_t chunk)
 	return chunk_begin(run, chunk) + (left < run->chunk_tokens ? left : run->chunk_tokens);
 }
 
-static void push_step(struct run *run, struct prefill_step *step)
+/*
+ * Send blocks @first to @end of a number of layers, but for those that the other
+ * side has already.
+ */
+static void push_blocks(struct run *run, uint32_t first, uint32_t end, uint32_t layer_first,
+			uint32_t layer_count, struct tandem_operation *op)
 {
-	/* Chunks are whole blocks, all but the last one's end. */
-	const uint32_t first = chunk_begin(run, step->chunk) / run->block_tokens;
-	const uint32_t end = (chunk_end(run, step->chunk) - 1) / run->block_tokens + 1;
-	const struct tandem_push push = {
+	const uint32_t there = run->decode_cached / run->block_tokens;
+	struct tandem_push push = {
 		.transfer = run->transfer,
-		.layer_first = step->layer,
-		.layer_count = 1,
-		.local_blocks = run->prompt_sequence.blocks + first,
-		.remote_blocks = run->decode_sequence.blocks + first,
-		.block_count = end - first,
+		.layer_first = layer_first,
+		.layer_count = layer_count,
 	};
 	int ret;
 
-	step->push.done = push_done;
-	step->push.user = run;
-	ret = tandem_push_start(run->generation->push, &push, &step->push);
+	if (first < there)
+		first = there;
+	if (first >= end)
+		return;
+	push.local_blocks = run->prompt_sequence.blocks + first;
+	push.remote_blocks = run->decode_sequence.blocks + first;
+	push.block_count = end - first;
+	op->done = push_done;
+	op->user = run;
+	ret = tandem_push_start(run->generation->push, &push, op);
 	if (ret < 0)
 		fail_on_connection(run, ret);
 	else
 		run->under_way++;
+}
+
+/* Chunks are whole blocks, all but the last one's end. */
+static void push_step(struct run *run, struct prefill_step *step)
+{
+	push_blocks(run, chunk_begin(run, step->chunk) / run->block_tokens,
+		    (chunk_end(run, step->chunk) - 1) / run->block_tokens + 1, step->layer, 1,
+		    &step->push);
+}
+
+/* What prefill had cached needs no computing, and can be sent at once. */
+static void push_cached(struct run *run)
+{
+	push_blocks(run, 0, run->prompt_cached / run->block_tokens, 0, run->model.layers,
+		    &run->cached_push);
 }
 
 static void start_chunk(struct run *run);
@@ -362,7 +408,10 @@ static void step_done(struct tandem_operation *op)
 	report_progress(run);
 	if (run->split)
 		push_step(run, step);
-	if (!last_layer || run->status)
+	if (!last_layer || run->status ||
+	    !commit(run, &run->prompt_sequence,
+		    run->generation->prompt + chunk_begin(run, step->chunk),
+		    chunk_end(run, step->chunk) - chunk_begin(run, step->chunk)))
 		return;
 	if (run->chunks_started < run->chunks)
 		start_chunk(run);
@@ -488,6 +537,50 @@ static int reserve_blocks(struct run *run)
 	return ret;
 }
 
+/* Open the sequences for what is to be computed, and for what is to be received. */
+static int append_prompt(struct run *run)
+{
+	const uint32_t tokens = run->generation->prompt_tokens;
+	int ret;
+
+	ret = tandem_kv_sequence_append(&run->prompt_sequence, tokens - run->prompt_cached, NULL,
+					NULL);
+	if (!ret && run->split)
+		ret = tandem_kv_sequence_append(&run->decode_sequence,
+						tokens - run->decode_cached, NULL, NULL);
+	return ret ? tandem_error_set(run->error, ret, "KV pool: %s", strerror(-ret)) : 0;
+}
+
+static int match_sequence(struct run *run, struct tandem_kv_sequence *sequence,
+			  uint32_t *matched)
+{
+	static const struct tandem_kv_salt nobody;
+	const struct tandem_generation *generation = run->generation;
+	int ret;
+
+	*matched = 0;
+	if (generation->no_prefix_cache)
+		return 0;
+	ret = tandem_kv_sequence_share(sequence, generation->salt ? generation->salt : &nobody);
+	/* The last token is computed in any case: it tells what comes next. */
+	if (!ret)
+		ret = tandem_kv_sequence_match(sequence, generation->prompt,
+					       generation->prompt_tokens - 1, matched);
+	return ret ? tandem_error_set(run->error, ret, "KV pool: %s", strerror(-ret)) : 0;
+}
+
+/* Begin both sequences with what their pools have of the prompt. */
+static int match_prompt(struct run *run)
+{
+	int ret = match_sequence(run, &run->prompt_sequence, &run->prompt_cached);
+
+	if (!ret && run->split)
+		ret = match_sequence(run, &run->decode_sequence, &run->decode_cached);
+	run->stats->cached_tokens = run->prompt_cached;
+	run->stats->kv_cached_tokens = run->decode_cached;
+	return ret;
+}
+
 static int start_transfer(struct run *run)
 {
 	const struct tandem_generation *generation = run->generation;
@@ -503,13 +596,15 @@ static int start_transfer(struct run *run)
 	 * each push has the connection's.
 	 */
 	ret = tandem_expect_start(generation->receive, run->transfer,
-				  (uint64_t)run->model.layers * run->prompt_blocks,
+				  (uint64_t)run->model.layers *
+				  (run->prompt_blocks - run->decode_cached / run->block_tokens),
 				  generation->timeout_ms ? generation->timeout_ms : UINT32_MAX,
 				  &run->expect);
 	if (ret < 0)
 		return tandem_error_set(run->error, ret, "transfer of the KV cache: %s",
 					strerror(-ret));
 	run->under_way++;
+	push_cached(run);
 	return 0;
 }
 
@@ -525,14 +620,18 @@ static int prepare(struct run *run)
 		tandem_kv_pool_layout(tandem_instance_kv_pool(generation->prefill))->block_tokens;
 	run->prompt_blocks = (generation->prompt_tokens - 1) / run->block_tokens + 1;
 	run->chunk_tokens = rows_max;
-	run->chunks = (generation->prompt_tokens - 1) / rows_max + 1;
+	ret = match_prompt(run);
+	if (ret)
+		return ret;
+	run->chunks = (generation->prompt_tokens - run->prompt_cached - 1) / rows_max + 1;
 	run->sampler.temperature = generation->temperature;
 	run->sampler.state = generation->seed;
 	run->kv_there = !run->split;
 	run->steps = calloc((size_t)run->chunks * run->model.layers, sizeof(*run->steps));
 	if (!run->steps)
 		return tandem_error_set(run->error, -ENOMEM, "generation: out of memory");
-	return reserve_blocks(run);
+	ret = reserve_blocks(run);
+	return ret ? ret : append_prompt(run);
 }
 
 static void check_time(struct run *run)
@@ -615,6 +714,8 @@ int tandem_generate(struct tandem_loop *loop, const struct tandem_generation *ge
 	tandem_model_get_info(tandem_instance_model(generation->prefill), &run.model);
 	tandem_kv_sequence_init(&run.prompt_sequence, tandem_instance_kv_pool(generation->prefill));
 	tandem_kv_sequence_init(&run.decode_sequence, tandem_instance_kv_pool(generation->decode));
+	/* One sequence serves both phases when they are on one device. */
+	run.decoding = run.split ? &run.decode_sequence : &run.prompt_sequence;
 
 	ret = prepare(&run);
 	if (ret)
@@ -622,9 +723,6 @@ int tandem_generate(struct tandem_loop *loop, const struct tandem_generation *ge
 	watch_devices(&run, true);
 	if (run.split)
 		ret = start_transfer(&run);
-	else
-		/* One sequence serves both phases. */
-		run.decode_sequence = run.prompt_sequence;
 	if (ret)
 		goto unwatch;
 	for (int i = 0; i < CHUNKS_AHEAD && run.chunks_started < run.chunks && !run.status; i++)
@@ -635,8 +733,7 @@ int tandem_generate(struct tandem_loop *loop, const struct tandem_generation *ge
 unwatch:
 	watch_devices(&run, false);
 release:
-	if (run.split)
-		tandem_kv_sequence_release(&run.decode_sequence);
+	tandem_kv_sequence_release(&run.decode_sequence);
 	tandem_kv_sequence_release(&run.prompt_sequence);
 	free(run.steps);
 	return ret;

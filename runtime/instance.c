@@ -17,6 +17,7 @@
 
 #include "error.h"
 #include "instance.h"
+#include "kv.h"
 #include "loop.h"
 #include "model.h"
 
@@ -35,12 +36,18 @@
 
 /**
  * struct program_slot - room for one program
+ * @instance: that it is of
  * @exec: the device's work on it
  * @caller: operation of tandem_forward_start(); NULL while the slot is free
+ * @pinned: blocks that stay in place until the device is done, @blocks_max
+ * @pinned_count: how many
  */
 struct program_slot {
+	struct tandem_instance *instance;
 	struct tandem_operation exec;
 	struct tandem_operation *caller;
+	uint32_t *pinned;
+	uint32_t pinned_count;
 };
 
 /**
@@ -51,6 +58,7 @@ struct program_slot {
  * @output: @batch_max times struct tandem_program_output and logits, each
  *	@output_bytes
  * @programs: @slot_count slots of @slot_bytes
+ * @pinned: memory for the slots' @pinned
  * @next_slot: slots are used in turn, as programs end in turn
  * @next_transfer: see instance_next_transfer()
  *
@@ -76,6 +84,7 @@ struct tandem_instance {
 	uint32_t slot_count;
 	uint32_t next_slot;
 	struct program_slot *slots;
+	uint32_t *pinned;
 	unsigned char *program_base;
 	const unsigned char *output_base;
 	uint32_t next_transfer;
@@ -256,6 +265,8 @@ static int place_weights(struct tandem_instance *instance, struct tandem_error *
 	if (ret)
 		goto free_description;
 	memcpy(base, description, instance->model_bytes);
+	/* Of a pool with one model only; it does not tell weights of one shape apart. */
+	tandem_kv_pool_set_identity(instance->pool, description, instance->model_bytes);
 	ret = load_tensors(instance, description, base, error);
 free_description:
 	free(description);
@@ -338,8 +349,14 @@ static int size_programs(struct tandem_instance *instance,
 					instance->model->info.context);
 	instance->slot_count = 2 * instance->model->info.layers + 2;
 	instance->slots = calloc(instance->slot_count, sizeof(*instance->slots));
-	if (!instance->slots)
+	instance->pinned = calloc(instance->slot_count,
+				  instance->blocks_max * sizeof(*instance->pinned));
+	if (!instance->slots || !instance->pinned)
 		return tandem_error_set(error, -ENOMEM, "model: out of memory");
+	for (uint32_t i = 0; i < instance->slot_count; i++) {
+		instance->slots[i].instance = instance;
+		instance->slots[i].pinned = instance->pinned + (size_t)i * instance->blocks_max;
+	}
 	return 0;
 }
 
@@ -386,6 +403,7 @@ void tandem_instance_destroy(struct tandem_instance *instance)
 	tandem_memory_free(instance->output);
 	tandem_memory_free(instance->hidden);
 	tandem_kv_pool_destroy(instance->pool);
+	free(instance->pinned);
 	free(instance->slots);
 	free(instance);
 }
@@ -398,6 +416,11 @@ struct tandem_kv_pool *tandem_instance_kv_pool(const struct tandem_instance *ins
 struct tandem_device *tandem_instance_device(const struct tandem_instance *instance)
 {
 	return instance->device;
+}
+
+struct tandem_queue *tandem_instance_queue(const struct tandem_instance *instance)
+{
+	return instance->queue;
 }
 
 const struct tandem_model *tandem_instance_model(const struct tandem_instance *instance)
@@ -427,6 +450,7 @@ static bool forward_is_sound(const struct tandem_instance *instance,
 	       forward->position < info->context &&
 	       forward->rows <= info->context - forward->position &&
 	       (uint64_t)forward->position + forward->rows <= room &&
+	       kv_sequence_may_write(forward->sequence, forward->position, forward->rows) &&
 	       forward->layer_first < info->layers && forward->layer_count &&
 	       forward->layer_count <= info->layers - forward->layer_first &&
 	       (!forward->output ||
@@ -563,11 +587,38 @@ static uint32_t write_step(const struct tandem_instance *instance,
 	return head.header.size;
 }
 
+/* Keep the first @count blocks of a sequence until the slot's program has ended. */
+static void pin_blocks(struct program_slot *slot, const struct tandem_kv_sequence *sequence,
+		       uint32_t count)
+{
+	memcpy(slot->pinned + slot->pinned_count, sequence->blocks, count * sizeof(uint32_t));
+	tandem_kv_pool_pin(sequence->pool, sequence->blocks, count);
+	slot->pinned_count += count;
+}
+
+/* Those of @forward, or else of all sequences of @step. */
+static void pin_all(struct program_slot *slot, const struct tandem_forward *forward,
+		    const struct tandem_step *step)
+{
+	const struct tandem_instance *instance = slot->instance;
+
+	if (forward) {
+		pin_blocks(slot, forward->sequence,
+			   blocks_needed(instance, forward->position + forward->rows - 1));
+		return;
+	}
+	for (uint32_t i = 0; i < step->count; i++)
+		pin_blocks(slot, step->rows[i].sequence,
+			   blocks_needed(instance, step->rows[i].position));
+}
+
 static void exec_done(struct tandem_operation *exec)
 {
 	struct program_slot *slot = exec->user;
 	struct tandem_operation *caller = slot->caller;
 
+	tandem_kv_pool_unpin(slot->instance->pool, slot->pinned, slot->pinned_count);
+	slot->pinned_count = 0;
 	slot->caller = NULL;
 	caller->device_ns = exec->device_ns;
 	operation_complete(caller, exec->result);
@@ -605,6 +656,7 @@ static int start_program(struct tandem_instance *instance, const struct tandem_f
 		return ret;
 	}
 	slot->caller = op;
+	pin_all(slot, forward, step);
 	instance->next_slot = (instance->next_slot + 1) % instance->slot_count;
 	return 0;
 }
@@ -619,7 +671,6 @@ int tandem_forward_start(struct tandem_instance *instance, const struct tandem_f
 
 static bool step_is_sound(const struct tandem_instance *instance, const struct tandem_step *step)
 {
-	const uint32_t block_tokens = tandem_kv_pool_layout(instance->pool)->block_tokens;
 	uint64_t blocks = 0;
 
 	if (!step->count || step->count > instance->batch_max)
@@ -629,7 +680,7 @@ static bool step_is_sound(const struct tandem_instance *instance, const struct t
 
 		if (row->sequence->pool != instance->pool ||
 		    row->position >= instance->model->info.context ||
-		    row->position / block_tokens >= row->sequence->block_count)
+		    !kv_sequence_may_write(row->sequence, row->position, 1))
 			return false;
 		blocks += blocks_needed(instance, row->position);
 	}

@@ -31,6 +31,9 @@ extern "C" {
  *	it before one is drawn
  * @seed: of the drawing; the same seed gives the same tokens
  * @timeout_ms: time for the whole of it; 0 for no limit
+ * @no_prefix_cache: not 0: compute all of the prompt, and leave nothing for others
+ * @salt: with whom to share prefixes, see &struct tandem_kv_salt; NULL for all
+ *	zeros. Give each tenant one of its own
  * @on_token: called for each token when it is known; a result other than 0
  *	ends generation there. May be NULL
  * @on_prefill: called as the prompt is worked through, with the share that is
@@ -48,6 +51,8 @@ struct tandem_generation {
 	float temperature;
 	uint64_t seed;
 	unsigned int timeout_ms;
+	int no_prefix_cache;
+	const struct tandem_kv_salt *salt;
 	int (*on_token)(void *user, uint32_t token);
 	void (*on_prefill)(void *user, uint64_t done, uint64_t total);
 	void *user;
@@ -65,6 +70,10 @@ enum tandem_finish {
  * struct tandem_generation_stats - how it went
  * @generated: tokens given to on_token
  * @finish: &enum tandem_finish
+ * @cached_tokens: tokens of the prompt whose KV was cached where prefill runs, and
+ *	was not computed
+ * @kv_cached_tokens: likewise where decode runs, and was not moved; 0 when
+ *	aggregated
  * @ttft_ns: from the start until the first token was known and, when split,
  *	the KV cache was where decode needs it
  * @decode_ns: from there to the last token
@@ -78,6 +87,8 @@ enum tandem_finish {
 struct tandem_generation_stats {
 	uint32_t generated;
 	uint32_t finish;
+	uint32_t cached_tokens;
+	uint32_t kv_cached_tokens;
 	uint64_t ttft_ns;
 	uint64_t decode_ns;
 	uint64_t prefill_device_ns;
@@ -96,8 +107,13 @@ struct tandem_generation_stats {
  * @error: filled in on failure; may be NULL
  *
  * Blocks, running @loop meanwhile. When split, a layer's blocks are pushed as
- * soon as the device has finished the layer, while it works on the next. On
- * failure everything has ended and all blocks are back when it returns; the
+ * soon as the device has finished the layer, while it works on the next.
+ *
+ * What the pools still have of the prompt, from runs before, is neither computed
+ * nor moved again; the tokens are the same. A block is kept only when what wrote
+ * it ended well.
+ *
+ * On failure everything has ended and all blocks are back when it returns; the
  * connections cannot be used again if a transfer was cut short.
  *
  * Return: 0; -EINVAL, also for a prompt that the model's context cannot hold;

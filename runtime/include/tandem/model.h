@@ -110,13 +110,16 @@ void tandem_instance_destroy(struct tandem_instance *instance);
 
 struct tandem_kv_pool *tandem_instance_kv_pool(const struct tandem_instance *instance);
 struct tandem_device *tandem_instance_device(const struct tandem_instance *instance);
+/* The queue of its forwards, for what has to come before one of them. */
+struct tandem_queue *tandem_instance_queue(const struct tandem_instance *instance);
 const struct tandem_model *tandem_instance_model(const struct tandem_instance *instance);
 /* The most rows that one forward takes. */
 uint32_t tandem_instance_rows_max(const struct tandem_instance *instance);
 
 /**
  * struct tandem_forward - layers to run over tokens of one sequence
- * @sequence: has blocks for all the positions
+ * @sequence: has blocks for all the positions, and those that are written to for
+ *	itself: see tandem_kv_sequence_append(). May be released meanwhile
  * @tokens: ids of @rows tokens
  * @position: of the first of them
  * @rows: number of tokens, 1 … tandem_instance_rows_max()

@@ -9,3 +9,7 @@ guest-tests  += $(generate-test)
 batch-test := tests/native/generate/test_batch
 $(batch-test)-src := $(batch-test).c tests/native/support/shared_data.c
 native-tests += $(batch-test)
+
+reuse-test := tests/native/generate/test_reuse
+$(reuse-test)-src := $(reuse-test).c tests/native/support/shared_data.c
+native-tests += $(reuse-test)

@@ -174,6 +174,8 @@ static void run(const char *transport, const uint32_t *prompt, uint32_t prompt_t
 		.temperature = temperature,
 		.seed = 7,
 		.timeout_ms = 120000,
+		/* Each test is to do all of the work; test_reuse.c is about the rest. */
+		.no_prefix_cache = 1,
 		.on_token = take_token,
 		.user = output,
 	};
