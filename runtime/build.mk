@@ -55,6 +55,7 @@ runtime-src += \
 	runtime/kv_map.c \
 	runtime/kv_pool.c \
 	runtime/kv_sequence.c \
+	runtime/kv_store.c \
 	runtime/xfer_description.c \
 	runtime/xfer_expect.c \
 	runtime/xfer_grant.c \

@@ -66,6 +66,7 @@ struct kv_block {
  * @seed: of all hashes: nobody can prepare prompts that fall into one bucket
  * @identity: hash of layout and model
  * @stats: what counts up
+ * @store: where evicted blocks go; all NULL for none
  *
  * Belongs to the loop's thread, as the device does.
  */
@@ -85,6 +86,7 @@ struct tandem_kv_pool {
 	uint64_t seed;
 	struct tandem_kv_hash identity;
 	struct tandem_kv_pool_stats stats;
+	struct tandem_kv_store store;
 };
 
 /*
@@ -194,5 +196,13 @@ uint32_t kv_blocks_for(const struct tandem_kv_pool *pool, uint64_t tokens);
 
 /* The sequence of a copy under way is going; the copy ends by itself. */
 void kv_copy_detach(struct tandem_kv_sequence *sequence);
+
+/*
+ * kv_store.c
+ */
+
+/* Offer @block, which is about to be evicted. Return: &enum tandem_kv_taken. */
+int kv_store_take(struct tandem_kv_pool *pool, uint32_t block,
+		  const struct kv_content *content);
 
 #endif /* TANDEM_RUNTIME_KV_H */

@@ -137,10 +137,21 @@ void kv_cache_remove_idle(struct tandem_kv_pool *pool, uint32_t number)
 
 void kv_cache_evict(struct tandem_kv_pool *pool)
 {
-	uint32_t block = pool->oldest;
+	const uint32_t number = pool->oldest;
+	struct kv_block *block = &pool->blocks[number];
+	const struct kv_content content = {
+		.parent = block->parent,
+		.hash = block->hash,
+		.salt = &block->salt,
+		.tokens = tokens_of(pool, number),
+	};
+	const int taken = kv_store_take(pool, number, &content);
 
-	kv_cache_remove_idle(pool, block);
-	take_out(pool, block);
-	kv_map_give(&pool->map, block);
+	kv_cache_remove_idle(pool, number);
+	take_out(pool, number);
+	if (taken == TANDEM_KV_HELD)
+		block->pins++;
+	else
+		kv_map_give(&pool->map, number);
 	pool->stats.evictions++;
 }

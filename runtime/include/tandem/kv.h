@@ -312,6 +312,83 @@ int tandem_kv_sequence_fork(const struct tandem_kv_sequence *sequence,
  */
 void tandem_kv_sequence_release(struct tandem_kv_sequence *sequence);
 
+/*
+ * Stores: where evicted blocks can go. The library has none yet; this is what one
+ * would be built on.
+ */
+
+/**
+ * struct tandem_kv_content - what is in a full block
+ * @hash: of it and of all before, good as a key within the life of the pool
+ * @before: the same of the block before it; of the salt for the first one
+ * @salt: with whom it may be shared
+ * @tokens: ids of its tokens
+ * @count: how many
+ *
+ * Whoever finds a block by @hash compares @before, @salt and @tokens, too. Valid
+ * during the call.
+ */
+struct tandem_kv_content {
+	struct tandem_kv_hash hash;
+	struct tandem_kv_hash before;
+	const struct tandem_kv_salt *salt;
+	const uint32_t *tokens;
+	uint32_t count;
+};
+
+/* What a store did with a block that it was offered. */
+enum tandem_kv_taken {
+	TANDEM_KV_NOT_TAKEN = 0,	/* it does not want it */
+	TANDEM_KV_TAKEN = 1,		/* it has read it, or made it part of its own */
+	TANDEM_KV_HELD = 2,		/* it will read it, and unpin it then */
+};
+
+/**
+ * struct tandem_kv_store - a store's functions
+ * @take: a block is being evicted. Returns &enum tandem_kv_taken. A block that is
+ *	held counts as used until tandem_kv_pool_unpin(), and reservations that
+ *	need it fail with -ENOSPC till then
+ * @bring: fill block @block, all layers, with this content, and have @op end with
+ *	0 then. Returns 0 when @op was started; -ENOENT when the store does not
+ *	have it; another negative errno
+ * @user: passed on to both
+ *
+ * Neither may call functions that change the pool. Each may be NULL.
+ */
+struct tandem_kv_store {
+	int (*take)(void *user, const struct tandem_kv_content *content, uint32_t block);
+	int (*bring)(void *user, const struct tandem_kv_content *content, uint32_t block,
+		     struct tandem_operation *op);
+	void *user;
+};
+
+/**
+ * tandem_kv_pool_set_store() - have a store from now on
+ * @pool: the pool; nothing is being restored
+ * @store: copied; NULL for none
+ */
+void tandem_kv_pool_set_store(struct tandem_kv_pool *pool, const struct tandem_kv_store *store);
+
+/**
+ * tandem_kv_pool_restore_start() - bring a prefix back from the store
+ * @pool: the pool
+ * @salt: of the prefix
+ * @tokens: ids; read before the call returns
+ * @count: how many; of these whole blocks
+ * @op: ends when all that the store has, up to the first block that it lacks, is
+ *	in the pool, with the number of blocks that were brought back; or, if
+ *	there are none, with what the store said of the first, -ENOSPC or -ENOMEM
+ *
+ * Blocks that the pool has are left as they are. What was brought back is cached:
+ * tandem_kv_sequence_match() finds it.
+ *
+ * Return: 0 when there was nothing to bring and @op was not started; 1 when it
+ * was; -ENOSPC, -ENOMEM, or what the store said.
+ */
+int tandem_kv_pool_restore_start(struct tandem_kv_pool *pool, const struct tandem_kv_salt *salt,
+				 const uint32_t *tokens, uint32_t count,
+				 struct tandem_operation *op);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where evicted blocks can go, and how they come back: the pool's side of it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kv.h"
+#include "loop.h"
+
+void tandem_kv_pool_set_store(struct tandem_kv_pool *pool, const struct tandem_kv_store *store)
+{
+	memset(&pool->store, 0, sizeof(pool->store));
+	if (store)
+		pool->store = *store;
+}
+
+static struct tandem_kv_content describe(const struct tandem_kv_pool *pool,
+					 const struct tandem_kv_hash *before,
+					 const struct kv_content *content)
+{
+	return (struct tandem_kv_content) {
+		.hash = content->hash,
+		.before = *before,
+		.salt = content->salt,
+		.tokens = content->tokens,
+		.count = pool->layout.block_tokens,
+	};
+}
+
+int kv_store_take(struct tandem_kv_pool *pool, uint32_t block,
+		  const struct kv_content *content)
+{
+	struct tandem_kv_hash before;
+	struct tandem_kv_content what;
+	int ret;
+
+	if (!pool->store.take)
+		return TANDEM_KV_NOT_TAKEN;
+	if (content->parent == KV_NONE)
+		before = kv_hash_salt(pool, content->salt);
+	else
+		before = pool->blocks[content->parent].hash;
+	what = describe(pool, &before, content);
+	ret = pool->store.take(pool->store.user, &what, block);
+	if (ret != TANDEM_KV_NOT_TAKEN)
+		pool->stats.stored++;
+	return ret;
+}
+
+/**
+ * struct restore - blocks of a prefix on their way back
+ * @pool: the pool
+ * @caller: operation of tandem_kv_pool_restore_start()
+ * @work: the store's, on one block
+ * @salt: of the prefix
+ * @wanted: blocks in @tokens
+ * @done: of these, blocks that are in the pool
+ * @restored: of these, blocks that were brought back
+ * @hash: of the @done blocks
+ * @parent: the last of these, pinned; or %KV_NONE
+ * @block: the one that is being filled, pinned
+ * @tokens: of the prefix
+ *
+ * Owned by its operation @work; freed when the last one ends.
+ */
+struct restore {
+	struct tandem_kv_pool *pool;
+	struct tandem_operation *caller;
+	struct tandem_operation work;
+	struct tandem_kv_salt salt;
+	uint32_t wanted;
+	uint32_t done;
+	uint32_t restored;
+	struct tandem_kv_hash hash;
+	uint32_t parent;
+	uint32_t block;
+	uint32_t tokens[];
+};
+
+static struct kv_content next_content(const struct restore *restore)
+{
+	const uint32_t block_tokens = restore->pool->layout.block_tokens;
+	const uint32_t *tokens = restore->tokens + (size_t)restore->done * block_tokens;
+
+	return (struct kv_content) {
+		.parent = restore->parent,
+		.hash = kv_hash_block(restore->pool, &restore->hash, tokens),
+		.salt = &restore->salt,
+		.tokens = tokens,
+	};
+}
+
+static void let_go(struct restore *restore, uint32_t block)
+{
+	if (block != KV_NONE)
+		kv_block_drop(restore->pool, block, &restore->pool->blocks[block].pins);
+}
+
+/* @block, which is indexed, is the next one of the prefix. */
+static void step_to(struct restore *restore, uint32_t block)
+{
+	kv_block_hold(restore->pool, block, &restore->pool->blocks[block].pins);
+	let_go(restore, restore->parent);
+	restore->hash = restore->pool->blocks[block].hash;
+	restore->parent = block;
+	restore->done++;
+}
+
+/* Have the store fill a free block with @content. */
+static int bring(struct restore *restore, const struct kv_content *content)
+{
+	const struct tandem_kv_content what = describe(restore->pool, &restore->hash, content);
+	struct tandem_kv_pool *pool = restore->pool;
+	int ret;
+
+	ret = kv_pool_make_room(pool, 1);
+	if (ret)
+		return ret;
+	kv_map_take(&pool->map, restore->parent, 1, &restore->block);
+	pool->blocks[restore->block].pins = 1;
+	ret = pool->store.bring(pool->store.user, &what, restore->block, &restore->work);
+	if (ret)
+		let_go(restore, restore->block);
+	return ret;
+}
+
+/* Go on to the next block that is missing. Return: 1 when that is coming, 0 at the end. */
+static int continue_restore(struct restore *restore)
+{
+	while (restore->done < restore->wanted) {
+		const struct kv_content content = next_content(restore);
+		const uint32_t found = kv_cache_find(restore->pool, &content);
+		int ret;
+
+		if (found == KV_NONE) {
+			ret = bring(restore, &content);
+			return ret == -ENOENT ? 0 : ret ? ret : 1;
+		}
+		step_to(restore, found);
+	}
+	return 0;
+}
+
+static void block_brought(struct tandem_operation *work)
+{
+	struct restore *restore = work->user;
+	struct tandem_operation *caller = restore->caller;
+	int ret = work->result;
+
+	if (ret >= 0) {
+		const struct kv_content content = next_content(restore);
+		uint32_t found = kv_cache_find(restore->pool, &content);
+
+		/* Somebody may have computed it meanwhile. */
+		if (found == KV_NONE) {
+			kv_cache_insert(restore->pool, restore->block, &content);
+			found = restore->block;
+			restore->restored++;
+			restore->pool->stats.restored++;
+		}
+		step_to(restore, found);
+	}
+	let_go(restore, restore->block);
+	if (ret >= 0)
+		ret = continue_restore(restore);
+	if (ret == 1)
+		return;
+	if (!ret || restore->restored)
+		ret = (int)restore->restored;
+	let_go(restore, restore->parent);
+	free(restore);
+	operation_complete(caller, ret);
+}
+
+static int restore_cancel(struct tandem_loop *loop, struct tandem_operation *op)
+{
+	struct restore *restore = operation_data(op);
+
+	return tandem_cancel(loop, &restore->work);
+}
+
+int tandem_kv_pool_restore_start(struct tandem_kv_pool *pool, const struct tandem_kv_salt *salt,
+				 const uint32_t *tokens, uint32_t count,
+				 struct tandem_operation *op)
+{
+	const size_t bytes = count * sizeof(*tokens);
+	struct restore *restore;
+	int ret;
+
+	if (!pool->store.bring)
+		return 0;
+	restore = calloc(1, sizeof(*restore) + bytes);
+	if (!restore)
+		return -ENOMEM;
+	ret = operation_begin(op, restore_cancel, restore);
+	if (ret)
+		goto free_restore;
+	restore->pool = pool;
+	restore->caller = op;
+	restore->work.done = block_brought;
+	restore->work.user = restore;
+	restore->salt = *salt;
+	restore->wanted = count / pool->layout.block_tokens;
+	restore->hash = kv_hash_salt(pool, salt);
+	restore->parent = KV_NONE;
+	memcpy(restore->tokens, tokens, bytes);
+	ret = continue_restore(restore);
+	if (ret == 1)
+		return 1;
+	let_go(restore, restore->parent);
+	operation_abandon(op);
+free_restore:
+	free(restore);
+	return ret;
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Offering evicted blocks to a store, and bringing them back: with a store of the
+ * test's own, which keeps them in this process's memory.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+
+#define KEPT_MAX	16
+
+static const uint32_t text[] = { 10, 11, 12, 13, 20, 21, 22, 23, 30, 31, 32, 33, 40, 41, 42, 43 };
+
+#define LENGTH	((uint32_t)(sizeof(text) / sizeof(text[0])))
+
+/* A block that was taken. */
+struct kept {
+	struct tandem_kv_hash hash;
+	struct tandem_kv_hash before;
+	struct tandem_kv_salt salt;
+	uint32_t tokens[TOKENS];
+	uint8_t *bytes;
+};
+
+/**
+ * struct store - the test's
+ * @kept: @kept_count blocks
+ * @answer: what take says
+ * @held: block that was held last
+ * @bring_ms: how long bringing a block takes
+ */
+struct store {
+	struct fixture *fixture;
+	struct kept kept[KEPT_MAX];
+	int kept_count;
+	int answer;
+	uint32_t held;
+	uint64_t bring_ms;
+};
+
+static uint64_t block_size(const struct fixture *fixture)
+{
+	return tandem_kv_block_bytes(tandem_kv_pool_layout(fixture->pool));
+}
+
+static uint8_t *block_bytes(const struct fixture *fixture, uint32_t layer, uint32_t block)
+{
+	return fixture->bytes +
+	       tandem_kv_block_offset(tandem_kv_pool_layout(fixture->pool), layer, block);
+}
+
+static int take(void *user, const struct tandem_kv_content *content, uint32_t block)
+{
+	struct store *store = user;
+	struct kept *kept = &store->kept[store->kept_count];
+
+	if (store->answer == TANDEM_KV_NOT_TAKEN)
+		return store->answer;
+	assert_true(store->kept_count++ < KEPT_MAX);
+	assert_int_equal(content->count, TOKENS);
+	kept->hash = content->hash;
+	kept->before = content->before;
+	kept->salt = *content->salt;
+	memcpy(kept->tokens, content->tokens, sizeof(kept->tokens));
+	kept->bytes = malloc(LAYERS * block_size(store->fixture));
+	for (uint32_t layer = 0; layer < LAYERS; layer++)
+		memcpy(kept->bytes + layer * block_size(store->fixture),
+		       block_bytes(store->fixture, layer, block), block_size(store->fixture));
+	store->held = block;
+	return store->answer;
+}
+
+static bool is_content(const struct kept *kept, const struct tandem_kv_content *content)
+{
+	return !memcmp(&kept->hash, &content->hash, sizeof(kept->hash)) &&
+	       !memcmp(&kept->before, &content->before, sizeof(kept->before)) &&
+	       !memcmp(&kept->salt, content->salt, sizeof(kept->salt)) &&
+	       !memcmp(kept->tokens, content->tokens, sizeof(kept->tokens));
+}
+
+static int bring(void *user, const struct tandem_kv_content *content, uint32_t block,
+		 struct tandem_operation *op)
+{
+	struct store *store = user;
+	struct fixture *fixture = store->fixture;
+
+	for (int i = 0; i < store->kept_count; i++) {
+		if (!is_content(&store->kept[i], content))
+			continue;
+		for (uint32_t layer = 0; layer < LAYERS; layer++)
+			memcpy(block_bytes(fixture, layer, block),
+			       store->kept[i].bytes + layer * block_size(fixture),
+			       block_size(fixture));
+		return tandem_timer_start(fixture->loop, store->bring_ms, op);
+	}
+	return -ENOENT;
+}
+
+static void open_store(struct store *store, struct fixture *fixture)
+{
+	const struct tandem_kv_store functions = { take, bring, store };
+
+	memset(store, 0, sizeof(*store));
+	store->fixture = fixture;
+	store->answer = TANDEM_KV_TAKEN;
+	tandem_kv_pool_set_store(fixture->pool, &functions);
+}
+
+static void close_store(struct store *store)
+{
+	tandem_kv_pool_set_store(store->fixture->pool, NULL);
+	for (int i = 0; i < store->kept_count; i++)
+		free(store->kept[i].bytes);
+}
+
+/* Each block of the prompt has bytes of its own. */
+static void leave_behind(struct fixture *fixture, uint8_t tenant)
+{
+	struct tandem_kv_sequence sequence;
+
+	share(&sequence, fixture, tenant);
+	prefill(&sequence, fixture, text, LENGTH);
+	for (uint32_t i = 0; i < sequence.block_count; i++)
+		for (uint32_t layer = 0; layer < LAYERS; layer++)
+			memset(block_bytes(fixture, layer, sequence.blocks[i]),
+			       (int)(tenant * 64 + i * 8 + layer), block_size(fixture));
+	tandem_kv_sequence_release(&sequence);
+}
+
+/* Is @blocks blocks what is found, with what belongs there? */
+static void check_found(struct fixture *fixture, uint8_t tenant, uint32_t blocks)
+{
+	struct tandem_kv_sequence sequence;
+	uint32_t matched;
+
+	share(&sequence, fixture, tenant);
+	assert_int_equal(tandem_kv_sequence_match(&sequence, text, LENGTH, &matched), 0);
+	assert_int_equal(matched, blocks * TOKENS);
+	for (uint32_t i = 0; i < sequence.block_count; i++)
+		for (uint32_t layer = 0; layer < LAYERS; layer++)
+			assert_int_equal(block_bytes(fixture, layer, sequence.blocks[i])[5],
+					 tenant * 64 + i * 8 + layer);
+	tandem_kv_sequence_release(&sequence);
+}
+
+static int restore_start(struct fixture *fixture, uint8_t tenant, struct tandem_operation *op)
+{
+	const struct tandem_kv_salt salt = { .bytes = { [31] = tenant } };
+
+	return tandem_kv_pool_restore_start(fixture->pool, &salt, text, LENGTH, op);
+}
+
+static void test_there_and_back(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_operation op = { 0 };
+	struct store store;
+
+	open_store(&store, fixture);
+	leave_behind(fixture, 1);
+	leave_behind(fixture, 2);
+	assert_int_equal(tandem_kv_pool_evict(fixture->pool, BLOCKS), 8);
+	assert_int_equal(pool_stats(fixture).stored, 8);
+	check_found(fixture, 1, 0);
+	for (uint8_t tenant = 1; tenant <= 2; tenant++) {
+		assert_int_equal(restore_start(fixture, tenant, &op), 1);
+		assert_int_equal(tandem_loop_wait(fixture->loop, &op, PATIENCE_MS), 4);
+		check_found(fixture, tenant, 4);
+	}
+	assert_int_equal(pool_stats(fixture).restored, 8);
+	assert_int_equal(pool_stats(fixture).used, 0);
+	/* Now there is nothing to bring, nor for somebody else. */
+	assert_int_equal(restore_start(fixture, 1, &op), 0);
+	assert_int_equal(restore_start(fixture, 3, &op), 0);
+	close_store(&store);
+}
+
+static void test_only_the_end_is_missing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_operation op = { 0 };
+	struct store store;
+
+	open_store(&store, fixture);
+	leave_behind(fixture, 1);
+	assert_int_equal(tandem_kv_pool_evict(fixture->pool, 2), 2);
+	check_found(fixture, 1, 2);
+	assert_int_equal(restore_start(fixture, 1, &op), 1);
+	/* What it follows is held meanwhile. */
+	assert_int_equal(pool_stats(fixture).used, 3);
+	assert_int_equal(tandem_kv_pool_evict(fixture->pool, BLOCKS), 0);
+	assert_int_equal(tandem_loop_wait(fixture->loop, &op, PATIENCE_MS), 2);
+	check_found(fixture, 1, 4);
+	close_store(&store);
+}
+
+static void test_store_that_wants_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_operation op = { 0 };
+	struct store store;
+
+	open_store(&store, fixture);
+	store.answer = TANDEM_KV_NOT_TAKEN;
+	leave_behind(fixture, 1);
+	assert_int_equal(tandem_kv_pool_evict(fixture->pool, BLOCKS), 4);
+	assert_int_equal(pool_stats(fixture).stored, 0);
+	assert_int_equal(pool_stats(fixture).free, BLOCKS);
+	assert_int_equal(restore_start(fixture, 1, &op), 0);
+	close_store(&store);
+	assert_int_equal(restore_start(fixture, 1, &op), 0);
+}
+
+static void test_store_that_holds(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_kv_sequence all;
+	struct store store;
+
+	open_store(&store, fixture);
+	store.answer = TANDEM_KV_HELD;
+	leave_behind(fixture, 1);
+	assert_int_equal(tandem_kv_pool_evict(fixture->pool, 1), 1);
+	assert_int_equal(pool_stats(fixture).used, 1);
+	assert_int_equal(pool_stats(fixture).cached, 3);
+	store.answer = TANDEM_KV_TAKEN;
+	tandem_kv_sequence_init(&all, fixture->pool);
+	assert_int_equal(tandem_kv_sequence_reserve(&all, BLOCKS * TOKENS), -ENOSPC);
+	tandem_kv_pool_unpin(fixture->pool, &store.held, 1);
+	assert_int_equal(tandem_kv_sequence_reserve(&all, BLOCKS * TOKENS), 0);
+	tandem_kv_sequence_release(&all);
+	close_store(&store);
+}
+
+static void test_bringing_fails(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_operation op = { 0 };
+	struct tandem_kv_sequence all;
+	struct store store;
+
+	open_store(&store, fixture);
+	leave_behind(fixture, 1);
+	tandem_kv_pool_evict(fixture->pool, BLOCKS);
+	store.bring_ms = PATIENCE_MS;
+	assert_int_equal(restore_start(fixture, 1, &op), 1);
+	assert_int_equal(tandem_cancel(fixture->loop, &op), 0);
+	assert_int_equal(tandem_loop_wait(fixture->loop, &op, PATIENCE_MS), -ECANCELED);
+	assert_int_equal(pool_stats(fixture).free, BLOCKS);
+	check_found(fixture, 1, 0);
+	/* No room to bring it to. */
+	tandem_kv_sequence_init(&all, fixture->pool);
+	assert_int_equal(tandem_kv_sequence_reserve(&all, BLOCKS * TOKENS), 0);
+	assert_int_equal(restore_start(fixture, 1, &op), -ENOSPC);
+	assert_int_equal(op.pending, 0);
+	tandem_kv_sequence_release(&all);
+	close_store(&store);
+}
+
+/* The prompt is computed while it comes back: one of the two is kept. */
+static void test_computed_meanwhile(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_operation op = { 0 };
+	struct store store;
+
+	open_store(&store, fixture);
+	leave_behind(fixture, 1);
+	tandem_kv_pool_evict(fixture->pool, BLOCKS);
+	assert_int_equal(restore_start(fixture, 1, &op), 1);
+	leave_behind(fixture, 1);
+	assert_int_equal(tandem_loop_wait(fixture->loop, &op, PATIENCE_MS), 0);
+	assert_int_equal(pool_stats(fixture).cached, 4);
+	assert_int_equal(pool_stats(fixture).free, BLOCKS - 4);
+	check_found(fixture, 1, 4);
+	close_store(&store);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		KV_TEST(test_there_and_back),
+		KV_TEST(test_only_the_end_is_missing),
+		KV_TEST(test_store_that_wants_nothing),
+		KV_TEST(test_store_that_holds),
+		KV_TEST(test_bringing_fails),
+		KV_TEST(test_computed_meanwhile),
+	};
+
+	return cmocka_run_group_tests_name("kv_store", tests, NULL, NULL);
+}
