@@ -72,6 +72,8 @@ int report_table(const struct report *report, FILE *file)
 
 	print_title(file, report);
 	print_number(file, "prompt", report->prompt_tokens, 0, "tokens");
+	if (stats->cached_tokens)
+		print_number(file, "  of these cached", stats->cached_tokens, 0, "tokens");
 	print_number(file, "generated", stats->generated, 0, "tokens");
 	print_row(file, "ended by", finish_name(report), "");
 	print_number(file, "time to first token", (double)stats->ttft_ns / 1e6, 2, "ms");
@@ -84,6 +86,9 @@ int report_table(const struct report *report, FILE *file)
 			     "bytes");
 		print_number(file, "  waited for", (double)stats->kv_exposed_ns / 1e6, 2,
 			     "ms of the time to first token");
+		if (stats->kv_cached_tokens)
+			print_number(file, "  there already", stats->kv_cached_tokens, 0,
+				     "tokens of the prompt");
 	}
 	if (report->verified != REPORT_NOT_VERIFIED)
 		print_row(file, "aggregated run",
@@ -136,9 +141,11 @@ static json_t *report_object(const struct report *report)
 	const struct tandem_generation_stats *stats = report->stats;
 	json_t *object;
 
-	object = json_pack("{s:o, s:I, s:I, s:f, s:f, s:I, s:s, s:I, s:f, s:s, s:s, s:s, s:s, s:s, s:s}",
+	object = json_pack("{s:o, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:s, s:I, s:f, s:s, s:s, s:s, s:s, s:s, s:s}",
 			   "text", text_to_json(report->text, report->text_bytes),
 			   "prompt_tokens", (json_int_t)report->prompt_tokens,
+			   "cached_tokens", (json_int_t)stats->cached_tokens,
+			   "kv_cached_tokens", (json_int_t)stats->kv_cached_tokens,
 			   "generated_tokens", (json_int_t)stats->generated,
 			   "ttft_ms", (double)stats->ttft_ns / 1e6,
 			   "tpot_ms", tpot_ms(stats),

@@ -41,12 +41,16 @@ enum run_key {
 	KEY_STREAMS,
 	KEY_TIMEOUT,
 	KEY_VERIFY,
+	KEY_NO_PREFIX_CACHE,
+	KEY_KV_TOKENS,
 };
 
 /* What the command line says. */
 struct run_options {
 	struct session_options session;
-	const char *prompt;
+	const char **prompts;
+	uint32_t prompt_count;
+	bool no_prefix_cache;
 	const char *stats_path;
 	uint32_t tokens;
 	float temperature;
@@ -77,7 +81,7 @@ struct output {
 
 static const struct argp_option options[] = {
 	{ "model", KEY_MODEL, "FILE", 0, "model to run, GGUF (needed)", 0 },
-	{ "prompt", KEY_PROMPT, "TEXT", 0, "text to go on from (needed)", 0 },
+	{ "prompt", KEY_PROMPT, "TEXT", 0, "text to go on from (needed); given several times, one after the other", 0 },
 	{ "tokens", KEY_TOKENS, "N", 0, "tokens to generate, at most (default 128)", 0 },
 	{ "mode", KEY_MODE, "disagg|agg", 0, "two devices, or one for both phases (default disagg)", 1 },
 	{ "prefill", KEY_PREFILL, "DEV", 0,
@@ -90,6 +94,10 @@ static const struct argp_option options[] = {
 	{ "streams", KEY_STREAMS, "N", 0, "with tcp: how many sockets (default 2)", 1 },
 	{ "kv-type", KEY_KV_TYPE, "f32|f16|q8_0", 0, "element type of the KV cache (default f16)", 1 },
 	{ "block-tokens", KEY_BLOCK_TOKENS, "N", 0, "tokens of a KV block (default 16)", 1 },
+	{ "kv-tokens", KEY_KV_TOKENS, "N", 0,
+	  "room for that many tokens in the KV cache (default: the model's context)", 1 },
+	{ "no-prefix-cache", KEY_NO_PREFIX_CACHE, NULL, 0,
+	  "compute all of each prompt, though one before began alike", 1 },
 	{ "temp", KEY_TEMP, "T", 0, "draw tokens at this temperature (default 0: the likeliest)", 2 },
 	{ "seed", KEY_SEED, "N", 0, "of the drawing (default 1)", 2 },
 	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "give up after that time (default: never)", 2 },
@@ -157,7 +165,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		run->session.model = argument;
 		return 0;
 	case KEY_PROMPT:
-		run->prompt = argument;
+		run->prompts[run->prompt_count++] = argument;
 		return 0;
 	case KEY_TOKENS:
 		run->tokens = (uint32_t)parse_number(state, "--tokens", argument, 1, UINT32_MAX);
@@ -194,6 +202,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		run->session.instance.block_tokens =
 			(uint32_t)parse_number(state, "--block-tokens", argument, 1, 4096);
 		return 0;
+	case KEY_KV_TOKENS:
+		run->session.instance.kv_tokens =
+			(uint32_t)parse_number(state, "--kv-tokens", argument, 1, 1u << 30);
+		return 0;
+	case KEY_NO_PREFIX_CACHE:
+		run->no_prefix_cache = true;
+		return 0;
 	case KEY_RDMA_DEVICE:
 		run->session.connection.rdma_device = argument;
 		return 0;
@@ -219,7 +234,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		argp_error(state, "'%s' is one word too many; put the prompt into quotes", argument);
 		return 0;
 	case ARGP_KEY_END:
-		if (!run->session.model || !run->prompt)
+		if (!run->session.model || !run->prompt_count)
 			argp_error(state, "--model and --prompt are needed");
 		return 0;
 	default:
@@ -317,7 +332,7 @@ static int take_token(void *user, uint32_t token)
 
 static int generate(const struct run_options *run, struct session *session,
 		    const uint32_t *prompt, uint32_t prompt_tokens, bool split,
-		    struct output *output, struct tandem_generation_stats *stats,
+		    bool no_prefix_cache, struct output *output, struct tandem_generation_stats *stats,
 		    struct tandem_error *error)
 {
 	const struct tandem_generation generation = {
@@ -331,6 +346,7 @@ static int generate(const struct run_options *run, struct session *session,
 		.temperature = run->temperature,
 		.seed = run->seed,
 		.timeout_ms = run->timeout_ms,
+		.no_prefix_cache = no_prefix_cache,
 		.on_token = take_token,
 		.on_prefill = show_progress,
 		.user = output,
@@ -358,9 +374,10 @@ static void output_free(struct output *output)
 	free(output->text);
 }
 
-static int write_report(const struct run_options *run, const struct report *report)
+/* The reports of all prompts go to one file, one after the other. */
+static int write_report(const struct run_options *run, const struct report *report, bool first)
 {
-	FILE *file = run->stats_path ? fopen(run->stats_path, "w") : stderr;
+	FILE *file = run->stats_path ? fopen(run->stats_path, first ? "w" : "a") : stderr;
 	int ret = -errno;
 
 	if (file) {
@@ -374,6 +391,7 @@ static int write_report(const struct run_options *run, const struct report *repo
 	return ret;
 }
 
+/* What one of the runs has cached may not help the other: that would prove nothing. */
 static int run_verified(const struct run_options *run, struct session *session,
 			const uint32_t *prompt, uint32_t prompt_tokens,
 			const struct output *split, enum report_verified *verified,
@@ -383,7 +401,7 @@ static int run_verified(const struct run_options *run, struct session *session,
 	struct output output = { 0 };
 	int ret;
 
-	ret = generate(run, session, prompt, prompt_tokens, false, &output, &stats, error);
+	ret = generate(run, session, prompt, prompt_tokens, false, true, &output, &stats, error);
 	if (!ret)
 		*verified = output.count == split->count &&
 			    !memcmp(output.tokens, split->tokens,
@@ -393,8 +411,8 @@ static int run_verified(const struct run_options *run, struct session *session,
 	return ret;
 }
 
-/* The run itself, on a session that is open. Return: the exit status. */
-static int run_on(const struct run_options *run, struct session *session)
+/* Run prompt @index, on a session that is open. Return: the exit status. */
+static int run_prompt(const struct run_options *run, struct session *session, uint32_t index)
 {
 	const bool split = run->session.split;
 	struct tandem_generation_stats stats;
@@ -413,10 +431,11 @@ static int run_on(const struct run_options *run, struct session *session)
 	uint32_t *prompt;
 	int status = 1;
 
-	prompt = tokenize(session->model, run->prompt, &report.prompt_tokens, &error);
+	prompt = tokenize(session->model, run->prompts[index], &report.prompt_tokens, &error);
 	if (!prompt)
 		return failure_print(&error);
-	if (generate(run, session, prompt, report.prompt_tokens, split, &output, &stats, &error)) {
+	if (generate(run, session, prompt, report.prompt_tokens, split, run->no_prefix_cache,
+		     &output, &stats, &error)) {
 		if (output.text_bytes)
 			putchar('\n');
 		failure_print(&error);
@@ -432,11 +451,21 @@ static int run_on(const struct run_options *run, struct session *session)
 	}
 	report.text = output.text;
 	report.text_bytes = output.text_bytes;
-	if (!write_report(run, &report))
+	if (!write_report(run, &report, !index))
 		status = report.verified == REPORT_DIFFERENT;
 out:
 	output_free(&output);
 	free(prompt);
+	return status;
+}
+
+/* All prompts in turn, up to one that fails. Return: the exit status. */
+static int run_on(const struct run_options *run, struct session *session)
+{
+	int status = 0;
+
+	for (uint32_t i = 0; i < run->prompt_count && !status; i++)
+		status = run_prompt(run, session, i);
 	return status;
 }
 
@@ -458,12 +487,22 @@ int command_run(int argc, char **argv)
 	};
 	struct tandem_error error = { 0 };
 	struct session session;
-	int status;
+	int status = 1;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &run);
-	if (session_open(&session, &run.session, &error))
+	/* There cannot be more prompts than arguments. */
+	run.prompts = calloc(argc, sizeof(*run.prompts));
+	if (!run.prompts) {
+		failure(&error, -ENOMEM, "out of memory");
 		return failure_print(&error);
+	}
+	argp_parse(&argp, argc, argv, 0, NULL, &run);
+	if (session_open(&session, &run.session, &error)) {
+		failure_print(&error);
+		goto free_prompts;
+	}
 	status = run_on(&run, &session);
 	session_close(&session);
+free_prompts:
+	free(run.prompts);
 	return status;
 }

@@ -13,8 +13,9 @@ trap 'rm -rf "$work"' EXIT
 
 [ -r "$model" ] || tap_skip_all "$model is not here"
 
+prompt="And God said"
 run() {	# run OPTION...: standard output and error into files
-	tandem run --prompt "And God said" --tokens 8 "$@" >"$work/text" 2>"$work/errors"
+	tandem run --prompt "$prompt" --tokens 8 "$@" >"$work/text" 2>"$work/errors"
 }
 
 refused() {	# refused DESCRIPTION WORD OPTION...
@@ -64,9 +65,34 @@ NO_COLOR=1 run --model "$model"
 ! grep -q $'\033' "$work/errors" "$work/text"
 tap_ok $? "no escape sequences in pipes"
 
+# Several prompts: what they begin with alike is computed once.
+first="And God said to the people that the land was good, and they said that it was good in the land of the people"
+second="$first and that they should go up to the city"
+for mode in agg disagg; do
+	prompt=$first run --model "$model" --mode $mode --prompt "$second" --json \
+		--stats "$work/stats"
+	tap_same $? 0 "$mode: two prompts"
+	cp "$work/text" "$work/both"
+	tap_same "$(wc -l <"$work/stats")" 2 "$mode: a report for each"
+	head -n 1 "$work/stats" >"$work/first"
+	tail -n 1 "$work/stats" >"$work/second"
+	tap_same "$(json_field "$work/first" cached_tokens)" 0 "$mode: nothing cached at first"
+	tap_same "$(($(json_field "$work/second" cached_tokens) % 16))" 0 "$mode: whole blocks"
+	[ "$(json_field "$work/second" cached_tokens)" -gt 0 ]
+	tap_ok $? "$mode: the second prompt begins with what is cached"
+	prompt=$first run --model "$model" --mode $mode --prompt "$second" --json \
+		--stats "$work/stats" --no-prefix-cache
+	cmp -s "$work/text" "$work/both"
+	tap_ok $? "$mode: the same texts without"
+	tail -n 1 "$work/stats" >"$work/plain"
+	tap_same "$(json_field "$work/plain" cached_tokens)" 0 "$mode: nothing cached then"
+done
+[ "$(json_field "$work/second" kv_bytes)" -lt "$(json_field "$work/plain" kv_bytes)" ]
+tap_ok $? "less was moved"
+
 # A terminal sees how a long prompt is worked through; a pipe does not.
 long="$(for _ in $(seq 60); do printf 'And God said '; done)"
-run --model "$model" --prompt "$long"
+prompt=$long run --model "$model"
 ! grep -q "prefill .*%" "$work/errors"
 tap_ok $? "no progress line in a pipe"
 if command -v script >/dev/null; then
@@ -111,8 +137,8 @@ at = data.index(b"llama", data.index(key) + len(key))
 open(sys.argv[2], "wb").write(data[:at] + b"mamba" + data[at + 5:])
 END
 refused "another architecture" "mamba" --model "$work/other.gguf"
-refused "a prompt too long" "context" --model "$model" \
-	--prompt "$(for _ in $(seq 3000); do printf 'And God said '; done)"
+prompt=$(for _ in $(seq 3000); do printf 'And God said '; done) \
+	refused "a prompt too long" "context" --model "$model"
 refused "no such device" "accel99" --model "$model" --decode accel99
 refused "no such profile" "tpu9" --model "$model" --decode inproc:tpu9
 refused "an address that is none" "nowhere" --model "$model" --transport tcp --address nowhere
