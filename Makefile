@@ -339,6 +339,7 @@ help:
 	@echo '  check          all tests; check-native and check-guest: one half'
 	@echo '  check-debug    tests of the driver with kernels that look for errors'
 	@echo '  check-backports the driver with the newest kernel for Debian 13 (root)'
+	@echo '  fuzzers        of model files and text, with clang, in $(fuzz-out)'
 	@echo '  install        [PREFIX=$(PREFIX) DESTDIR=]'
 	@echo '  lint           checkpatch, sparse, W=1, coccicheck; clang-format as'
 	@echo '                 advice. Some four minutes on two processors'
