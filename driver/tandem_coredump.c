@@ -4,7 +4,6 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/seq_buf.h>
-#include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
@@ -21,14 +20,6 @@
 
 /* The most that is said without the firmware's log; what is over is left out. */
 #define TEXT_BYTES	(256 * 1024)
-
-/**
- * struct tandem_dump - a dump in the making
- * @text: what is to be said; its buffer is from vmalloc()
- */
-struct tandem_dump {
-	struct seq_buf text;
-};
 
 /**
  * struct suspects - contexts that may have had the device go wrong
@@ -121,19 +112,6 @@ static void describe_admin(struct seq_buf *text, struct tandem_device *tdev)
 	spin_unlock_irqrestore(&admin->lock, flags);
 }
 
-static const char *opcode_name(u8 opcode)
-{
-	static const char * const names[] = {
-		[TANDEM_HW_OP_NOP] = "NOP",
-		[TANDEM_HW_OP_COPY] = "COPY",
-		[TANDEM_HW_OP_FILL] = "FILL",
-		[TANDEM_HW_OP_EXEC] = "EXEC",
-		[TANDEM_HW_OP_COPY_LIST] = "COPY_LIST",
-	};
-
-	return opcode < ARRAY_SIZE(names) ? names[opcode] : "?";
-}
-
 /* Not the argument, which may be what is written to memory. */
 static void describe_job(struct seq_buf *text, const struct tandem_job *job)
 {
@@ -141,7 +119,7 @@ static void describe_job(struct seq_buf *text, const struct tandem_job *job)
 	const struct tandem_context *context = job->queue->context;
 
 	seq_buf_printf(text, "  command %u: %s context=%u pid=%d comm=%s age_ms=%lld dst=%u+%#llx src=%u+%#llx length=%llu%s%s%s\n",
-		       job->command_id, opcode_name(descriptor->opcode),
+		       job->command_id, tandem_job_operation(job),
 		       context->index, context->pid, context->comm,
 		       ktime_ms_delta(ktime_get(), job->started),
 		       le32_to_cpu(descriptor->dst_region),
@@ -222,83 +200,61 @@ static void describe_suspects(struct seq_buf *text, struct suspects *suspects)
 	}
 }
 
-static struct tandem_dump *dump_alloc(void)
-{
-	struct tandem_dump *dump;
-	char *buffer;
-
-	dump = kmalloc(sizeof(*dump), GFP_KERNEL);
-	if (!dump)
-		return NULL;
-	buffer = vmalloc(TEXT_BYTES);
-	if (!buffer) {
-		kfree(dump);
-		return NULL;
-	}
-	seq_buf_init(&dump->text, buffer, TEXT_BYTES);
-	return dump;
-}
-
-static void dump_free(struct tandem_dump *dump)
-{
-	vfree(dump->text.buffer);
-	kfree(dump);
-}
-
 void tandem_coredump_take(struct tandem_device *tdev,
 			  enum tandem_reset_reason reason)
 {
+	struct tandem_coredump *coredump = &tdev->coredump;
+	struct seq_buf *text = &coredump->text;
 	struct suspects suspects = { };
-	struct tandem_dump *dump;
 	u32 i;
 
-	dump = dump_alloc();
-	if (!dump)
-		return;
-	describe_device(&dump->text, tdev, reason);
-	describe_registers(&dump->text, tdev);
-	describe_admin(&dump->text, tdev);
-	for (i = 0; i < tdev->engine_count; i++)
-		describe_engine(&dump->text, &tdev->engines[i], reason,
-				&suspects);
-	describe_suspects(&dump->text, &suspects);
 	/* The first tells more than what came of it. */
-	if (cmpxchg(&tdev->coredump.dump, NULL, dump))
-		dump_free(dump);
+	if (!text->buffer || smp_load_acquire(&coredump->is_taken))
+		return;
+	seq_buf_clear(text);
+	describe_device(text, tdev, reason);
+	describe_registers(text, tdev);
+	describe_admin(text, tdev);
+	for (i = 0; i < tdev->engine_count; i++)
+		describe_engine(text, &tdev->engines[i], reason, &suspects);
+	describe_suspects(text, &suspects);
+	/* Pairs with hand_on(). */
+	smp_store_release(&coredump->is_taken, true);
 }
 
 /* The dump with the log after it, if there is one; or NULL. */
-static char *with_log(const struct tandem_dump *dump, const char *log,
-		      size_t log_length, size_t *length)
+static char *with_log(struct seq_buf *text, const char *log, size_t log_length,
+		      size_t *length)
 {
 	static const char title[] = "\nfirmware log:\n";
-	size_t used = seq_buf_used((struct seq_buf *)&dump->text);
 	size_t title_length = log ? sizeof(title) - 1 : 0;
+	size_t used = seq_buf_used(text);
 	char *whole;
 
 	*length = used + title_length + log_length;
 	whole = vmalloc(*length);
 	if (!whole)
 		return NULL;
-	memcpy(whole, dump->text.buffer, used);
+	memcpy(whole, text->buffer, used);
 	memcpy(whole + used, title, title_length);
 	if (log)
 		memcpy(whole + used + title_length, log, log_length);
 	return whole;
 }
 
+/* The device is up again, or dead: no fence waits for this. */
 static void hand_on(struct work_struct *work)
 {
 	struct tandem_coredump *coredump =
 		container_of(work, struct tandem_coredump, work);
 	struct tandem_device *tdev =
 		container_of(coredump, struct tandem_device, coredump);
-	struct tandem_dump *dump = xchg(&coredump->dump, NULL);
 	ssize_t log_length = -ENODEV;
 	char *log = NULL, *whole;
 	size_t length;
 
-	if (!dump)
+	/* Pairs with tandem_coredump_take(). */
+	if (!smp_load_acquire(&coredump->is_taken))
 		return;
 	if (!tandem_device_is_dead(tdev))
 		log_length = tandem_log_read(tdev, &log);
@@ -306,7 +262,9 @@ static void hand_on(struct work_struct *work)
 		log = NULL;
 		log_length = 0;
 	}
-	whole = with_log(dump, log, log_length, &length);
+	whole = with_log(&coredump->text, log, log_length, &length);
+	/* The buffer is free for the next one. */
+	smp_store_release(&coredump->is_taken, false);
 	/*
 	 * In the name of the node, not of the device on the bus: the dump may
 	 * be there for longer than the driver, and this needs nothing of it.
@@ -314,12 +272,17 @@ static void hand_on(struct work_struct *work)
 	if (whole)
 		dev_coredumpv(tdev->drm.accel->kdev, whole, length, GFP_KERNEL);
 	kvfree(log);
-	dump_free(dump);
 }
 
 void tandem_coredump_prepare(struct tandem_coredump *coredump)
 {
 	INIT_WORK(&coredump->work, hand_on);
+	seq_buf_init(&coredump->text, vmalloc(TEXT_BYTES), TEXT_BYTES);
+}
+
+void tandem_coredump_release(struct tandem_coredump *coredump)
+{
+	vfree(coredump->text.buffer);
 }
 
 void tandem_coredump_hand_on(struct tandem_device *tdev)

@@ -11,28 +11,33 @@
 #define _TANDEM_COREDUMP_H
 
 #include <linux/kconfig.h>
+#include <linux/seq_buf.h>
 #include <linux/workqueue.h>
 
 #include "tandem_reset.h"
 
 struct tandem_device;
-struct tandem_dump;
 
 /**
  * struct tandem_coredump - the dump in the making, if any
  * @work: hands it on
- * @dump: what was written down. One who takes it out owns it
+ * @text: what was written down. The buffer is there from the start, since when
+ *	it is needed, fences wait for the reset: whatever frees memory may wait
+ *	for those, so nothing may wait for memory. NULL when there was none
+ * @is_taken: @text is @work's; else it is that of the reset
  */
 struct tandem_coredump {
 	struct work_struct work;
-	struct tandem_dump *dump;
+	struct seq_buf text;
+	bool is_taken;
 };
 
 #if IS_ENABLED(CONFIG_DEV_COREDUMP)
+/* Without memory there are no dumps. */
 void tandem_coredump_prepare(struct tandem_coredump *coredump);
 /*
  * Writes down what there is to say before the reset, while the device is not
- * stopped yet. Nothing when there is no memory for it.
+ * stopped yet. Nothing when the last one has not been handed on.
  */
 void tandem_coredump_take(struct tandem_device *tdev,
 			  enum tandem_reset_reason reason);
@@ -43,6 +48,8 @@ void tandem_coredump_take(struct tandem_device *tdev,
 void tandem_coredump_hand_on(struct tandem_device *tdev);
 /* Returns when it has been handed on. No reset is carried out any more. */
 void tandem_coredump_flush(struct tandem_device *tdev);
+/* Nothing of the above is called any more. */
+void tandem_coredump_release(struct tandem_coredump *coredump);
 #else
 static inline void tandem_coredump_prepare(struct tandem_coredump *coredump)
 {
@@ -58,6 +65,10 @@ static inline void tandem_coredump_hand_on(struct tandem_device *tdev)
 }
 
 static inline void tandem_coredump_flush(struct tandem_device *tdev)
+{
+}
+
+static inline void tandem_coredump_release(struct tandem_coredump *coredump)
 {
 }
 #endif

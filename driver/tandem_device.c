@@ -102,6 +102,7 @@ static void release_tables(struct drm_device *drm, void *unused)
 	struct tandem_device *tdev = to_tandem_device(drm);
 
 	tandem_shared_free(tdev, &tdev->context_table);
+	tandem_coredump_release(&tdev->coredump);
 	ida_destroy(&tdev->context_ids);
 	tandem_memory_fini(&tdev->memory);
 	mutex_destroy(&tdev->power.lock);

@@ -125,6 +125,20 @@ void tandem_job_discard(struct tandem_job *job)
 	tandem_job_put(job);
 }
 
+const char *tandem_job_operation(const struct tandem_job *job)
+{
+	static const char * const names[] = {
+		[TANDEM_HW_OP_NOP] = "NOP",
+		[TANDEM_HW_OP_COPY] = "COPY",
+		[TANDEM_HW_OP_FILL] = "FILL",
+		[TANDEM_HW_OP_EXEC] = "EXEC",
+		[TANDEM_HW_OP_COPY_LIST] = "COPY_LIST",
+	};
+	u8 opcode = job->descriptor.opcode;
+
+	return opcode < ARRAY_SIZE(names) ? names[opcode] : "?";
+}
+
 void tandem_job_estimate(struct tandem_job *job)
 {
 	const struct tandem_hw_descriptor *descriptor = &job->descriptor;

@@ -137,6 +137,8 @@ void tandem_job_forget(struct tandem_job *job);
 /* Releases and puts a job that was never submitted. May sleep. */
 void tandem_job_discard(struct tandem_job *job);
 
+/* What it does, for people. */
+const char *tandem_job_operation(const struct tandem_job *job);
 /* Before it is submitted: what it is for the schedule. */
 void tandem_job_estimate(struct tandem_job *job);
 /* The job's end as the device tells it; the lock of the class is held. */
