@@ -610,6 +610,7 @@ void tandem_context_blame(struct tandem_context *context,
 	if (!tandem_ban_count(&context->ban, fault, tandem_ban_rule(),
 			      get_jiffies_64()))
 		return;
+	trace_tandem_context_ban(context);
 	dev_warn(context->tdev->dev,
 		 "context %u of %s (%d): banned after %u faults: its commands are refused, make a new context to go on\n",
 		 context->index, context->comm, context->pid,

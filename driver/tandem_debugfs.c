@@ -5,6 +5,7 @@
 #include <drm/drm_file.h>
 #include <drm/drm_gem.h>
 #include <linux/idr.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
@@ -16,8 +17,11 @@
 #include "tandem_engine.h"
 #include "tandem_file.h"
 #include "tandem_gem.h"
+#include "tandem_job.h"
 #include "tandem_log.h"
 #include "tandem_power.h"
+#include "tandem_queue.h"
+#include "tandem_stats.h"
 
 static struct tandem_device *device_of(struct seq_file *m)
 {
@@ -185,8 +189,134 @@ exit:
 	return 0;
 }
 
+static void show_times(struct seq_file *m, const struct tandem_engine *engine,
+		       const char *what, const struct tandem_histogram *times)
+{
+	seq_printf(m, "%-6u %-7s %-8s %10llu %14llu %14llu %14llu\n",
+		   tandem_engine_number(engine),
+		   engine->kind == TANDEM_HW_QUEUE_COMPUTE ? "compute" : "copy",
+		   what, tandem_histogram_total(times),
+		   tandem_histogram_percentile(times, 50),
+		   tandem_histogram_percentile(times, 90),
+		   tandem_histogram_percentile(times, 99));
+}
+
+static void show_buckets(struct seq_file *m, const struct tandem_engine *engine)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%u latency",
+		 tandem_engine_number(engine));
+	tandem_histogram_show(m, name, &engine->stats.latency);
+	snprintf(name, sizeof(name), "%u duration",
+		 tandem_engine_number(engine));
+	tandem_histogram_show(m, name, &engine->stats.duration);
+}
+
+static int latency_show(struct seq_file *m, void *unused)
+{
+	struct tandem_device *tdev = device_of(m);
+	struct tandem_engine *engine;
+	u32 i;
+
+	seq_puts(m, "engine kind    what          count   p50_below_ns   p90_below_ns   p99_below_ns\n");
+	for (i = 0; i < tdev->engine_count; i++) {
+		engine = &tdev->engines[i];
+		spin_lock_irq(&engine->class->lock);
+		show_times(m, engine, "latency", &engine->stats.latency);
+		show_times(m, engine, "duration", &engine->stats.duration);
+		spin_unlock_irq(&engine->class->lock);
+	}
+	for (i = 0; i < tdev->engine_count; i++) {
+		engine = &tdev->engines[i];
+		spin_lock_irq(&engine->class->lock);
+		show_buckets(m, engine);
+		spin_unlock_irq(&engine->class->lock);
+	}
+	return 0;
+}
+
+static const char *state_of(const struct tandem_job *job)
+{
+	if (job->state == TANDEM_JOB_WAITING)
+		return job->blocked ? "blocked" : "waiting";
+	if (job->timed_out)
+		return "timed-out";
+	return job->aborting ? "aborting" : "running";
+}
+
+static void show_job(struct seq_file *m, const struct tandem_job *job)
+{
+	const struct tandem_context *context = job->queue->context;
+
+	seq_printf(m, "job=%llu context=%u queue=%u op=%s state=%s engine=%u age_us=%lld cookie=%#llx pid=%d comm=",
+		   job->id, context->index, job->queue->id,
+		   tandem_job_operation(job), state_of(job),
+		   tandem_engine_number(job->engine),
+		   ktime_us_delta(ktime_get(), job->submitted), job->cookie,
+		   context->pid);
+	seq_escape(m, context->comm, " \t\n\\");
+	seq_putc(m, '\n');
+}
+
+/* So many of each kind of engines that interrupts are not off for long. */
+#define JOBS_SHOWN_MAX	512
+
+/* The lock of the class is held. */
+static void show_waiting(struct seq_file *m, struct tandem_engine_class *class,
+			 u32 left)
+{
+	struct tandem_queue *queue;
+	struct tandem_job *job;
+	u64 more = 0;
+
+	list_for_each_entry(queue, &class->queues, class_link) {
+		list_for_each_entry(job, &queue->waiting, link) {
+			if (!left) {
+				more++;
+				continue;
+			}
+			show_job(m, job);
+			left--;
+		}
+	}
+	if (more)
+		seq_printf(m, "and %llu more that wait\n", more);
+}
+
+static void show_jobs_of(struct seq_file *m, struct tandem_engine_class *class)
+{
+	u32 left = JOBS_SHOWN_MAX, i;
+	struct tandem_job *job;
+
+	spin_lock_irq(&class->lock);
+	for (i = 0; i < class->engine_count; i++) {
+		list_for_each_entry(job, &class->engines[i]->in_flight,
+				    flight_link) {
+			if (!left)
+				break;
+			show_job(m, job);
+			left--;
+		}
+	}
+	show_waiting(m, class, left);
+	spin_unlock_irq(&class->lock);
+}
+
+static int jobs_show(struct seq_file *m, void *unused)
+{
+	struct tandem_device *tdev = device_of(m);
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(tdev->classes); i++)
+		show_jobs_of(m, &tdev->classes[i]);
+	return 0;
+}
+
 static const struct drm_debugfs_info files[] = {
 	{ "queues", queues_show },
+	{ "jobs", jobs_show },
+	{ "latency", latency_show },
 	{ "contexts", contexts_show },
 	{ "objects", objects_show },
 	{ "firmware_log", firmware_log_show },

@@ -578,6 +578,8 @@ void tandem_engine_submit(struct tandem_job *job)
 		end_job_with(job, ret, &done);
 	} else {
 		job->state = TANDEM_JOB_WAITING;
+		if (job->blocked)
+			trace_tandem_job_block(job);
 		list_add_tail(&job->link, &queue->waiting);
 		update_ready(queue);
 		push_ready(class);
@@ -594,6 +596,8 @@ void tandem_engine_unblock(struct tandem_job *job, int error)
 	spin_lock_irqsave(&class->lock, flags);
 	if (job->state == TANDEM_JOB_DONE)
 		goto unlock;
+	if (job->state == TANDEM_JOB_WAITING)
+		trace_tandem_job_unblock(job, error);
 	if (error) {
 		/* It stays blocked, since it is not to begin. */
 		job->cancelled = true;

@@ -174,8 +174,13 @@ int tandem_ioctl_queue_create(struct drm_device *drm, void *data,
 		goto err_count;
 	}
 	tandem_engine_open_queue(queue);
-	ret = xa_alloc(&file->queues, &args->queue, queue, TANDEM_ID_LIMIT,
-		       GFP_KERNEL);
+	xa_lock(&file->queues);
+	ret = __xa_alloc(&file->queues, &args->queue, queue, TANDEM_ID_LIMIT,
+			 GFP_KERNEL);
+	/* Unlocked, it may be destroyed by somebody who guessed the id. */
+	if (!ret)
+		queue->id = args->queue;
+	xa_unlock(&file->queues);
 	if (ret)
 		goto err_queue;
 	tandem_context_put(context);

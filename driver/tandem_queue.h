@@ -25,6 +25,7 @@ struct tandem_file;
  * struct tandem_queue - a queue
  * @ref: held by the file until the queue is destroyed, and by each job
  * @context: that it belongs to; holds a reference
+ * @id: by which the file knows it; for people
  * @kind: &enum tandem_queue_kind; the engines may be able to do more
  * @class: engines that carry out its commands, one at a time; lives as long as
  *	the device
@@ -48,6 +49,7 @@ struct tandem_file;
 struct tandem_queue {
 	struct kref ref;
 	struct tandem_context *context;
+	u32 id;
 	u32 kind;
 	struct tandem_engine_class *class;
 	struct mutex submit_lock; /* see above */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/bitops.h>
+#include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/seq_file.h>
 
@@ -29,6 +30,34 @@ void tandem_stats_add(struct tandem_stats *to, const struct tandem_stats *from)
 	to->busy_ns += from->busy_ns;
 	histogram_add(&to->latency, &from->latency);
 	histogram_add(&to->duration, &from->duration);
+}
+
+u64 tandem_histogram_total(const struct tandem_histogram *histogram)
+{
+	u64 total = 0;
+	u32 i;
+
+	for (i = 0; i < TANDEM_HISTOGRAM_BUCKETS; i++)
+		total += histogram->bucket[i];
+	return total;
+}
+
+u64 tandem_histogram_percentile(const struct tandem_histogram *histogram,
+				u32 percent)
+{
+	u64 total = tandem_histogram_total(histogram), seen = 0;
+	/* Far from overflow: commands take their time. */
+	u64 wanted = div_u64(total * percent + 99, 100);
+	u32 i;
+
+	if (!total)
+		return 0;
+	for (i = 0; i < TANDEM_HISTOGRAM_BUCKETS - 1; i++) {
+		seen += histogram->bucket[i];
+		if (seen >= wanted)
+			break;
+	}
+	return 1ull << i;
 }
 
 void tandem_histogram_show(struct seq_file *m, const char *name,

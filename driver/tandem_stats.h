@@ -46,6 +46,14 @@ struct tandem_stats {
 
 void tandem_stats_add(struct tandem_stats *to, const struct tandem_stats *from);
 void tandem_histogram_count(struct tandem_histogram *histogram, u64 ns);
+/* How many there were. */
+u64 tandem_histogram_total(const struct tandem_histogram *histogram);
+/*
+ * A time that @percent of all are below, 1 … 100: the end of a bucket, so up to
+ * twice the true one. 0 when there were none.
+ */
+u64 tandem_histogram_percentile(const struct tandem_histogram *histogram,
+				u32 percent);
 /* A line for each bucket from the first to the last that is not empty. */
 void tandem_histogram_show(struct seq_file *m, const char *name,
 			   const struct tandem_histogram *histogram);

@@ -138,6 +138,38 @@ DEFINE_EVENT(tandem_job_ends_early, tandem_job_timeout,
 DEFINE_EVENT(tandem_job_ends_early, tandem_job_abort,
 	     TP_PROTO(const struct tandem_job *job), TP_ARGS(job));
 
+TRACE_EVENT(tandem_job_block,
+	    TP_PROTO(const struct tandem_job *job),
+	    TP_ARGS(job),
+	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->context->tdev->dev))
+			     __field(u64, job)
+			     __field(u64, cookie)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->job = job->id;
+			   __entry->cookie = job->cookie;
+			   ),
+	    TP_printk("dev=%s job=%llu cookie=%#llx", __get_str(dev),
+		      __entry->job, __entry->cookie)
+);
+
+TRACE_EVENT(tandem_job_unblock,
+	    TP_PROTO(const struct tandem_job *job, int error),
+	    TP_ARGS(job, error),
+	    TP_STRUCT__entry(__string(dev, dev_name(job->queue->context->tdev->dev))
+			     __field(u64, job)
+			     __field(u64, cookie)
+			     __field(s32, error)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->job = job->id;
+			   __entry->cookie = job->cookie;
+			   __entry->error = error;
+			   ),
+	    TP_printk("dev=%s job=%llu error=%d cookie=%#llx", __get_str(dev),
+		      __entry->job, __entry->error, __entry->cookie)
+);
+
 TRACE_EVENT(tandem_interrupt,
 	    TP_PROTO(const struct tandem_device *tdev, u32 vector),
 	    TP_ARGS(tdev, vector),
@@ -202,6 +234,26 @@ DEFINE_EVENT(tandem_context, tandem_context_create,
 	     TP_PROTO(const struct tandem_context *context), TP_ARGS(context));
 DEFINE_EVENT(tandem_context, tandem_context_destroy,
 	     TP_PROTO(const struct tandem_context *context), TP_ARGS(context));
+
+TRACE_EVENT(tandem_context_ban,
+	    TP_PROTO(const struct tandem_context *context),
+	    TP_ARGS(context),
+	    TP_STRUCT__entry(__string(dev, dev_name(context->tdev->dev))
+			     __field(u32, context)
+			     __field(u32, faults)
+			     __field(u32, resets)
+			     __field(s32, pid)
+			     ),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->context = context->index;
+			   __entry->faults = READ_ONCE(context->ban.faults);
+			   __entry->resets = READ_ONCE(context->ban.resets);
+			   __entry->pid = context->pid;
+			   ),
+	    TP_printk("dev=%s context=%u faults=%u resets=%u pid=%d",
+		      __get_str(dev), __entry->context, __entry->faults,
+		      __entry->resets, __entry->pid)
+);
 
 DECLARE_EVENT_CLASS(tandem_object,
 		    TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size,
