@@ -5,14 +5,24 @@
  */
 #include <kunit/visibility.h>
 
+#include "../tandem_ban.h"
 #include "../tandem_command.h"
 #include "../tandem_context.h"
+#include "../tandem_job.h"
 #include "../tandem_memory_class.h"
 #include "../tandem_ring.h"
+#include "../tandem_schedule.h"
+#include "../tandem_stats.h"
 
+EXPORT_SYMBOL_IF_KUNIT(tandem_ban_count);
+EXPORT_SYMBOL_IF_KUNIT(tandem_ban_init);
 EXPORT_SYMBOL_IF_KUNIT(tandem_command_check);
 EXPORT_SYMBOL_IF_KUNIT(tandem_command_read);
 EXPORT_SYMBOL_IF_KUNIT(tandem_context_check);
+EXPORT_SYMBOL_IF_KUNIT(tandem_histogram_count);
+EXPORT_SYMBOL_IF_KUNIT(tandem_histogram_percentile);
+EXPORT_SYMBOL_IF_KUNIT(tandem_histogram_total);
+EXPORT_SYMBOL_IF_KUNIT(tandem_job_estimate);
 EXPORT_SYMBOL_IF_KUNIT(tandem_memory_class_fini);
 EXPORT_SYMBOL_IF_KUNIT(tandem_memory_class_init);
 EXPORT_SYMBOL_IF_KUNIT(tandem_memory_class_release);
@@ -30,3 +40,12 @@ EXPORT_SYMBOL_IF_KUNIT(tandem_ring_pop);
 EXPORT_SYMBOL_IF_KUNIT(tandem_ring_publish);
 EXPORT_SYMBOL_IF_KUNIT(tandem_ring_publish_taken);
 EXPORT_SYMBOL_IF_KUNIT(tandem_ring_push);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_begin);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_end);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_has_ready);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_has_room);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_init);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_init_queue);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_init_share);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_next);
+EXPORT_SYMBOL_IF_KUNIT(tandem_schedule_set_ready);

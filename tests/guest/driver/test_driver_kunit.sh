@@ -24,7 +24,7 @@ for file in $results/tandem_*/results; do
 	done < <(sed -n 's/^    not ok /not-ok /p; s/^    ok /ok /p' "$file")
 	grep -q "^ok" "$file" || sed 's/^/# /' "$file"
 done
-tap_same $suites 4 "all suites have run"
+tap_same $suites 7 "all suites have run"
 rmmod tandem_kunit
 tap_ok $? "and the module can be removed"
 tap_end
