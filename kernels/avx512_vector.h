@@ -11,6 +11,16 @@
 /* For code that becomes fast only once its constant arguments are known. */
 #define avx512_inline static inline __attribute__((always_inline))
 
+/*
+ * Have the @bytes at @offset from a row that will be read next brought to the
+ * caches. What lies beyond the weights does no harm: prefetches do not fault.
+ */
+avx512_inline void avx512_prefetch(uintptr_t next, size_t offset, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += 64)
+		_mm_prefetch((const char *)(next + offset + i), _MM_HINT_T0);
+}
+
 /* The first n of sixteen lanes, n from 0 to 16. */
 avx512_inline __mmask16 avx512_mask(size_t n)
 {

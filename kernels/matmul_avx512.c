@@ -11,7 +11,9 @@
  * Tiles are 3 rows of x by 8 of W: 24 accumulators, which with their operands
  * fill the thirty-two registers, 11 loads for 24 multiply-adds. Eight chunks of
  * W stay in the first level cache while BLOCK_ROWS rows of x pass from the
- * second. Up to three rows of x (decode) read weights as they are; for more
+ * second. Up to DIRECT_ROWS rows of x (decode) read weights as they are, and the
+ * first to pass has the weights of the next tile fetched, unless they are F32:
+ * rows of fewer bytes are too short for the processor to foresee that. For more
  * rows, weights that are not F32 are widened once a chunk.
  */
 #include "avx2.h"
@@ -22,10 +24,12 @@
 #define TILE_COLUMNS 8
 #define CHUNK	     1024 /* a multiple of 16 */
 #define BLOCK_ROWS   96
+#define DIRECT_ROWS  9
 
 /* At an edge the last column stands in for those that are missing. */
 struct tile {
 	const char *w[TILE_COLUMNS];
+	uintptr_t next; /* the rows of the next tile, all in one piece */
 	size_t columns;
 	size_t j;
 };
@@ -33,8 +37,10 @@ struct tile {
 /* y[r] of @rows rows = (or, after the first chunk, +=) x W, @depth elements. */
 avx512_inline void tile_add(const struct tandem_matmul *a,
 			    const struct tile *tile, enum tandem_type type,
-			    size_t rows, size_t i, size_t l, size_t depth)
+			    size_t rows, size_t i, size_t l, size_t depth,
+			    bool prefetch)
 {
+	const size_t ahead = TILE_COLUMNS * tandem_type_block_bytes(type);
 	const __mmask8 mask = (__mmask8)((1u << tile->columns) - 1);
 	const __mmask16 rest = avx512_mask(depth % 16);
 	const float *x = a->x + i * a->ldx + l;
@@ -47,6 +53,8 @@ avx512_inline void tile_add(const struct tandem_matmul *a,
 		for (size_t r = 0; r < rows; r++)
 			sum[c][r] = _mm512_setzero_ps();
 	for (size_t p = 0; p < whole; p += 16) {
+		if (prefetch)
+			avx512_prefetch(tile->next, (l + p) * ahead, 16 * ahead);
 #pragma GCC unroll 3
 		for (size_t r = 0; r < rows; r++)
 			xl[r] = _mm512_loadu_ps(x + r * a->ldx + p);
@@ -91,29 +99,56 @@ avx512_inline void tile_add(const struct tandem_matmul *a,
 /* Rows [i, i_end) of one tile of columns, one chunk. */
 avx512_inline void pass_rows(const struct tandem_matmul *a,
 			     const struct tile *tile, enum tandem_type type,
-			     size_t i, size_t i_end, size_t l, size_t depth)
+			     size_t i, size_t i_end, size_t l, size_t depth,
+			     bool prefetch)
 {
-	for (; i + 3 <= i_end; i += 3)
-		tile_add(a, tile, type, 3, i, l, depth);
+	for (; i + 3 <= i_end; i += 3) {
+		if (prefetch && !i)
+			tile_add(a, tile, type, 3, i, l, depth, true);
+		else
+			tile_add(a, tile, type, 3, i, l, depth, false);
+	}
 	if (i + 2 == i_end)
-		tile_add(a, tile, type, 2, i, l, depth);
+		tile_add(a, tile, type, 2, i, l, depth, prefetch);
 	else if (i + 1 == i_end)
-		tile_add(a, tile, type, 1, i, l, depth);
+		tile_add(a, tile, type, 1, i, l, depth, prefetch);
+}
+
+/* Few rows: they read weights as they are. */
+avx512_inline void pass_few(const struct tandem_matmul *a,
+			    const struct tile *tile, enum tandem_type type,
+			    size_t i, size_t i_end, size_t l, size_t depth)
+{
+	pass_rows(a, tile, type, i, i_end, l, depth, true);
 }
 
 static void pass_rows_f32(const struct tandem_matmul *a,
 			  const struct tile *tile, size_t i, size_t i_end,
 			  size_t l, size_t depth)
 {
-	pass_rows(a, tile, TANDEM_TYPE_F32, i, i_end, l, depth);
+	pass_rows(a, tile, TANDEM_TYPE_F32, i, i_end, l, depth, false);
 }
 
-static void widen(float (*wide)[CHUNK], struct tile *tile,
+avx512_inline void widen_row(float *to, const char *row, enum tandem_type type,
+			     size_t depth)
+{
+	size_t whole = depth - depth % 16;
+
+	for (size_t p = 0; p < whole; p += 16)
+		_mm512_store_ps(to + p, avx512_load_type(row, type, p));
+	if (whole < depth)
+		_mm512_store_ps(to + whole,
+				avx512_load_type_part(
+					row, type, whole,
+					avx512_mask(depth - whole)));
+}
+
+avx512_inline void widen(float (*wide)[CHUNK], struct tile *tile,
 		  enum tandem_type type, size_t depth)
 {
 	for (size_t c = 0; c < TILE_COLUMNS; c++) {
 		if (c < tile->columns)
-			tandem_avx2_to_f32(wide[c], tile->w[c], type, depth);
+			widen_row(wide[c], tile->w[c], type, depth);
 		tile->w[c] = (const char *)wide[c < tile->columns ?
 							c :
 							tile->columns - 1];
@@ -148,12 +183,15 @@ avx512_inline void product(const struct tandem_matmul *a, size_t n_begin,
 						(tile.j + j) * row_bytes +
 						tandem_type_row_bytes(type, l);
 				}
+				tile.next = (uintptr_t)((const char *)a->w +
+							(tile.j + TILE_COLUMNS) *
+								row_bytes);
 				if (type == TANDEM_TYPE_F32) {
 					pass_rows_f32(a, &tile, i, i_end, l,
 						      depth);
-				} else if (i_end - i <= TILE_ROWS) {
-					pass_rows(a, &tile, type, i, i_end, l,
-						  depth);
+				} else if (a->m <= DIRECT_ROWS) {
+					pass_few(a, &tile, type, i, i_end, l,
+						 depth);
 				} else {
 					widen(wide, &tile, type, depth);
 					pass_rows_f32(a, &tile, i, i_end, l,

@@ -7,7 +7,8 @@
  * Sixteen columns are taken together, a lane each. A few rows of x (decode) are
  * multiplied with weights as they come from memory: products of 64 elements of
  * sixteen columns are sums in sixteen lanes each, which sum_columns() brings to
- * one lane a column. For more rows (prefill) weights are packed first: for 32
+ * one lane a column; meanwhile the next sixteen columns are fetched, as their
+ * rows are too short for the processor to foresee that. For more rows (prefill) weights are packed first: for 32
  * columns and a chunk of the depth, four elements of sixteen columns a vector.
  * The panel, CHUNK * 32 bytes and its scales, stays in the caches while all rows
  * of x pass by, six at a time.
@@ -270,14 +271,19 @@ static void find_rows(const char **row, const struct tandem_matmul *a, size_t j,
 avx512_inline void direct(const struct tandem_matmul *a, size_t j, size_t n_end,
 			  enum tandem_type type)
 {
+	/* Bytes of 64 elements of sixteen rows: what is to be fetched meanwhile. */
+	const size_t step = LANES * 64 * tandem_type_block_bytes(type) /
+			    tandem_type_block(type);
 	size_t x_bytes = tandem_activation_bytes(a->k);
 	struct activation x[DIRECT_ROWS];
 	const char *row[LANES];
 	__m512 sum[DIRECT_ROWS];
 	struct scales scales;
 	__m512i w[LANES];
+	uintptr_t next;
 
 	find_rows(row, a, j, n_end);
+	next = (uintptr_t)row[0] + LANES * tandem_type_row_bytes(type, a->k);
 	for (size_t i = 0; i < a->m; i++) {
 		x[i] = activation_at((const char *)a->x_quantised + i * x_bytes,
 				     a->k);
@@ -289,6 +295,7 @@ avx512_inline void direct(const struct tandem_matmul *a, size_t j, size_t n_end,
 
 		load_scales(&scales, row, type, begin, depth);
 		for (l = 0; l + 64 <= depth; l += 64) {
+			avx512_prefetch(next, (begin + l) / 64 * step, step);
 #pragma GCC unroll 16
 			for (size_t c = 0; c < LANES; c++)
 				w[c] = load_codes(row[c], type, begin + l,
@@ -353,17 +360,23 @@ avx512_inline void pack(struct panel *panel, const struct tandem_matmul *a,
 			size_t j, size_t n_end, size_t begin, size_t depth,
 			enum tandem_type type)
 {
+	const size_t step = LANES * 64 * tandem_type_block_bytes(type) /
+			    tandem_type_block(type);
 	const char *row[LANES];
 	__m512i w[LANES];
+	uintptr_t next;
 
 	for (size_t half = 0; half < PANEL; half++) {
 		size_t first = j + half * LANES;
 
 		find_rows(row, a, first < n_end ? first : n_end - 1, n_end);
+		next = (uintptr_t)a->w +
+		       (first + LANES) * tandem_type_row_bytes(type, a->k);
 		load_scales(&panel->scales[half], row, type, begin, depth);
 		for (size_t l = 0; l < depth; l += 64) {
 			bool short_step = l + 64 > depth;
 
+			avx512_prefetch(next, (begin + l) / 64 * step, step);
 			if (short_step) {
 #pragma GCC unroll 16
 				for (size_t c = 0; c < LANES; c++)
