@@ -484,6 +484,19 @@ static void test_unknown_calls(void **state)
 				     args), -ENOTTY);
 }
 
+/* Files of accel nodes have no master, which the DRM core takes for granted. */
+static void test_calls_that_need_a_master(void **state)
+{
+	struct drm_unique unique = { 0 };
+	struct drm_auth auth = { 0 };
+
+	(void)state;
+	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_GET_UNIQUE, &unique),
+			 -EACCES);
+	assert_int_equal(accel_ioctl(&accel, DRM_IOCTL_GET_MAGIC, &auth),
+			 -EACCES);
+}
+
 struct command_case {
 	uint32_t op;
 	struct tandem_uring_command good;
@@ -884,6 +897,7 @@ int main(void)
 		cmocka_unit_test(test_queue_query),
 		cmocka_unit_test(test_arguments_that_cannot_be_read),
 		cmocka_unit_test(test_unknown_calls),
+		cmocka_unit_test(test_calls_that_need_a_master),
 		cmocka_unit_test(test_nop),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_fill),

@@ -12,14 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "accel.h"
 #include "firmware.h"
+#include "rdma_loop.h"
 
 #define SIZE		(4 * MIB)
 #define COMMANDS	600
+/* Of it, what is pinned. */
+#define PART		(256u << 10)
 
 static struct firmware firmware;
 static struct accel accel;
@@ -172,6 +176,142 @@ static void test_mappings_and_dmabufs_outlive_the_device(void **state)
 	accel_close(&other);
 	munmap(memory, SIZE);
 	free(expected);
+}
+
+/* What the network adapter reads and writes through @mr is @memory. */
+static void check_memory_region(struct rdma_loop *loop, struct ibv_mr *mr,
+				uint8_t *memory, uint32_t seed)
+{
+	uint8_t *local = malloc(PART), *expected = malloc(PART);
+	struct ibv_mr *local_mr = ibv_reg_mr(loop->pd, local, PART,
+					     IBV_ACCESS_LOCAL_WRITE);
+
+	assert_non_null(local_mr);
+	fill_pattern(expected, PART, seed);
+	memcpy(memory, expected, PART);
+	rdma_loop_read(loop, mr, address_of(mr->addr), local_mr, PART);
+	assert_memory_equal(local, expected, PART);
+	fill_pattern(local, PART, seed + 1);
+	rdma_loop_write(loop, mr, address_of(mr->addr), local_mr, PART);
+	assert_memory_equal(memory, local, PART);
+	assert_int_equal(ibv_dereg_mr(local_mr), 0);
+	free(local);
+	free(expected);
+}
+
+/* The same for a registered buffer, which is filled from a file. */
+static void check_registered_buffer(struct io_uring *ring, void *registered,
+				    const uint8_t *memory, uint32_t seed)
+{
+	uint8_t *expected = malloc(PART);
+	int fd = memfd_create("removal", MFD_CLOEXEC);
+	struct io_uring_cqe *cqe;
+
+	fill_pattern(expected, PART, seed);
+	assert_int_equal(write(fd, expected, PART), PART);
+	io_uring_prep_read_fixed(io_uring_get_sqe(ring), fd, registered, PART,
+				 0, 0);
+	io_uring_submit(ring);
+	assert_int_equal(io_uring_wait_cqe(ring, &cqe), 0);
+	assert_int_equal(cqe->res, PART);
+	io_uring_cqe_seen(ring, cqe);
+	assert_memory_equal(memory, expected, PART);
+	close(fd);
+	free(expected);
+}
+
+/*
+ * A memory region and a registered buffer, both made of @pinned, go on when the
+ * device has gone, and when nothing else is left of the object but @memory.
+ */
+static void check_pins_outlive_the_device(uint8_t *pinned, uint8_t *memory)
+{
+	struct iovec buffer = { .iov_base = pinned, .iov_len = PART };
+	struct rdma_loop loop;
+	struct io_uring ring;
+	struct ibv_mr *mr;
+
+	if (!rdma_loop_open(&loop)) {
+		print_message("# no RDMA device\n");
+		skip();
+	}
+	mr = ibv_reg_mr(loop.pd, pinned, PART, IBV_ACCESS_LOCAL_WRITE |
+			IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ);
+	assert_non_null(mr);
+	assert_int_equal(io_uring_queue_init(4, &ring, 0), 0);
+	assert_int_equal(io_uring_register_buffers(&ring, &buffer, 1), 0);
+	check_memory_region(&loop, mr, memory, 1);
+	check_registered_buffer(&ring, pinned, memory, 2);
+
+	firmware_kill(&firmware);
+	assert_true(firmware_wait_for_unplug(&firmware));
+	check_memory_region(&loop, mr, memory, 3);
+	check_registered_buffer(&ring, pinned, memory, 4);
+	accel_close(&accel);
+	check_memory_region(&loop, mr, memory, 5);
+	check_registered_buffer(&ring, pinned, memory, 6);
+
+	io_uring_queue_exit(&ring);
+	assert_int_equal(ibv_dereg_mr(mr), 0);
+	rdma_loop_close(&loop);
+}
+
+static void test_pins_outlive_the_device(void **state)
+{
+	uint8_t *memory = accel_map(&accel, accel_object(&accel, SIZE), SIZE);
+
+	(void)state;
+	check_pins_outlive_the_device(memory, memory);
+	munmap(memory, SIZE);
+}
+
+/* Pins of a dma-buf's mapping, seen through the object's. */
+static void test_pins_of_a_dmabuf_outlive_the_device(void **state)
+{
+	uint32_t handle = accel_object(&accel, SIZE);
+	int dmabuf = accel_export(&accel, handle);
+	uint8_t *memory = accel_map(&accel, handle, SIZE), *shared;
+
+	(void)state;
+	shared = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf,
+		      0);
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	close(dmabuf);
+	check_pins_outlive_the_device(shared, memory);
+	munmap(shared, SIZE);
+	munmap(memory, SIZE);
+}
+
+/* A child has the mapping, too; it can be moved, but not grow. */
+static void test_mappings_are_moved_and_inherited(void **state)
+{
+	uint8_t *memory = accel_map(&accel, accel_object(&accel, SIZE), SIZE);
+	uint8_t *place = mmap(NULL, SIZE, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int status;
+	pid_t pid;
+
+	(void)state;
+	memory[0] = 1;
+	memory[SIZE - 1] = 2;
+	assert_ptr_equal(mremap(memory, SIZE, 2 * SIZE, MREMAP_MAYMOVE),
+			 MAP_FAILED);
+	memory = mremap(memory, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			place);
+	assert_ptr_equal(memory, place);
+	assert_int_equal(memory[0], 1);
+	assert_int_equal(memory[SIZE - 1], 2);
+	firmware_kill(&firmware);
+	assert_true(firmware_wait_for_unplug(&firmware));
+	pid = fork();
+	if (!pid) {
+		memory[1] = 3;
+		_exit(memory[0] == 1 && memory[SIZE - 1] == 2 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(memory[1], 3);
+	munmap(memory, SIZE);
 }
 
 static void test_importer_dies_before_the_exporter(void **state)
@@ -370,6 +510,9 @@ int main(void)
 		REMOVAL_TEST(test_killed_while_someone_polls),
 		REMOVAL_TEST(test_io_uring_poll_tells),
 		REMOVAL_TEST(test_mappings_and_dmabufs_outlive_the_device),
+		REMOVAL_TEST(test_pins_outlive_the_device),
+		REMOVAL_TEST(test_pins_of_a_dmabuf_outlive_the_device),
+		REMOVAL_TEST(test_mappings_are_moved_and_inherited),
 		REMOVAL_TEST(test_importer_dies_before_the_exporter),
 		REMOVAL_TEST(test_calls_that_wait_are_woken),
 		REMOVAL_TEST(test_stopped_device_is_taken_out),
