@@ -55,7 +55,7 @@ include $(build-files)
 pkgs	:= liburing libdrm libibverbs libpcre2-8 libxxhash libssl libcrypto
 pkg-cflags := $(shell pkg-config --cflags $(pkgs) 2>/dev/null)
 pkg-libs   := $(shell pkg-config --libs $(pkgs) 2>/dev/null)
-ifeq ($(pkg-libs)$(filter deps check% demo modules lint clean help,$(MAKECMDGOALS)),)
+ifeq ($(pkg-libs)$(filter deps check% demo modules dkms-source lint clean help,$(MAKECMDGOALS)),)
 $(error not all of $(pkgs) are installed: run 'make deps' as root)
 endif
 
@@ -289,6 +289,12 @@ check-backports: check-deps
 		echo $$? >$(results)/backports/exit-status
 	@$(suite) --total $(results)/backports
 
+# What dkms(8) does with the modules. Not part of 'make check', which would take
+# a minute longer.
+check-dkms:
+	@$(suite) --results $(results)/dkms tests/dkms/test_dkms.sh
+	@$(suite) --total $(results)/dkms
+
 # ---- demo -------------------------------------------------------------------
 
 MODEL	:= tools/demo-model/tandem-demo.gguf
@@ -321,6 +327,18 @@ install: programs
 		runtime/tandem.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
 
+# What "dkms add -m tandem -v VERSION" takes up: sources and dkms.conf.
+dkms-dir = $(DESTDIR)/usr/src/tandem-$(version)
+
+dkms-source:
+	install -d '$(dkms-dir)'
+	find Kbuild driver uapi -name '*.[ch]' -o -name probe.sh -o \
+		-name Kbuild | \
+		while read -r file; do \
+			install -D -m 644 "$$file" "$(dkms-dir)/$$file" || exit; \
+		done
+	sed 's,@VERSION@,$(version),' driver/dkms.conf >'$(dkms-dir)/dkms.conf'
+
 lint:
 	@KDIR="$(KDIR)" tools/lint
 
@@ -340,7 +358,9 @@ help:
 	@echo '  check-debug    tests of the driver with kernels that look for errors'
 	@echo '  check-backports the driver with the newest kernel for Debian 13 (root)'
 	@echo '  fuzzers        of model files and text, with clang, in $(fuzz-out)'
+	@echo '  check-dkms     the driver with dkms, which has to be installed (root)'
 	@echo '  install        [PREFIX=$(PREFIX) DESTDIR=]'
+	@echo '  dkms-source    the modules for dkms, in $(dkms-dir)'
 	@echo '  lint           checkpatch, sparse, W=1, coccicheck; clang-format as'
 	@echo '                 advice. Some four minutes on two processors'
 	@echo '  clean'
@@ -348,6 +368,6 @@ help:
 	@echo 'tests/vm/run COMMAND... runs anything in the guest.'
 
 .PHONY: all programs native-programs thread-programs guest-programs fuzzers modules deps check \
-	check-native check-guest check-debug check-backports check-deps \
+	check-native check-guest check-debug check-backports check-dkms check-deps \
 	native-results guest-results debug-results demo \
-	install lint clean help
+	install dkms-source lint clean help
