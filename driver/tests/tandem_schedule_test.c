@@ -51,7 +51,7 @@ static int schedule_test_init(struct kunit *test)
 }
 
 static struct client *join(struct simulation *sim, u32 index,
-			 enum tandem_schedule_level level, u64 cost)
+			   enum tandem_schedule_level level, u64 cost)
 {
 	struct client *client = &sim->client[index];
 
@@ -66,7 +66,7 @@ static struct client *join(struct simulation *sim, u32 index,
 
 /* Another queue in the share of @of. */
 static struct client *join_share(struct simulation *sim, u32 index,
-			       struct client *of)
+				 struct client *of)
 {
 	struct client *client = &sim->client[index];
 
