@@ -225,7 +225,8 @@ void tandem_ring_publish_taken(struct tandem_ring *ring)
 
 void *tandem_ring_oldest(const struct tandem_ring *ring)
 {
-	if (ring->sq_head == ring->sq_tail)
+	/* Of one that is down, commands were taken back, or have ended. */
+	if (ring->state == TANDEM_RING_DOWN || ring->sq_head == ring->sq_tail)
 		return NULL;
 	return ring->owner[slot_of(ring, ring->sq_head)];
 }
