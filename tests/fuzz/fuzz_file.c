@@ -44,6 +44,8 @@ static void dup_file(struct fuzz_worker *worker)
 	if (file->private)
 		fuzz_rings_settle(worker);
 	fd = dup(file->fd);
+	if (fd >= 0 && file->private)
+		fd = fuzz_set_apart(fd);
 	if (fd < 0)
 		return;
 	old = atomic_exchange(&file->fd, fd);

@@ -12,6 +12,8 @@
 
 /* Room behind the arena that nothing is mapped in: more than a command takes. */
 #define GUARD	(2ull << 30)
+/* From here on. */
+#define PRIVATE_FD	600
 
 void fuzz_fail(struct fuzz_worker *worker, const char *format, ...)
 {
@@ -216,6 +218,14 @@ void fuzz_file_forget(struct fuzz_file *file)
 	file->fd = fd;
 }
 
+int fuzz_set_apart(int fd)
+{
+	int apart = fcntl(fd, F_DUPFD_CLOEXEC, PRIVATE_FD);
+
+	close(fd);
+	return apart;
+}
+
 void fuzz_file_open(struct fuzz_worker *worker, struct fuzz_file *file)
 {
 	/* More often the one that does right, on which nobody has to wait for long. */
@@ -228,6 +238,8 @@ void fuzz_file_open(struct fuzz_worker *worker, struct fuzz_file *file)
 	snprintf(path, sizeof(path), "/dev/accel/accel%d", node);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	fuzz_told(worker, FUZZ_OPEN, fd < 0 ? -errno : 0);
+	if (fd >= 0 && file->private)
+		fd = fuzz_set_apart(fd);
 	if (fd < 0)
 		return;
 	fuzz_file_forget(file);

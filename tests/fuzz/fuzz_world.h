@@ -272,6 +272,11 @@ struct fuzz_region *fuzz_any_region_of(struct fuzz_worker *worker, struct fuzz_f
 void fuzz_context_forget(struct fuzz_file *file, uint32_t context);
 /* Forget what is in a file, which is being closed. */
 void fuzz_file_forget(struct fuzz_file *file);
+/*
+ * Another number for a private file, which a file of all threads never has had:
+ * they might use it late. The old one is closed.
+ */
+int fuzz_set_apart(int fd);
 void fuzz_file_open(struct fuzz_worker *worker, struct fuzz_file *file);
 void fuzz_file_close(struct fuzz_worker *worker, struct fuzz_file *file);
 
