@@ -28,8 +28,8 @@ MODULE_PARM_DESC(ban_forgiving_ms,
 struct tandem_ban_rule tandem_ban_rule(void)
 {
 	return (struct tandem_ban_rule) {
-		.score = tandem_parameter_get(&ban_score),
-		.forgiving = msecs_to_jiffies(tandem_parameter_get(&ban_forgiving_ms)),
+		.score = tandem_parameter_get(&parameter_ban_score),
+		.forgiving = msecs_to_jiffies(tandem_parameter_get(&parameter_ban_forgiving_ms)),
 	};
 }
 

@@ -39,17 +39,17 @@ MODULE_PARM_DESC(heartbeat_timeout_ms,
 
 unsigned long tandem_command_timeout(void)
 {
-	return msecs_to_jiffies(tandem_parameter_get(&command_timeout_ms));
+	return msecs_to_jiffies(tandem_parameter_get(&parameter_command_timeout_ms));
 }
 
 unsigned long tandem_admin_timeout(void)
 {
-	return msecs_to_jiffies(tandem_parameter_get(&admin_timeout_ms));
+	return msecs_to_jiffies(tandem_parameter_get(&parameter_admin_timeout_ms));
 }
 
 unsigned long tandem_heartbeat_timeout(void)
 {
-	return msecs_to_jiffies(tandem_parameter_get(&heartbeat_timeout_ms));
+	return msecs_to_jiffies(tandem_parameter_get(&parameter_heartbeat_timeout_ms));
 }
 
 struct workqueue_struct *tandem_release_wq;

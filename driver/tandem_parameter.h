@@ -23,15 +23,16 @@ struct tandem_parameter {
 
 extern const struct kernel_param_ops tandem_parameter_ops;
 
-/* Defines the parameter @name, for root to change. */
+/* Defines the parameter @name, as parameter_@name, for root to change. */
 #define TANDEM_PARAMETER(name, usual, least_, most_)			\
-	static struct tandem_parameter name = {				\
+	static struct tandem_parameter parameter_##name = {		\
 		.value = (usual),					\
 		.least = (least_),					\
 		.most = (most_),					\
 	};								\
-	module_param_cb(name, &tandem_parameter_ops, &name, 0644);	\
-	__MODULE_PARM_TYPE(name, "uint")
+	module_param_cb(name, &tandem_parameter_ops, &parameter_##name,	\
+			0644);						\
+	__MODULE_INFO(parmtype, name##type, #name ":uint")
 
 static inline unsigned int
 tandem_parameter_get(const struct tandem_parameter *parameter)

@@ -102,14 +102,14 @@ int tandem_reset_judge(struct tandem_job *job, bool oldest,
 /* Has it been reset as often as it may of late? Counts this one. */
 static bool is_too_often(struct tandem_reset *reset)
 {
-	unsigned long window = tandem_parameter_get(&reset_window_s) * HZ;
+	unsigned long window = tandem_parameter_get(&parameter_reset_window_s) * HZ;
 
 	if (!reset->window_count ||
 	    time_after(jiffies, reset->window_start + window)) {
 		reset->window_start = jiffies;
 		reset->window_count = 0;
 	}
-	return reset->window_count++ >= tandem_parameter_get(&reset_limit);
+	return reset->window_count++ >= tandem_parameter_get(&parameter_reset_limit);
 }
 
 /* The device runs, and the lock of tandem_power.h is held. */
