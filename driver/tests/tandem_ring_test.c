@@ -340,6 +340,8 @@ static void ring_states(struct kunit *test)
 	fixture->ring.state = TANDEM_RING_DOWN;
 	KUNIT_EXPECT_TRUE(test, tandem_ring_full(&fixture->ring));
 	KUNIT_EXPECT_NULL(test, pop(fixture));
+	/* Who it was may be gone. */
+	KUNIT_EXPECT_NULL(test, tandem_ring_oldest(&fixture->ring));
 	fixture->ring.state = TANDEM_RING_DRAINING;
 	KUNIT_EXPECT_TRUE(test, tandem_ring_full(&fixture->ring));
 	KUNIT_EXPECT_PTR_EQ(test, pop(fixture), command_of(fixture, id));

@@ -39,6 +39,7 @@ guest-tests += $(driver-tests)
 guest-scripts += \
 	tests/guest/driver/test_driver_kunit.sh \
 	tests/guest/driver/test_driver_parameters.sh \
+	tests/guest/driver/test_driver_pci.sh \
 	tests/guest/driver/test_driver_sysfs.sh \
 	tests/guest/driver/test_driver_fuzz.sh \
 	tests/guest/driver/test_driver_reload.sh

@@ -391,38 +391,38 @@ static void test_thousands_of_commands_at_once(void **state)
 	free(source);
 }
 
-static void test_linked_commands(void **state)
+/* @own is a region of @on's context. */
+static void linked_commands(struct accel *on, uint32_t own)
 {
 	struct tandem_uring_command fill = {
-		.queue = accel.copy,
-		.dst_region = region,
+		.queue = on->copy,
+		.dst_region = own,
 		.src_offset = 0x01010101,
 		.length = 4096,
 	};
 	struct tandem_uring_command bad = {
-		.queue = accel.copy,
+		.queue = on->copy,
 		.dst_region = 0x7fffffff,
 		.length = 4096,
 	};
-	struct tandem_uring_command nop = { .queue = accel.compute };
+	struct tandem_uring_command nop = { .queue = on->compute };
 	int results[6], i;
 	uint64_t user_data;
 
-	(void)state;
-	accel_prepare(&accel, TANDEM_URING_FILL, &fill, 0)->flags |=
+	accel_prepare(on, TANDEM_URING_FILL, &fill, 0)->flags |=
 		IOSQE_IO_LINK;
-	accel_prepare(&accel, TANDEM_URING_NOP, &nop, 1)->flags |=
+	accel_prepare(on, TANDEM_URING_NOP, &nop, 1)->flags |=
 		IOSQE_IO_LINK;
-	accel_prepare(&accel, TANDEM_URING_FILL, &fill, 2);
+	accel_prepare(on, TANDEM_URING_FILL, &fill, 2);
 	/* What hangs on one that fails is cancelled. */
-	accel_prepare(&accel, TANDEM_URING_FILL, &fill, 3)->flags |=
+	accel_prepare(on, TANDEM_URING_FILL, &fill, 3)->flags |=
 		IOSQE_IO_LINK;
-	accel_prepare(&accel, TANDEM_URING_FILL, &bad, 4)->flags |=
+	accel_prepare(on, TANDEM_URING_FILL, &bad, 4)->flags |=
 		IOSQE_IO_LINK;
-	accel_prepare(&accel, TANDEM_URING_FILL, &fill, 5);
-	assert_int_equal(io_uring_submit(&accel.ring), 6);
+	accel_prepare(on, TANDEM_URING_FILL, &fill, 5);
+	assert_int_equal(io_uring_submit(&on->ring), 6);
 	for (i = 0; i < 6; i++) {
-		int result = accel_wait(&accel, &user_data);
+		int result = accel_wait(on, &user_data);
 
 		assert_true(user_data < 6);
 		results[user_data] = result;
@@ -433,6 +433,27 @@ static void test_linked_commands(void **state)
 	assert_int_equal(results[3], 0);
 	assert_int_equal(results[4], -EACCES);
 	assert_int_equal(results[5], -ECANCELED);
+}
+
+static void test_linked_commands(void **state)
+{
+	(void)state;
+	linked_commands(&accel, region);
+}
+
+static void test_linked_commands_sqpoll(void **state)
+{
+	struct accel other;
+	uint32_t own;
+	int i;
+
+	(void)state;
+	accel_open_ring(&other, ACCEL0, 16, IORING_SETUP_SQPOLL);
+	own = accel_region(&other, 0, accel_object(&other, MIB), 0, MIB,
+			   READ | WRITE);
+	for (i = 0; i < 20; i++)
+		linked_commands(&other, own);
+	accel_close(&other);
 }
 
 static void run_on_ring(unsigned int flags)
@@ -783,6 +804,7 @@ int main(void)
 		cmocka_unit_test(test_commands_of_a_queue_keep_their_order),
 		cmocka_unit_test(test_thousands_of_commands_at_once),
 		cmocka_unit_test(test_linked_commands),
+		cmocka_unit_test(test_linked_commands_sqpoll),
 		cmocka_unit_test(test_sqpoll),
 		cmocka_unit_test(test_defer_taskrun),
 		cmocka_unit_test(test_commands_from_worker_threads),
