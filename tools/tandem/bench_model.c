@@ -17,6 +17,7 @@
 #include <tandem/tandem.h>
 
 #include "bench.h"
+#include "bench_arguments.h"
 #include "bench_peak.h"
 #include "bench_peer.h"
 #include "bench_table.h"
@@ -343,17 +344,6 @@ static const struct argp_option known[] = {
 	{ 0 },
 };
 
-static unsigned long parse_number(struct argp_state *state, const char *name, const char *text,
-				  unsigned long most)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*end || value < 1 || value > most)
-		argp_error(state, "--%s: '%s' is not a number from 1 to %lu", name, text, most);
-	return value;
-}
-
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct model_options *options = state->input;
@@ -366,10 +356,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->json = true;
 		return 0;
 	case KEY_ROUNDS:
-		options->rounds = parse_number(state, "rounds", argument, BENCH_ROUNDS_MAX);
+		options->rounds = bench_arguments_number(state, "rounds", argument, 1,
+							 BENCH_ROUNDS_MAX);
 		return 0;
 	case KEY_THREADS:
-		options->threads = parse_number(state, "threads", argument, THREADS_MAX);
+		options->threads = bench_arguments_number(state, "threads", argument, 1,
+							  THREADS_MAX);
 		return 0;
 	case KEY_PEER:
 		options->root = argument;

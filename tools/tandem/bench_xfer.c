@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "bench_arguments.h"
 #include "bench_table.h"
 #include "bench_xfer_pair.h"
 #include "bench_xfer_stream.h"
@@ -34,11 +35,9 @@
 struct xfer_options {
 	const char *device[2];
 	const char *transport;
-	unsigned long rounds;
 	unsigned long blocks;
 	unsigned long streams;
-	double seconds;
-	bool json;
+	struct bench_arguments common;
 };
 
 /**
@@ -104,7 +103,7 @@ static int sample_push(struct xfer_bench *bench, struct bench_pair *pair, const 
 		posting_all += posting;
 		count++;
 		seconds = bench_now() - began;
-	} while (seconds < bench->options->seconds);
+	} while (seconds < bench->options->common.seconds);
 	pace->rate = count * (double)bench->bytes / seconds / GIGA;
 	pace->economy = count * (double)bench->bytes / (processor_time() - used) / GIGA;
 	pace->posting = count * pair->options.blocks / posting_all;
@@ -122,7 +121,7 @@ static int sample_copy(struct xfer_bench *bench, struct xfer_pace *pace)
 		__asm__ volatile("" : : "r"(bench->small.memory[1]) : "memory");
 		count++;
 		seconds = bench_now() - began;
-	} while (seconds < bench->options->seconds);
+	} while (seconds < bench->options->common.seconds);
 	pace->rate = count * (double)bench->bytes / seconds / GIGA;
 	pace->economy = count * (double)bench->bytes / (processor_time() - used) / GIGA;
 	return 0;
@@ -146,7 +145,7 @@ static int sample_stream(struct xfer_bench *bench, struct xfer_pace *pace)
 			return ret;
 		seconds += once;
 		count++;
-	} while (seconds < bench->options->seconds);
+	} while (seconds < bench->options->common.seconds);
 	pace->rate = count * (double)bench->bytes / seconds / GIGA;
 	pace->economy = count * (double)bench->bytes / (processor_time() - used) / GIGA;
 	return 0;
@@ -173,7 +172,7 @@ static int measure_against(struct xfer_bench *bench, const char *peer, double ai
 	struct xfer_pace ours, theirs;
 	int ret;
 
-	for (size_t round = 0; round < bench->options->rounds; round++) {
+	for (size_t round = 0; round < bench->options->common.rounds; round++) {
 		ret = sample_push(bench, &bench->large, bench->in_order, &ours);
 		if (!ret)
 			ret = sample_peer(bench, &theirs);
@@ -184,7 +183,7 @@ static int measure_against(struct xfer_bench *bench, const char *peer, double ai
 		economy.ours[round] = ours.economy;
 		economy.peer[round] = theirs.economy;
 	}
-	rate.count = bench->options->rounds;
+	rate.count = bench->options->common.rounds;
 	economy.count = rate.count;
 	add(bench, "large blocks", "GB/s", peer, aim, &rate);
 	add(bench, "large blocks, processor time", "GB/s of CPU", peer, 0, &economy);
@@ -200,7 +199,7 @@ static int measure_blocks(struct xfer_bench *bench, const char *what, const uint
 	char name[96];
 	int ret;
 
-	for (size_t round = 0; round < bench->options->rounds; round++) {
+	for (size_t round = 0; round < bench->options->common.rounds; round++) {
 		ret = sample_push(bench, &bench->small, remote, &ours);
 		if (!ret)
 			ret = sample_push(bench, &bench->large, bench->in_order, &theirs);
@@ -212,7 +211,7 @@ static int measure_blocks(struct xfer_bench *bench, const char *what, const uint
 		posting.ours[round] = ours.posting / 1e6;
 		posting.peer[round] = theirs.rate * GIGA / (BLOCK_KIB * 1024) / 1e6;
 	}
-	rate.count = bench->options->rounds;
+	rate.count = bench->options->common.rounds;
 	posting.count = rate.count;
 	snprintf(name, sizeof(name), "%lu blocks of %u KiB, %s", bench->options->blocks,
 		 BLOCK_KIB, what);
@@ -326,15 +325,15 @@ static int bench(const struct xfer_options *options, struct tandem_error *error)
 		return failure(error, -ENOMEM, "out of memory");
 	bench_table_condition(bench.table, "from", options->device[0]);
 	bench_table_condition(bench.table, "to", options->device[1]);
-	bench_table_condition_number(bench.table, "rounds", (double)options->rounds);
-	bench_table_condition_number(bench.table, "seconds_a_sample", options->seconds);
+	bench_table_condition_number(bench.table, "rounds", (double)options->common.rounds);
+	bench_table_condition_number(bench.table, "seconds_a_sample", options->common.seconds);
 	bench_table_condition_number(bench.table, "streams", (double)options->streams);
 	ret = make_orders(&bench);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !ret; i++)
 		if (!options->transport ||
 		    !strcmp(options->transport, tandem_transport_name(all[i])))
 			ret = bench_transport(&bench, all[i]);
-	if (!ret && bench_table_print(bench.table, options->json))
+	if (!ret && bench_table_print(bench.table, options->common.json))
 		ret = failure(error, -EIO, "cannot write the results");
 	bench_table_destroy(bench.table);
 	free(bench.in_order);
@@ -345,9 +344,6 @@ static int bench(const struct xfer_options *options, struct tandem_error *error)
 enum xfer_key {
 	KEY_FROM = 'f',
 	KEY_TO = 't',
-	KEY_JSON = 'j',
-	KEY_ROUNDS = 'r',
-	KEY_SECONDS = 's',
 	KEY_TRANSPORT = 0x100,
 	KEY_BLOCKS,
 	KEY_STREAMS,
@@ -359,30 +355,17 @@ static const struct argp_option known[] = {
 	{ "transport", KEY_TRANSPORT, "local|tcp|verbs", 0, "only this one", 0 },
 	{ "blocks", KEY_BLOCKS, "N", 0, "blocks of 8 KiB, 16 to 1048576 (default 16384)", 0 },
 	{ "streams", KEY_STREAMS, "N", 0, "with tcp: sockets, 1 to 16 (default 2)", 0 },
-	{ "rounds", KEY_ROUNDS, "N", 0, "samples of each figure, 1 to 99 (default 5)", 0 },
-	{ "seconds", KEY_SECONDS, "S", 0, "time of a sample, 0.01 to 60 (default 0.5)", 0 },
-	{ "json", KEY_JSON, NULL, 0, "as one JSON object", 0 },
 	{ 0 },
 };
-
-static unsigned long parse_number(struct argp_state *state, const char *name, const char *text,
-				  unsigned long least, unsigned long most)
-{
-	char *end = "";
-	const unsigned long value = strtoul(text, &end, 10);
-
-	if (*end || end == text || value < least || value > most)
-		argp_error(state, "--%s: '%s' is not a number from %lu to %lu", name, text, least,
-			   most);
-	return value;
-}
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct xfer_options *options = state->input;
-	char *end = "";
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
+		return 0;
 	case KEY_FROM:
 		options->device[0] = argument;
 		return 0;
@@ -396,22 +379,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->transport = argument;
 		return 0;
 	case KEY_BLOCKS:
-		options->blocks = parse_number(state, "blocks", argument, 16, 1048576);
+		options->blocks = bench_arguments_number(state, "blocks", argument, 16, 1048576);
 		return 0;
 	case KEY_STREAMS:
-		options->streams = parse_number(state, "streams", argument, 1, BENCH_STREAMS_MAX);
-		return 0;
-	case KEY_ROUNDS:
-		options->rounds = parse_number(state, "rounds", argument, 1, BENCH_ROUNDS_MAX);
-		return 0;
-	case KEY_SECONDS:
-		options->seconds = strtod(argument, &end);
-		if (*end || !(options->seconds >= 0.01 && options->seconds <= 60))
-			argp_error(state, "--seconds: '%s' is not a number from 0.01 to 60",
-				   argument);
-		return 0;
-	case KEY_JSON:
-		options->json = true;
+		options->streams = bench_arguments_number(state, "streams", argument, 1, BENCH_STREAMS_MAX);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is not needed", argument);
@@ -423,17 +394,21 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 int bench_xfer(int argc, char **argv)
 {
+	static const struct argp_child children[] = {
+		{ .argp = &bench_arguments_argp },
+		{ 0 },
+	};
 	static const struct argp argp = {
 		.options = known,
 		.parser = parse_option,
-		.doc = "Measure how fast KV blocks travel: locally beside memcpy(), over TCP beside a bare io_uring stream, and in small blocks beside large ones. More is better, and so is a higher ratio.",
+		.children = children,
+		.doc = "Measure how fast KV blocks travel: locally beside memcpy(), over TCP beside a bare io_uring stream, and in small blocks beside large ones. More is better, and so is a higher ratio. By default, each figure has 5 samples of 0.5 seconds.",
 	};
 	struct xfer_options options = {
 		.device = { "inproc:trn2,cores=1", "inproc:wse3,cores=1" },
-		.rounds = ROUNDS_DEFAULT,
+		.common = { .rounds = ROUNDS_DEFAULT, .seconds = SECONDS_DEFAULT },
 		.blocks = BLOCKS_DEFAULT,
 		.streams = STREAMS_DEFAULT,
-		.seconds = SECONDS_DEFAULT,
 	};
 	struct tandem_error error = { 0 };
 
