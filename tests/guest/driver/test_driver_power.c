@@ -222,10 +222,28 @@ static void test_system_sleeps(void **state)
 	free(expected);
 }
 
+/*
+ * The guest's root is on a virtio device when it runs under QEMU, and Linux 6.12
+ * does not bring that one back after it was suspended.
+ */
+static bool root_survives_sleep(void)
+{
+	glob_t found;
+	bool survives = glob("/sys/bus/virtio/drivers/9pnet_virtio/virtio*", 0,
+			     NULL, &found) == GLOB_NOMATCH;
+
+	globfree(&found);
+	return survives;
+}
+
 /* Likewise as far as devices are suspended, by the kernel's own callbacks. */
 static void test_devices_sleep_with_the_system(void **state)
 {
 	(void)state;
+	if (!root_survives_sleep()) {
+		print_message("# skip: the guest's root would not come back\n");
+		skip();
+	}
 	memset(memory, 5, SIZE);
 	sysfs_write(firmware.node, "power/control", "on");
 	sleep_and_wake("devices");
