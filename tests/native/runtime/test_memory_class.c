@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * Devices with several kinds of memory. An accel device that is to have them
- * comes from the environment: TANDEM_TEST_DEVICES.
+ * comes from the environment: TANDEM_TEST_DEVICES, and how many it has to have
+ * from TANDEM_TEST_CLASSES.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "devices.h"
@@ -39,6 +41,7 @@ static struct tandem_memory *alloc_from(struct fixture *fixture, uint64_t size, 
 
 static void test_classes_add_up(void **state)
 {
+	const char *wanted = getenv("TANDEM_TEST_CLASSES");
 	struct fixture *fixture = *state;
 	struct tandem_memory_class one;
 	struct tandem_device_info info;
@@ -47,6 +50,8 @@ static void test_classes_add_up(void **state)
 
 	assert_int_equal(tandem_device_get_info(fixture->device, &info), 0);
 	assert_true(info.memory_classes >= 1);
+	if (wanted)
+		assert_int_equal(info.memory_classes, strtoul(wanted, NULL, 10));
 	for (i = 0; i < info.memory_classes; i++) {
 		one = memory_class(fixture, i);
 		assert_true(one.type <= TANDEM_MEMORY_TYPE_SRAM);
