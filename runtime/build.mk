@@ -43,6 +43,7 @@ runtime-src += \
 	runtime/operation.c \
 	runtime/pieces.c \
 	runtime/queue.c \
+	runtime/socket.c \
 	runtime/version.c
 
 # The KV pool and transfers.

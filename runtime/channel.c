@@ -10,7 +10,6 @@
 #include <netdb.h>
 #include <poll.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 
 #include "channel.h"
 #include "error.h"
+#include "socket.h"
 
 #define NSEC_PER_MSEC	1000000ull
 #define HEAD_BYTES	4u
@@ -393,16 +393,6 @@ static void channel_ready(void *user, int events)
 static void channel_run(struct loop_task *task)
 {
 	channel_go_on((void *)((char *)task - offsetof(struct tandem_channel, task)));
-}
-
-static void socket_prepare(int fd, unsigned int timeout_ms)
-{
-	const int one = 1;
-
-	/* Not vital, any of them. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
 int channel_create(struct tandem_loop *loop, const struct tls_identity *identity, int fd,

@@ -4,7 +4,6 @@
  * not shown who they are, and these are bounded in number and in time.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "channel.h"
 #include "error.h"
+#include "socket.h"
 
 #define ADDRESS_DEFAULT		"127.0.0.1"
 #define BACKLOG			64
@@ -57,7 +57,7 @@ struct tandem_channel_listener {
 	struct tandem_loop *loop;
 	struct tls_identity *identity;
 	int fd;
-	unsigned int port;
+	uint16_t port;
 	unsigned int timeout_ms;
 	struct loop_poll *poll;
 	struct loop_timer *retry;
@@ -165,31 +165,6 @@ static void listener_ready(void *user, int events)
 		listener_accept(listener);
 }
 
-static int listener_socket(struct tandem_channel_listener *listener,
-			   const struct sockaddr_storage *address, socklen_t size)
-{
-	struct sockaddr_storage bound;
-	socklen_t bound_size = sizeof(bound);
-	const int one = 1;
-	int code;
-
-	listener->fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (listener->fd < 0)
-		return -errno;
-	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(listener->fd, (const struct sockaddr *)address, size) < 0 ||
-	    listen(listener->fd, BACKLOG) < 0 ||
-	    getsockname(listener->fd, (struct sockaddr *)&bound, &bound_size) < 0) {
-		code = -errno;
-		close(listener->fd);
-		return code;
-	}
-	listener->port = ntohs(bound.ss_family == AF_INET ?
-			       ((struct sockaddr_in *)&bound)->sin_port :
-			       ((struct sockaddr_in6 *)&bound)->sin6_port);
-	return 0;
-}
-
 int tandem_channel_listen(struct tandem_loop *loop, const struct tandem_channel_options *options,
 			  struct tandem_channel_listener **listener, struct tandem_error *error)
 {
@@ -211,13 +186,14 @@ int tandem_channel_listen(struct tandem_loop *loop, const struct tandem_channel_
 	ret = tls_identity_create(options, &new->identity, error);
 	if (ret < 0)
 		goto free_listener;
-	ret = listener_socket(new, &address, size);
+	ret = socket_listen(&address, size, BACKLOG, &new->port);
 	if (ret < 0) {
 		tandem_error_set(error, ret, "channel: cannot listen at %s, port %u: %s",
 				 options->address ? options->address : ADDRESS_DEFAULT,
 				 options->port, strerror(-ret));
 		goto destroy_identity;
 	}
+	new->fd = ret;
 	ret = loop_poll_start(loop, new->fd, POLLIN, listener_ready, new, &new->poll);
 	if (ret < 0) {
 		tandem_error_set(error, ret, "channel: out of memory");

@@ -197,9 +197,6 @@ void tcp_unlisten(struct tcp *tcp);
  * xfer_tcp_greet.c
  */
 
-/* Set options that all sockets of the transport have. */
-void tcp_socket_prepare(int fd, unsigned int timeout_ms);
-
 /* Begin to dial all streams. Return: 0 or -ENOMEM. */
 int tcp_dial(struct tcp *tcp);
 

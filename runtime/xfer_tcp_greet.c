@@ -8,25 +8,14 @@
  * there can read the blocks, too.)
  */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "socket.h"
 #include "xfer_tcp.h"
 
 /* For each address that is tried. */
 #define DIAL_SECONDS	5
-
-void tcp_socket_prepare(int fd, unsigned int timeout_ms)
-{
-	const unsigned int patience = timeout_ms;
-	const int one = 1;
-
-	/* Not vital, any of them. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-}
 
 /*
  * Dialling
@@ -65,7 +54,7 @@ static int stream_dial(struct tcp_stream *stream)
 			ret = -errno;
 			continue;
 		}
-		tcp_socket_prepare(stream->fd, tcp->connection->timeout_ms);
+		socket_prepare(stream->fd, tcp->connection->timeout_ms);
 		stream->state = TCP_STREAM_DIALLING;
 		return stream_connect(stream);
 	}
@@ -172,7 +161,7 @@ int tcp_greeted(struct tcp *tcp, int fd, const struct tcp_greeting *greeting)
 	stream = &tcp->streams[greeting->stream];
 	if (stream->state != TCP_STREAM_CLOSED || stream->other_gone)
 		return -EALREADY;
-	tcp_socket_prepare(fd, tcp->connection->timeout_ms);
+	socket_prepare(fd, tcp->connection->timeout_ms);
 	stream->fd = fd;
 	stream->state = TCP_STREAM_PARKED;
 	if (tcp->connected)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "socket.h"
 #include "xfer_tcp.h"
 
 /* Who knocks when so many are being waited for takes the place of the oldest. */
@@ -283,32 +284,6 @@ static int endpoint_fill(struct tcp_endpoint *endpoint, const struct tcp_listene
  * Listeners
  */
 
-static int listener_socket(struct tcp_listener *listener)
-{
-	socklen_t size = sizeof(struct sockaddr_storage);
-	struct sockaddr_storage address;
-	const int one = 1;
-	int ret;
-
-	listener->fd = socket(listener->wanted.ss_family,
-			      SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (listener->fd < 0)
-		return -errno;
-	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(listener->fd, (struct sockaddr *)&listener->wanted,
-		 tcp_address_size(&listener->wanted)) < 0 ||
-	    listen(listener->fd, BACKLOG) < 0 ||
-	    getsockname(listener->fd, (struct sockaddr *)&address, &size) < 0) {
-		ret = -errno;
-		close(listener->fd);
-		return ret;
-	}
-	listener->port = ntohs(address.ss_family == AF_INET ?
-			       ((struct sockaddr_in *)&address)->sin_port :
-			       ((struct sockaddr_in6 *)&address)->sin6_port);
-	return 0;
-}
-
 static struct tcp_listener *listener_find(struct tandem_loop *loop,
 					  const struct sockaddr_storage *wanted)
 {
@@ -336,9 +311,10 @@ static int listener_open(struct tandem_loop *loop, const struct sockaddr_storage
 	new->accept_task.run = listener_accept_more;
 	LIST_INIT(&new->sides);
 	TAILQ_INIT(&new->callers);
-	ret = listener_socket(new);
+	ret = socket_listen(&new->wanted, tcp_address_size(&new->wanted), BACKLOG, &new->port);
 	if (ret < 0)
 		goto free_listener;
+	new->fd = ret;
 	ret = loop_poll_start(loop, new->fd, POLLIN, listener_ready, new, &new->poll);
 	if (ret < 0)
 		goto close_socket;
