@@ -23,6 +23,7 @@ kernels-scalar-src := \
 	kernels/quantised_scalar.c \
 	kernels/reduce_scalar.c \
 	kernels/rope.c \
+	kernels/sampling.c \
 	kernels/select.c
 
 kernels-src := $(kernels-scalar-src) $(kernels-avx2-src) \

@@ -8,6 +8,7 @@ kernels-tests := \
 	tests/native/kernels/test_matmul \
 	tests/native/kernels/test_quantised \
 	tests/native/kernels/test_reduce \
+	tests/native/kernels/test_sampling \
 	tests/native/kernels/test_types
 
 native-tests += $(kernels-tests)
