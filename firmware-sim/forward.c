@@ -7,6 +7,8 @@
 #include "buffer.h"
 #include "device.h"
 #include "forward.h"
+#include "kernels/philox.h"
+#include "kernels/sampling.h"
 #include "model.h"
 #include "pool.h"
 #include "program.h"
@@ -64,6 +66,8 @@ struct queries {
  * @up: likewise
  * @rope: angles [tile_rows][rope_dim]
  * @logits: [OUTPUT_ROWS][vocabulary]
+ * @candidates: likewise, where tokens are drawn
+ * @history: [OUTPUT_ROWS][TANDEM_PROGRAM_HISTORY_MAX], likewise
  * @quantised: input of a product with quantised weights, row after row
  * @queries: the rows of the tile, cut into pieces that attention takes together
  * @block: KV blocks of the present layer, parallel to the table of blocks
@@ -91,6 +95,8 @@ struct run {
 
 	float *rope_factors;
 	float *x, *norm, *sum, *q, *attended, *k, *v, *gate, *up, *rope, *logits;
+	struct tandem_candidate *candidates;
+	uint32_t *history;
 	char *quantised;
 	struct queries *queries;
 	const void **block;
@@ -471,23 +477,51 @@ static void output_norm_body(void *argument, uint64_t begin, uint64_t end)
 			  run->x + run->output_row[i] * run->dim, &run->m->output_norm);
 }
 
+/* Draw the token that follows @row, out of logits that need not be kept. */
+static uint32_t draw_token(struct run *run, uint64_t output, const struct tandem_program_row *row,
+			   float *logits)
+{
+	const struct tandem_program_sampling *sampling = &run->forward->samplings[row->sequence];
+	const uint64_t vocabulary = run->m->vocabulary;
+	const struct tandem_sampling_rule rule = {
+		.temperature = fw_model_float(sampling->temperature),
+		.top_k = sampling->top_k,
+		.top_p = fw_model_float(sampling->top_p),
+		.min_p = fw_model_float(sampling->min_p),
+	};
+	const float penalty = fw_model_float(sampling->repeat_penalty);
+	uint32_t *history = run->history + output * TANDEM_PROGRAM_HISTORY_MAX;
+
+	if (penalty != 1) {
+		memcpy(history, run->forward->history + sampling->first_history,
+		       sampling->history_count * sizeof(*history));
+		tandem_kernel_penalise(logits, penalty, history, sampling->history_count);
+	}
+	return tandem_kernel_sample(&rule, logits, vocabulary,
+				    run->kernels->argmax(logits, vocabulary),
+				    tandem_philox_uniform(sampling->seed, row->position + 1ull),
+				    run->candidates + output * vocabulary);
+}
+
 static void output_store_body(void *argument, uint64_t begin, uint64_t end)
 {
 	struct run *run = argument;
 	uint64_t vocabulary = run->m->vocabulary;
 
 	for (uint64_t i = begin; i < end; i++) {
-		const float *logits = run->logits + i * vocabulary;
+		float *logits = run->logits + i * vocabulary;
 		char *to = (char *)run->forward->output.pointer +
 			   (run->outputs_done + i) * run->p->output_stride;
 		struct tandem_program_output output = {
-			.token = run->kernels->argmax(logits, vocabulary),
 			.row = run->first + run->output_row[i],
 		};
 
-		memcpy(to, &output, sizeof(output));
 		if (run->p->header.flags & TANDEM_FORWARD_LOGITS)
 			memcpy(to + sizeof(output), logits, vocabulary * sizeof(*logits));
+		output.token = run->forward->samplings ?
+			draw_token(run, i, row_at(run, run->output_row[i]), logits) :
+			run->kernels->argmax(logits, vocabulary);
+		memcpy(to, &output, sizeof(output));
 	}
 }
 
@@ -581,6 +615,12 @@ static uint64_t lay_out(struct run *run, char *base)
 	/* Output uses it, too, and then has rows of its own. */
 	run->norm = carve(base, &used, (rows > outputs ? rows : outputs) * run->dim * f);
 	run->logits = carve(base, &used, outputs * run->m->vocabulary * f);
+	if (run->forward->samplings) {
+		run->candidates = carve(base, &used, outputs * run->m->vocabulary *
+					sizeof(*run->candidates));
+		run->history = carve(base, &used, outputs * TANDEM_PROGRAM_HISTORY_MAX *
+				     sizeof(*run->history));
+	}
 	run->quantised = carve(base, &used, (rows > outputs ? rows : outputs) *
 			       tandem_activation_bytes(run->quantised_columns));
 	if (!run->p->layer_count)

@@ -7,7 +7,8 @@
 #include "model.h"
 #include "program.h"
 
-#define FLAGS	(TANDEM_FORWARD_EMBED | TANDEM_FORWARD_OUTPUT | TANDEM_FORWARD_LOGITS)
+#define FLAGS	(TANDEM_FORWARD_EMBED | TANDEM_FORWARD_OUTPUT | TANDEM_FORWARD_LOGITS | \
+		 TANDEM_FORWARD_SAMPLE)
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -60,9 +61,11 @@ static uint32_t check_fields(const struct tandem_program_forward *p)
 
 	if (flags & ~FLAGS)
 		return TANDEM_PROGRAM_BAD_FIELD;
-	if ((flags & TANDEM_FORWARD_LOGITS) && !(flags & TANDEM_FORWARD_OUTPUT))
+	if ((flags & (TANDEM_FORWARD_LOGITS | TANDEM_FORWARD_SAMPLE)) &&
+	    !(flags & TANDEM_FORWARD_OUTPUT))
 		return TANDEM_PROGRAM_BAD_FIELD;
-	if (p->reserved[0] || p->reserved[1] || p->reserved[2])
+	if (!(flags & TANDEM_FORWARD_SAMPLE) &&
+	    (p->history || p->samplings_offset || p->history_offset))
 		return TANDEM_PROGRAM_BAD_FIELD;
 	if (check_reference(&p->model) || check_reference(&p->weights) ||
 	    check_reference(&p->hidden) || check_reference(&p->kv_pool) ||
@@ -71,7 +74,8 @@ static uint32_t check_fields(const struct tandem_program_forward *p)
 	if (!tandem_type_kv_valid(p->kv.type) || !p->kv.block_tokens || !p->kv.blocks)
 		return TANDEM_PROGRAM_BAD_FIELD;
 	if (!p->rows || p->rows_offset % 8 || p->sequences_offset % 8 ||
-	    p->blocks_offset % 8 || p->output_stride % 16)
+	    p->blocks_offset % 8 || p->samplings_offset % 8 || p->history_offset % 8 ||
+	    p->output_stride % 16)
 		return TANDEM_PROGRAM_BAD_FIELD;
 	return 0;
 }
@@ -81,6 +85,45 @@ static bool table_fits(const struct tandem_program_forward *p, uint64_t offset,
 {
 	/* Neither sum nor product overflows: all are below 2^32. */
 	return offset >= sizeof(*p) && offset + entries * entry_bytes <= p->header.size;
+}
+
+static bool within(uint32_t bits, float least, float most)
+{
+	const float value = fw_model_float(bits);
+
+	/* A NaN is not. */
+	return value >= least && value <= most;
+}
+
+static uint32_t check_sampling(const struct tandem_program_forward *p,
+			       const struct tandem_program_sampling *sampling)
+{
+	if (!within(sampling->temperature, 0, 1e6f) || !within(sampling->top_p, 0, 1) ||
+	    !fw_model_float(sampling->top_p) || !within(sampling->min_p, 0, 1) ||
+	    !within(sampling->repeat_penalty, 0.01f, 100) || sampling->reserved ||
+	    sampling->history_count > TANDEM_PROGRAM_HISTORY_MAX)
+		return TANDEM_PROGRAM_BAD_FIELD;
+	if ((uint64_t)sampling->first_history + sampling->history_count > p->history)
+		return TANDEM_PROGRAM_BAD_TABLE;
+	return 0;
+}
+
+static uint32_t check_samplings(struct fw_forward *forward)
+{
+	const struct tandem_program_forward *p = forward->header;
+	const char *base = (const char *)p;
+	uint32_t error = 0;
+
+	if (!(p->header.flags & TANDEM_FORWARD_SAMPLE))
+		return 0;
+	if (!table_fits(p, p->samplings_offset, p->sequences, sizeof(*forward->samplings)) ||
+	    !table_fits(p, p->history_offset, p->history, sizeof(*forward->history)))
+		return TANDEM_PROGRAM_BAD_TABLE;
+	forward->samplings = (const void *)(base + p->samplings_offset);
+	forward->history = (const void *)(base + p->history_offset);
+	for (uint32_t i = 0; i < p->sequences && !error; i++)
+		error = check_sampling(p, &forward->samplings[i]);
+	return error;
 }
 
 static uint32_t check_tables(struct fw_forward *forward)
@@ -105,7 +148,7 @@ static uint32_t check_tables(struct fw_forward *forward)
 	for (uint32_t i = 0; i < p->blocks; i++)
 		if (forward->blocks[i] >= p->kv.blocks)
 			return TANDEM_PROGRAM_BAD_TABLE;
-	return 0;
+	return check_samplings(forward);
 }
 
 /* @next: for each sequence the position after that of its last row; 0 at first */
@@ -186,6 +229,9 @@ static uint32_t check_against_model(struct fw_forward *forward, struct needs *ne
 
 	if (model->head_dim % tandem_type_block(p->kv.type))
 		return TANDEM_PROGRAM_BAD_FIELD;
+	for (uint32_t i = 0; i < p->history; i++)
+		if (forward->history[i] >= model->vocabulary)
+			return TANDEM_PROGRAM_BAD_FIELD;
 	if (p->kv.layers != model->layers || p->layer_first > model->layers ||
 	    p->layer_count > model->layers - p->layer_first)
 		return TANDEM_PROGRAM_BAD_FIELD;

@@ -21,6 +21,8 @@ struct tandem_fw;
  * @rows: private copy, as the following
  * @sequences: table of sequences
  * @blocks: table of blocks
+ * @samplings: table of samplings; NULL without SAMPLE
+ * @history: table of history
  * @model: the description of the model
  * @weights: the range of the weights; no pointer when no tensor is used
  * @hidden: the range of the hidden state
@@ -34,6 +36,8 @@ struct fw_forward {
 	const struct tandem_program_row *rows;
 	const struct tandem_program_sequence *sequences;
 	const uint32_t *blocks;
+	const struct tandem_program_sampling *samplings;
+	const uint32_t *history;
 	const struct tandem_program_model *model;
 	struct fw_range weights;
 	struct fw_range hidden;

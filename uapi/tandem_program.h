@@ -15,7 +15,7 @@
 
 /* "TPRG" in memory order. */
 #define TANDEM_PROGRAM_MAGIC		0x47525054
-#define TANDEM_PROGRAM_VERSION		1
+#define TANDEM_PROGRAM_VERSION		2
 
 /* The longest program, in bytes. */
 #define TANDEM_PROGRAM_BYTES_MAX	(16u << 20)
@@ -246,13 +246,53 @@ struct tandem_program_sequence {
 	__u32 block_count;
 };
 
+/* The longest history of a sampling, in tokens. */
+#define TANDEM_PROGRAM_HISTORY_MAX	4096
+
+/**
+ * struct tandem_program_sampling - how the next tokens of one sequence are chosen
+ * @seed: the token that follows a row at position p is drawn with number p + 1 of
+ *	this seed's random numbers, whatever else is in the program
+ * @temperature: logits are divided by it, 0 to 1e6; 0 takes the likeliest. Bits
+ *	of a binary32, as the following three
+ * @top_p: of what @top_k leaves, only the fewest of the likeliest whose
+ *	probabilities sum up to it; more than 0, and at most 1: all
+ * @min_p: of what @top_p leaves, only tokens at least that share as likely as the
+ *	likeliest; 0 to 1
+ * @repeat_penalty: logits of tokens in the history are divided by it, if they are
+ *	negative multiplied with it; 0.01 to 100; 1: nothing happens
+ * @top_k: only that many of the likeliest; 0: all
+ * @first_history: index of its first entry in the table of history
+ * @history_count: entries, at most %TANDEM_PROGRAM_HISTORY_MAX
+ * @reserved: zero
+ *
+ * In this order: penalty, temperature, top_k, top_p, min_p, and a draw by the
+ * probabilities of what is left. Of equals the lower ids go before. The random
+ * numbers are those of Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As
+ * Easy as 1, 2, 3", SC11) with the seed as key and p + 1 as counter, low words
+ * first; the upper 53 bits of its first two words, low word first, decide.
+ */
+struct tandem_program_sampling {
+	__u64 seed;
+	__u32 temperature;
+	__u32 top_p;
+	__u32 min_p;
+	__u32 repeat_penalty;
+	__u32 top_k;
+	__u32 first_history;
+	__u32 history_count;
+	__u32 reserved;
+};
+
 /**
  * struct tandem_program_output - what the model says after one row
- * @token: the most likely next token; of equals the lowest id
+ * @token: the most likely next token, of equals the lowest id; with SAMPLE the
+ *	one that was drawn
  * @row: the row it belongs to
  * @reserved: zero
  *
- * With LOGITS the logits follow as @vocabulary binary32 values.
+ * With LOGITS the logits follow as @vocabulary binary32 values, as the model has
+ * them: before penalty and temperature.
  */
 struct tandem_program_output {
 	__u32 token;
@@ -283,10 +323,15 @@ struct tandem_program_output {
  * @sequences_offset: in the program
  * @blocks_offset: in the program
  * @output_stride: bytes, a multiple of 16
- * @reserved: zero
+ * @history: entries in the table of history, each a token, a __u32
+ * @samplings_offset: in the program, of the table of samplings, one entry for
+ *	each of @sequences; a multiple of 8
+ * @history_offset: in the program, of the table of history; a multiple of 8
  *
  * EMBED: begin with the embedding of the tokens. OUTPUT: end with the output
- * norm and matrix, and write @output. LOGITS: write logits as well.
+ * norm and matrix, and write @output. LOGITS: write logits as well. SAMPLE: draw
+ * tokens as the table of samplings says; without it the last three fields are
+ * zero.
  */
 struct tandem_program_forward {
 	struct tandem_program_header header;
@@ -305,11 +350,14 @@ struct tandem_program_forward {
 	__u32 sequences_offset;
 	__u32 blocks_offset;
 	__u32 output_stride;
-	__u32 reserved[3];
+	__u32 history;
+	__u32 samplings_offset;
+	__u32 history_offset;
 };
 
 #define TANDEM_FORWARD_EMBED		(1u << 0)
 #define TANDEM_FORWARD_OUTPUT		(1u << 1)
 #define TANDEM_FORWARD_LOGITS		(1u << 2)
+#define TANDEM_FORWARD_SAMPLE		(1u << 3)
 
 #endif /* _UAPI_TANDEM_PROGRAM_H */

@@ -58,6 +58,15 @@ void bench_close(struct bench *bench)
 	tiny_model_free(&bench->model);
 }
 
+/* Place a table, which begins on a multiple of 8. Return: where. */
+static uint32_t place(uint32_t *end, uint32_t entries, size_t entry_bytes)
+{
+	const uint32_t offset = (*end + 7) / 8 * 8;
+
+	*end = offset + entries * (uint32_t)entry_bytes;
+	return offset;
+}
+
 uint32_t bench_write(struct bench *bench, const struct bench_forward *forward)
 {
 	struct tandem_program_forward p = {
@@ -83,12 +92,15 @@ uint32_t bench_write(struct bench *bench, const struct bench_forward *forward)
 	uint32_t at = sizeof(p);
 	char *to;
 
-	p.rows_offset = at;
-	at += forward->row_count * sizeof(*forward->rows);
-	p.sequences_offset = at;
-	at += forward->sequence_count * sizeof(*forward->sequences);
-	p.blocks_offset = at;
-	at += forward->block_count * sizeof(*forward->blocks);
+	p.rows_offset = place(&at, forward->row_count, sizeof(*forward->rows));
+	p.sequences_offset = place(&at, forward->sequence_count, sizeof(*forward->sequences));
+	if (forward->flags & TANDEM_FORWARD_SAMPLE) {
+		p.history = forward->history_count;
+		p.samplings_offset = place(&at, forward->sequence_count,
+					   sizeof(*forward->samplings));
+		p.history_offset = place(&at, forward->history_count, sizeof(*forward->history));
+	}
+	p.blocks_offset = place(&at, forward->block_count, sizeof(*forward->blocks));
 	p.header.size = at;
 	assert_true(at <= BENCH_PROGRAM_BYTES);
 
@@ -100,6 +112,13 @@ uint32_t bench_write(struct bench *bench, const struct bench_forward *forward)
 	       forward->sequence_count * sizeof(*forward->sequences));
 	memcpy(to + p.blocks_offset, forward->blocks,
 	       forward->block_count * sizeof(*forward->blocks));
+	if (forward->flags & TANDEM_FORWARD_SAMPLE) {
+		memcpy(to + p.samplings_offset, forward->samplings,
+		       forward->sequence_count * sizeof(*forward->samplings));
+		if (forward->history_count)
+			memcpy(to + p.history_offset, forward->history,
+			       forward->history_count * sizeof(*forward->history));
+	}
 	driver_region(&bench->driver, 0, BENCH_PROGRAM,
 		      bench->program_address + BENCH_PROGRAM_BYTES - at, at, READ);
 	return at;

@@ -46,6 +46,10 @@ struct bench_forward {
 	uint32_t sequence_count;
 	const uint32_t *blocks;
 	uint32_t block_count;
+	/* Only with SAMPLE: one for each sequence. */
+	const struct tandem_program_sampling *samplings;
+	const uint32_t *history;
+	uint32_t history_count;
 };
 
 /* A device that runs, with room for @rows_max rows. */

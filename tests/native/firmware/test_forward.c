@@ -12,6 +12,8 @@
 
 #include "bench.h"
 #include "kernels/kernels.h"
+#include "kernels/philox.h"
+#include "kernels/sampling.h"
 
 #define TOKENS	23
 #define LONG	300
@@ -421,6 +423,102 @@ static void same_bits_beside_another_sequence(void **state)
 	bench_close(&bench);
 }
 
+static uint32_t bits(float value)
+{
+	uint32_t word;
+
+	memcpy(&word, &value, sizeof(word));
+	return word;
+}
+
+/* What follows a row, by its logits and the description of its sampling. */
+static uint32_t expected_token(const struct tandem_program_sampling *sampling,
+			       const struct tandem_sampling_rule *rule, float penalty,
+			       const uint32_t *history, const float *logits, uint32_t position)
+{
+	const struct tandem_kernels *kernels = tandem_kernels_select("scalar");
+	struct tandem_candidate work[61];
+	float penalised[61];
+	uint32_t seen[8];
+
+	memcpy(penalised, logits, sizeof(penalised));
+	memcpy(seen, history + sampling->first_history, sampling->history_count * 4);
+	tandem_kernel_penalise(penalised, penalty, seen, sampling->history_count);
+	return (uint32_t)tandem_kernel_sample(rule, penalised, 61,
+					      kernels->argmax(penalised, 61),
+					      tandem_philox_uniform(sampling->seed, position + 1),
+					      work);
+}
+
+/* Two sequences that draw in their own ways, beside each other and alone. */
+static void draws_the_same_beside_another_sequence(void **state)
+{
+	const struct tandem_program_kv kv = {
+		.type = TANDEM_PROGRAM_F16, .block_tokens = 4, .blocks = 12,
+	};
+	const uint32_t history[] = { 3, 60, 3, 17, 9, 9, 0 };
+	const struct tandem_sampling_rule rules[] = { { 0.8f, 20, 0.9f, 0.01f }, { 5, 0, 1, 0 } };
+	const float penalties[] = { 1, 1.5f };
+	struct tandem_program_sampling samplings[2] = {
+		{ .seed = 0x123456789abcdef0, .first_history = 0, .history_count = 4 },
+		{ .seed = 7, .first_history = 4, .history_count = 3 },
+	};
+	struct tandem_program_sequence sequences[2] = { { 6, 6 }, { 0, 6 } };
+	struct tandem_program_row rows[2 * TOKENS];
+	uint32_t drawn[2 * TOKENS], likeliest = 0;
+	struct prompt prompts[2];
+	struct bench_forward both;
+	struct bench bench;
+
+	(void)state;
+	for (int s = 0; s < 2; s++) {
+		make_prompt(&prompts[s], &odd, &kv, 7 + s);
+		samplings[s].temperature = bits(rules[s].temperature);
+		samplings[s].top_k = rules[s].top_k;
+		samplings[s].top_p = bits(rules[s].top_p);
+		samplings[s].min_p = bits(rules[s].min_p);
+		samplings[s].repeat_penalty = bits(penalties[s]);
+		for (int i = 0; i < TOKENS; i++) {
+			rows[2 * i + s] = prompts[s].rows[i];
+			rows[2 * i + s].sequence = s;
+		}
+	}
+	bench_open(&bench, &driver_config, &odd, &kv, 2 * TOKENS);
+	both = forward_of(&prompts[0], 0, 2 * TOKENS, &odd, kv.blocks);
+	both.flags |= TANDEM_FORWARD_SAMPLE;
+	both.rows = rows;
+	both.sequences = sequences;
+	both.sequence_count = 2;
+	both.samplings = samplings;
+	both.history = history;
+	both.history_count = 7;
+	bench_forward(&bench, &both);
+	for (uint32_t i = 0; i < 2 * TOKENS; i++) {
+		const int s = i % 2;
+		const float *logits = bench_logits(&bench, i);
+
+		drawn[i] = bench_output(&bench, i)->token;
+		assert_int_equal(drawn[i], expected_token(&samplings[s], &rules[s], penalties[s],
+							  history, logits, i / 2));
+		likeliest += drawn[i] == tandem_kernels_select("scalar")->argmax(logits, 61);
+	}
+	assert_true(likeliest < TOKENS);
+
+	for (uint32_t s = 0; s < 2; s++) {
+		struct bench_forward alone = forward_of(&prompts[s], 0, TOKENS, &odd, kv.blocks);
+
+		wipe(&bench);
+		alone.flags = TANDEM_FORWARD_EMBED | TANDEM_FORWARD_OUTPUT | TANDEM_FORWARD_SAMPLE;
+		alone.samplings = &samplings[s];
+		alone.history = history;
+		alone.history_count = 7;
+		bench_forward(&bench, &alone);
+		for (uint32_t i = 0; i < TOKENS; i++)
+			assert_int_equal(bench_output(&bench, i)->token, drawn[2 * i + s]);
+	}
+	bench_close(&bench);
+}
+
 /* Only flagged rows have an output, in the order of rows, and without logits. */
 static void outputs_of_some_rows(void **state)
 {
@@ -488,6 +586,7 @@ int main(void)
 		cmocka_unit_test(same_bits_in_little_memory),
 		cmocka_unit_test(no_memory_is_said),
 		cmocka_unit_test(same_bits_beside_another_sequence),
+		cmocka_unit_test(draws_the_same_beside_another_sequence),
 		cmocka_unit_test(outputs_of_some_rows),
 		cmocka_unit_test(estimate_is_the_roofline),
 	};

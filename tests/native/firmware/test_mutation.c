@@ -39,6 +39,20 @@ static const struct bench_forward good = {
 	.sequences = sequences, .sequence_count = 1, .blocks = blocks, .block_count = 3,
 };
 
+/* The same with tokens drawn. */
+static const uint32_t history[] = { 1, 2, 39, 2 };
+static const struct tandem_program_sampling samplings[] = { {
+	.seed = 5, .temperature = 0x3f800000, .top_p = 0x3f666666, .min_p = 0x3c23d70a,
+	.repeat_penalty = 0x3f8ccccd, .top_k = 20, .history_count = 4,
+} };
+
+static const struct bench_forward drawn = {
+	.flags = TANDEM_FORWARD_EMBED | TANDEM_FORWARD_OUTPUT | TANDEM_FORWARD_SAMPLE,
+	.layer_count = 2, .rows = rows, .row_count = ROWS,
+	.sequences = sequences, .sequence_count = 1, .blocks = blocks, .block_count = 3,
+	.samplings = samplings, .history = history, .history_count = 4,
+};
+
 static uint32_t seed(void)
 {
 	const char *text = getenv("TANDEM_TEST_SEED");
@@ -136,6 +150,14 @@ static void programs(void **state)
 	mutate_and_run(bench, size, (char *)bench_program(bench, size), size);
 }
 
+static void programs_that_draw(void **state)
+{
+	struct bench *bench = *state;
+	uint32_t size = bench_write(bench, &drawn);
+
+	mutate_and_run(bench, size, (char *)bench_program(bench, size), size);
+}
+
 static void models(void **state)
 {
 	struct bench *bench = *state;
@@ -223,6 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(programs),
+		test(programs_that_draw),
 		test(models),
 		test(descriptors),
 		test(tables),

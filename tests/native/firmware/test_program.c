@@ -99,7 +99,8 @@ static void fields_of_the_program(void **state)
 	const struct change changes[] = {
 		P(header.magic, 0, BAD_HEADER),
 		P(header.version, 0, BAD_HEADER),
-		P(header.version, 2, BAD_HEADER),
+		P(header.version, TANDEM_PROGRAM_VERSION - 1, BAD_HEADER),
+		P(header.version, TANDEM_PROGRAM_VERSION + 1, BAD_HEADER),
 		P(header.operation, 0, BAD_HEADER),
 		P(header.operation, 2, BAD_HEADER),
 		P(header.size, 0, BAD_HEADER),
@@ -107,7 +108,7 @@ static void fields_of_the_program(void **state)
 		P(header.size, size + 1, BAD_HEADER),
 		P(header.size, UINT32_MAX, BAD_HEADER),
 		P(header.size, size - 1, BAD_TABLE),
-		P(header.flags, ALL | 8, BAD_FIELD),
+		P(header.flags, ALL | 16, BAD_FIELD),
 		P(header.flags, TANDEM_FORWARD_EMBED | TANDEM_FORWARD_LOGITS, BAD_FIELD),
 		P(model.reserved, 1, BAD_FIELD),
 		P(model.offset, 32, BAD_FIELD),
@@ -182,13 +183,86 @@ static void fields_of_the_program(void **state)
 		P(output_stride, 8, BAD_FIELD),
 		P(output_stride, 160, BAD_FIELD),
 		P(output_stride, 1u << 31, BAD_REFERENCE),
-		P(reserved[0], 1, BAD_FIELD),
-		P(reserved[1], 1, BAD_FIELD),
-		P(reserved[2], 1u << 31, BAD_FIELD),
+		P(header.flags, ALL | TANDEM_FORWARD_SAMPLE, BAD_TABLE),
+		P(history, 1, BAD_FIELD),
+		P(samplings_offset, 8, BAD_FIELD),
+		P(history_offset, 1u << 31, BAD_FIELD),
 	};
 
 	check_changes(bench, (char *)bench_program(bench, size), size, changes,
 		      sizeof(changes) / sizeof(changes[0]));
+}
+
+#define ONE	0x3f800000
+#define NAN32	0x7fc00000
+#define INFINITE	0x7f800000
+
+static const uint32_t history[] = { 1, 2, 39 };
+static const struct tandem_program_sampling samplings[] = {
+	{ .seed = 1, .temperature = ONE, .top_p = ONE, .repeat_penalty = ONE,
+	  .history_count = 1 },
+	{ .seed = 2, .temperature = ONE, .top_p = ONE, .repeat_penalty = ONE, .top_k = 3,
+	  .first_history = 1, .history_count = 2 },
+};
+
+static void samplings_of_the_program(void **state)
+{
+	struct bench *bench = *state;
+	struct bench_forward forward = good;
+	struct tandem_program_forward *p;
+	uint32_t size, s, h;
+
+	forward.flags |= TANDEM_FORWARD_SAMPLE;
+	forward.samplings = samplings;
+	forward.history = history;
+	forward.history_count = 3;
+	size = bench_write(bench, &forward);
+	p = bench_program(bench, size);
+	s = p->samplings_offset;
+	h = p->history_offset;
+
+	const struct change changes[] = {
+		P(header.flags, ALL, BAD_FIELD),
+		P(header.flags, TANDEM_FORWARD_EMBED | TANDEM_FORWARD_SAMPLE, BAD_FIELD),
+		P(samplings_offset, 0, BAD_TABLE),
+		P(samplings_offset, s + 4, BAD_FIELD),
+		P(samplings_offset, UINT32_MAX - 7, BAD_TABLE),
+		P(history_offset, 0, BAD_TABLE),
+		P(history_offset, h + 4, BAD_FIELD),
+		P(history_offset, UINT32_MAX - 7, BAD_TABLE),
+		P(history, 2, BAD_TABLE),
+		P(history, UINT32_MAX, BAD_TABLE),
+#define S(i, member, value, error) \
+	{ "sampling " #i ", " #member " = " #value, \
+	  s + i * sizeof(samplings[0]) + offsetof(struct tandem_program_sampling, member), 4, \
+	  value, TANDEM_HW_PROGRAM_INVALID, TANDEM_PROGRAM_ ## error }
+		S(0, temperature, NAN32, BAD_FIELD),
+		S(0, temperature, INFINITE, BAD_FIELD),
+		S(0, temperature, 0x80000001, BAD_FIELD),
+		S(1, temperature, 0xbf800000, BAD_FIELD),
+		S(1, temperature, 0x49742401, BAD_FIELD),
+		S(0, top_p, 0, BAD_FIELD),
+		S(0, top_p, 0x80000000, BAD_FIELD),
+		S(0, top_p, NAN32, BAD_FIELD),
+		S(0, top_p, 0x3f800001, BAD_FIELD),
+		S(1, top_p, 0xbf800000, BAD_FIELD),
+		S(0, min_p, NAN32, BAD_FIELD),
+		S(1, min_p, 0xbdcccccd, BAD_FIELD),
+		S(1, min_p, 0x3f800001, BAD_FIELD),
+		S(0, repeat_penalty, 0, BAD_FIELD),
+		S(0, repeat_penalty, NAN32, BAD_FIELD),
+		S(0, repeat_penalty, INFINITE, BAD_FIELD),
+		S(1, repeat_penalty, 0xbf800000, BAD_FIELD),
+		S(1, repeat_penalty, 0x42c80001, BAD_FIELD),
+		S(0, first_history, 3, BAD_TABLE),
+		S(0, first_history, UINT32_MAX, BAD_TABLE),
+		S(1, history_count, 3, BAD_TABLE),
+		S(1, history_count, TANDEM_PROGRAM_HISTORY_MAX + 1, BAD_FIELD),
+		S(1, reserved, 1, BAD_FIELD),
+		{ "history", h + 8, 4, 40, TANDEM_HW_PROGRAM_INVALID, TANDEM_PROGRAM_BAD_FIELD },
+	};
+
+	check_changes(bench, (char *)p, size, changes, sizeof(changes) / sizeof(changes[0]));
 }
 
 static void tables_of_the_program(void **state)
@@ -422,6 +496,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(fields_of_the_program),
+		test(samplings_of_the_program),
 		test(tables_of_the_program),
 		test(fields_of_the_model),
 		test(lengths_of_exec),
