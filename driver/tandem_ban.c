@@ -73,3 +73,16 @@ bool tandem_ban_count(struct tandem_ban *ban, enum tandem_fault fault,
 	spin_unlock_irqrestore(&ban->lock, flags);
 	return first;
 }
+
+u32 tandem_ban_score(struct tandem_ban *ban, struct tandem_ban_rule rule,
+		     u64 now)
+{
+	unsigned long flags;
+	u32 score;
+
+	spin_lock_irqsave(&ban->lock, flags);
+	forgive(ban, rule, now);
+	score = ban->score;
+	spin_unlock_irqrestore(&ban->lock, flags);
+	return score;
+}

@@ -24,7 +24,7 @@ enum tandem_fault {
 };
 
 /**
- * struct tandem_ban - what is held against a context
+ * struct tandem_ban - what is held against a context, or a user
  * @lock: guards all below; taken last, in any context
  * @score: weights of its faults, less what was forgiven since
  * @forgiven_at: in jiffies, up to when that has been counted
@@ -60,6 +60,10 @@ struct tandem_ban_rule tandem_ban_rule(void);
  */
 bool tandem_ban_count(struct tandem_ban *ban, enum tandem_fault fault,
 		      struct tandem_ban_rule rule, u64 now);
+
+/* What is left of the score at time @now, in jiffies. */
+u32 tandem_ban_score(struct tandem_ban *ban, struct tandem_ban_rule rule,
+		     u64 now);
 
 static inline bool tandem_ban_is_banned(const struct tandem_ban *ban)
 {

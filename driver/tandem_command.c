@@ -167,7 +167,7 @@ tandem_command_prepare(struct drm_file *filp, u32 op,
 		return ERR_PTR(-ENOENT);
 	/* The engine asks again: this only saves the work. */
 	ret = -EIO;
-	if (tandem_ban_is_banned(&queue->context->ban))
+	if (tandem_context_is_banned(queue->context))
 		goto put_queue;
 	ret = -EINVAL;
 	if (op == TANDEM_URING_EXEC && queue->kind != TANDEM_QUEUE_COMPUTE)

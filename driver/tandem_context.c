@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 
 #include "tandem_accel.h"
+#include "tandem_account.h"
 #include "tandem_context.h"
 #include "tandem_device.h"
 #include "tandem_engine.h"
@@ -253,6 +254,8 @@ int tandem_ioctl_context_create(struct drm_device *drm, void *data,
 
 	if (args->flags)
 		return -EINVAL;
+	if (tandem_account_is_overdrawn(file->account))
+		return -EDQUOT;
 	if (!drm_dev_enter(drm, &cookie))
 		return -ENODEV;
 	context = context_alloc(file);
@@ -607,15 +610,31 @@ void tandem_context_describe(struct tandem_context *context,
 void tandem_context_blame(struct tandem_context *context,
 			  enum tandem_fault fault)
 {
-	if (!tandem_ban_count(&context->ban, fault, tandem_ban_rule(),
-			      get_jiffies_64()))
-		return;
-	trace_tandem_context_ban(context);
-	dev_warn(context->tdev->dev,
-		 "context %u of %s (%d): banned after %u faults: its commands are refused, make a new context to go on\n",
-		 context->index, context->comm, context->pid,
-		 READ_ONCE(context->ban.faults));
-	tandem_engine_end_context(context, -EIO);
+	struct tandem_account *account = context->file->account;
+	bool banned, overdrawn;
+
+	banned = tandem_ban_count(&context->ban, fault, tandem_ban_rule(),
+				  get_jiffies_64());
+	overdrawn = tandem_account_charge(account, fault);
+	if (banned) {
+		trace_tandem_context_ban(context);
+		dev_warn(context->tdev->dev,
+			 "context %u of %s (%d): banned after %u faults: its commands are refused, make a new context to go on\n",
+			 context->index, context->comm, context->pid,
+			 READ_ONCE(context->ban.faults));
+	}
+	if (overdrawn)
+		dev_warn(context->tdev->dev,
+			 "user %u: contexts had to be aborted, or the device reset for them, too often: commands are refused for some minutes\n",
+			 from_kuid(&init_user_ns, account->uid));
+	if (banned || overdrawn)
+		tandem_engine_end_banned(context->tdev);
+}
+
+bool tandem_context_is_banned(struct tandem_context *context)
+{
+	return tandem_ban_is_banned(&context->ban) ||
+	       tandem_account_is_overdrawn(context->file->account);
 }
 
 int tandem_ioctl_context_query(struct drm_device *drm, void *data,
@@ -633,6 +652,8 @@ int tandem_ioctl_context_query(struct drm_device *drm, void *data,
 	args->faults = context->ban.faults;
 	args->resets = context->ban.resets;
 	spin_unlock_irq(&context->ban.lock);
+	if (tandem_account_is_overdrawn(file->account))
+		args->flags |= TANDEM_CONTEXT_USER_BANNED;
 	tandem_context_get_usage(context, &args->regions, &args->mapped);
 	args->queues = atomic_read(&context->queues);
 	args->device_ns = atomic64_read(&context->device_ns);

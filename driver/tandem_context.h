@@ -112,11 +112,14 @@ void tandem_context_describe(struct tandem_context *context,
 			     struct seq_buf *text);
 
 /*
- * Holds a fault against a context, which may get it banned: commands that wait
- * end, and later ones are refused. Does not sleep; no lock is held.
+ * Holds a fault against a context, which may get it, or all of its user, banned:
+ * commands that wait end, and later ones are refused. Does not sleep; no lock is held.
  */
 void tandem_context_blame(struct tandem_context *context,
 			  enum tandem_fault fault);
+
+/* May it give no commands, for good or for now? Any context. */
+bool tandem_context_is_banned(struct tandem_context *context);
 
 /* Entries of user memory; the lock of the engine's class is held. */
 void tandem_context_set_user(struct tandem_context *context, u32 slot,

@@ -105,6 +105,7 @@ static void release_tables(struct drm_device *drm, void *unused)
 	tandem_coredump_release(&tdev->coredump);
 	ida_destroy(&tdev->context_ids);
 	tandem_memory_fini(&tdev->memory);
+	tandem_accounts_fini(&tdev->accounts);
 	mutex_destroy(&tdev->power.lock);
 	mutex_destroy(&tdev->unplug_lock);
 }
@@ -134,6 +135,7 @@ static struct tandem_device *device_alloc(struct device *dev,
 	init_waitqueue_head(&tdev->dead_wait);
 	init_waitqueue_head(&tdev->retired_wait);
 	ida_init(&tdev->context_ids);
+	tandem_accounts_init(&tdev->accounts);
 	tandem_memory_prepare(&tdev->memory);
 	mutex_init(&tdev->unplug_lock);
 	INIT_WORK(&tdev->fail_work, device_unplug_failed);

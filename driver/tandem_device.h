@@ -12,6 +12,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "tandem_account.h"
 #include "tandem_admin.h"
 #include "tandem_bus.h"
 #include "tandem_coredump.h"
@@ -79,6 +80,7 @@ struct tandem_identity {
  * @state_wait: woken by interrupt 0, when an engine is drained, when a reset is
  *	due, and with @dead
  * @dead_wait: woken with @dead, for poll(2)
+ * @accounts: of its users
  * @context_table: &struct tandem_hw_context [TANDEM_CONTEXTS_MAX], read by the
  *	device
  * @context_ids: which of them are taken
@@ -110,6 +112,7 @@ struct tandem_device {
 	bool dead;
 	wait_queue_head_t state_wait;
 	wait_queue_head_t dead_wait;
+	struct tandem_accounts accounts;
 	struct tandem_shared context_table;
 	struct ida context_ids;
 	atomic_t contexts;

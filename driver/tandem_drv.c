@@ -8,12 +8,15 @@
 #include <drm/drm_gem.h>
 #include <drm/drm_ioctl.h>
 #include <drm/drm_print.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 
 #include "tandem_accel.h"
+#include "tandem_account.h"
 #include "tandem_compat.h"
 #include "tandem_context.h"
 #include "tandem_device.h"
@@ -205,13 +208,22 @@ static const struct drm_ioctl_desc tandem_ioctls[] = {
 
 static int file_open(struct drm_device *drm, struct drm_file *filp)
 {
+	struct tandem_device *tdev = to_tandem_device(drm);
 	struct tandem_file *file;
 
 	file = kzalloc(sizeof(*file), GFP_KERNEL_ACCOUNT);
 	if (!file)
 		return -ENOMEM;
 	kref_init(&file->ref);
-	file->tdev = to_tandem_device(drm);
+	file->tdev = tdev;
+	if (!ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN)) {
+		file->account = tandem_account_get(&tdev->accounts,
+						   current_euid());
+		if (!file->account) {
+			kfree(file);
+			return -ENOMEM;
+		}
+	}
 	mutex_init(&file->lock);
 	xa_init_flags(&file->contexts, XA_FLAGS_ALLOC1);
 	xa_init_flags(&file->queues, XA_FLAGS_ALLOC1);
@@ -226,6 +238,7 @@ static void file_release(struct kref *ref)
 	xa_destroy(&file->queues);
 	xa_destroy(&file->contexts);
 	mutex_destroy(&file->lock);
+	tandem_account_put(&file->tdev->accounts, file->account);
 	kfree(file);
 }
 

@@ -553,7 +553,7 @@ static int refuse(const struct tandem_queue *queue,
 {
 	if (!queue->class->running)
 		return -ENODEV;
-	if (tandem_ban_is_banned(&queue->context->ban))
+	if (tandem_context_is_banned(queue->context))
 		return -EIO;
 	return job->cancelled || queue->closed ? -ECANCELED : 0;
 }
@@ -694,9 +694,8 @@ unsigned int tandem_engine_cancel_cookie(struct tandem_queue *queue,
 	return count;
 }
 
-void tandem_engine_end_context(struct tandem_context *context, int result)
+void tandem_engine_end_banned(struct tandem_device *tdev)
 {
-	struct tandem_device *tdev = context->tdev;
 	struct tandem_engine_class *class;
 	struct tandem_queue *queue;
 	unsigned long flags;
@@ -707,8 +706,8 @@ void tandem_engine_end_context(struct tandem_context *context, int result)
 		class = &tdev->classes[i];
 		spin_lock_irqsave(&class->lock, flags);
 		list_for_each_entry(queue, &class->queues, class_link) {
-			if (queue->context == context)
-				end_waiting(queue, result, &done);
+			if (tandem_context_is_banned(queue->context))
+				end_waiting(queue, -EIO, &done);
 		}
 		spin_unlock_irqrestore(&class->lock, flags);
 	}

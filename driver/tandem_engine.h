@@ -145,7 +145,7 @@ void tandem_engine_cancel(struct tandem_job *job);
 /* The same for jobs of a queue with this cookie: how many there were. */
 unsigned int tandem_engine_cancel_cookie(struct tandem_queue *queue,
 					 u64 cookie);
-/* Ends all jobs of a context that have not begun with this result. */
-void tandem_engine_end_context(struct tandem_context *context, int result);
+/* Ends all jobs of banned contexts that have not begun, with -EIO. */
+void tandem_engine_end_banned(struct tandem_device *tdev);
 
 #endif /* _TANDEM_ENGINE_H */

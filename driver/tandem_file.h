@@ -10,6 +10,7 @@
 #include <linux/mutex.h>
 #include <linux/xarray.h>
 
+struct tandem_account;
 struct tandem_device;
 
 /* 0 names nothing. */
@@ -20,6 +21,7 @@ struct tandem_device;
  * @ref: held by the file while it is open, by each context, and by memory that
  *	counts for it
  * @tdev: the device
+ * @account: of the user who opened it, or NULL for an administrator; constant
  * @lock: held while queues are made, and while a context is taken out
  * @contexts: id to &struct tandem_context; guarded by its own lock
  * @queues: id to &struct tandem_queue; likewise
@@ -30,6 +32,7 @@ struct tandem_device;
 struct tandem_file {
 	struct kref ref;
 	struct tandem_device *tdev;
+	struct tandem_account *account;
 	struct mutex lock; /* see above */
 	struct xarray contexts;
 	struct xarray queues;

@@ -136,6 +136,23 @@ static void ban_score_does_not_overflow(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ban.score, U32_MAX / 2);
 }
 
+static void ban_score_now(struct kunit *test)
+{
+	struct tandem_ban ban;
+
+	tandem_ban_init(&ban);
+	KUNIT_EXPECT_EQ(test, tandem_ban_score(&ban, rule, 5), 0);
+	count(&ban, TANDEM_FAULT_TIMEOUT, 10);
+	KUNIT_EXPECT_EQ(test, tandem_ban_score(&ban, rule, 10), 6);
+	KUNIT_EXPECT_EQ(test, tandem_ban_score(&ban, rule, 9 + FORGIVING), 6);
+	KUNIT_EXPECT_EQ(test, tandem_ban_score(&ban, rule, 10 + FORGIVING), 5);
+	/* To ask does not change what is forgiven later. */
+	KUNIT_EXPECT_EQ(test, tandem_ban_score(&ban, rule, 10 + 4 * FORGIVING),
+			2);
+	KUNIT_EXPECT_EQ(test, tandem_ban_score(&ban, rule, 10 + 9 * FORGIVING),
+			0);
+}
+
 static struct kunit_case ban_cases[] = {
 	KUNIT_CASE(ban_weights),
 	KUNIT_CASE(ban_comes_once_and_stays),
@@ -144,6 +161,7 @@ static struct kunit_case ban_cases[] = {
 	KUNIT_CASE(ban_forgives_by_whole_points),
 	KUNIT_CASE(ban_rules),
 	KUNIT_CASE(ban_score_does_not_overflow),
+	KUNIT_CASE(ban_score_now),
 	{}
 };
 

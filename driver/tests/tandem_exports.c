@@ -16,6 +16,7 @@
 
 EXPORT_SYMBOL_IF_KUNIT(tandem_ban_count);
 EXPORT_SYMBOL_IF_KUNIT(tandem_ban_init);
+EXPORT_SYMBOL_IF_KUNIT(tandem_ban_score);
 EXPORT_SYMBOL_IF_KUNIT(tandem_command_check);
 EXPORT_SYMBOL_IF_KUNIT(tandem_command_read);
 EXPORT_SYMBOL_IF_KUNIT(tandem_context_check);

@@ -187,7 +187,9 @@ struct drm_tandem_gem_mmap_offset {
  * @flags: in: zero
  * @context: out: id, of this file only, never 0
  *
- * Errors: ENOSPC when the device has no more contexts.
+ * Errors: ENOSPC when the device has no more contexts; EDQUOT when contexts of
+ * the user who opened the file have had the device reset, or ran into the time
+ * limit, too often of late (see TANDEM_CONTEXT_USER_BANNED).
  */
 struct drm_tandem_context_create {
 	__u32 flags;
@@ -251,7 +253,11 @@ struct drm_tandem_region_unmap {
  * @flags: out: TANDEM_CONTEXT_BANNED: the context has misbehaved too often. Its
  *	commands are refused with EIO, those that had not begun have ended with
  *	it. Everything else can still be done with it; a new context, of this
- *	file or another, begins without faults
+ *	file or another, begins without faults. TANDEM_CONTEXT_USER_BANNED: the
+ *	same for all contexts in files of the user who opened this one: they have
+ *	had the device reset, or ran into the time limit, too often. New ones are
+ *	refused with EDQUOT. This is forgiven with time; it does not befall files
+ *	that were opened with CAP_SYS_ADMIN
  * @faults: out: commands that were at fault: they reached for what is not
  *	theirs, or ran for too long
  * @resets: out: resets of the device that commands of this context caused
@@ -266,6 +272,7 @@ struct drm_tandem_context_query {
 	__u32 context;
 	__u32 flags;
 #define TANDEM_CONTEXT_BANNED		(1 << 0)
+#define TANDEM_CONTEXT_USER_BANNED	(1 << 1)
 	__u32 faults;
 	__u32 resets;
 	__u32 regions;

@@ -4,6 +4,7 @@
 driver-tests := \
 	tests/guest/driver/test_driver_failslab \
 	tests/guest/driver/test_driver_abi \
+	tests/guest/driver/test_driver_account \
 	tests/guest/driver/test_driver_debugfs \
 	tests/guest/driver/test_driver_fdinfo \
 	tests/guest/driver/test_driver_isolation \

@@ -54,8 +54,9 @@ done <<-END
 	reset_window_s 60 1 86400
 	ban_score 16 0 1000000
 	ban_forgiving_ms 60000 0 86400000
+	user_ban_score 48 0 1000000
 END
-tap_same "$(find $parameters -type f | wc -l)" 7 "there are no others"
+tap_same "$(find $parameters -type f | wc -l)" 8 "there are no others"
 
 # Also when it is loaded.
 first=$(cat /sys/class/accel/accel0/device/profile)
