@@ -128,7 +128,8 @@ static void device_reset(struct tandem_device *tdev,
 		tandem_device_fail(tdev, tandem_reset_reason_name(reason));
 	} else {
 		dev_info(tdev->dev, "the device is up again\n");
-		tandem_device_tell(tdev, "reset", reason_word(reason));
+		atomic_set(&tdev->reset.untold, reason);
+		schedule_work(&tdev->reset.tell_work);
 	}
 	trace_tandem_reset_end(tdev, ret);
 	tandem_coredump_hand_on(tdev);
@@ -154,14 +155,33 @@ unlock:
 	mutex_unlock(&tdev->power.lock);
 }
 
+/*
+ * Apart from the reset: telling allocates memory, which may wait for memory to
+ * become free, and that for fences which wait for a reset.
+ */
+static void tell(struct work_struct *work)
+{
+	struct tandem_reset *reset =
+		container_of(work, struct tandem_reset, tell_work);
+	struct tandem_device *tdev =
+		container_of(reset, struct tandem_device, reset);
+	enum tandem_reset_reason reason;
+
+	reason = atomic_xchg(&reset->untold, TANDEM_RESET_NONE);
+	if (reason != TANDEM_RESET_NONE)
+		tandem_device_tell(tdev, "reset", reason_word(reason));
+}
+
 void tandem_reset_prepare(struct tandem_reset *reset)
 {
 	INIT_WORK(&reset->work, carry_out);
+	INIT_WORK(&reset->tell_work, tell);
 }
 
 void tandem_reset_cancel(struct tandem_device *tdev)
 {
 	cancel_work_sync(&tdev->reset.work);
+	flush_work(&tdev->reset.tell_work);
 }
 
 void tandem_reset_request(struct tandem_device *tdev,

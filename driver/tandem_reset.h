@@ -41,6 +41,8 @@ enum tandem_reset_reason {
 /**
  * struct tandem_reset - resets of a device
  * @work: carries one out
+ * @tell_work: tells user space of the last one that succeeded
+ * @untold: &enum tandem_reset_reason of that, or NONE
  * @reason: &enum tandem_reset_reason of the one that is due, or NONE
  * @count: how many there were
  * @window_start: jiffies; when the first of @window_count resets was. This and
@@ -49,6 +51,8 @@ enum tandem_reset_reason {
  */
 struct tandem_reset {
 	struct work_struct work;
+	struct work_struct tell_work;
+	atomic_t untold;
 	atomic_t reason;
 	atomic_t count;
 	unsigned long window_start;

@@ -15,7 +15,7 @@
 #include "options.h"
 #include "profiles.h"
 
-#define LOOK_US		50
+#define LOOK_US		200
 
 enum {
 	KEY_PROFILE = 0x100,
@@ -44,7 +44,7 @@ static const struct argp_option known[] = {
 	  "Hardware queues for programs (default 2)", 0 },
 	{ "cores", KEY_CORES, "N", 0, "Threads that each compute queue uses (default 1)", 0 },
 	{ "look", KEY_LOOK, "US", 0,
-	  "Microseconds that an engine looks for the next command before it sleeps, at most, when commands come close to each other (default 50; 0 with one processor)", 0 },
+	  "Microseconds that an engine looks for the next command before it sleeps, at most, when commands come close to each other (default 200; 0 with one processor)", 0 },
 	{ "isa", KEY_ISA, "SET", 0,
 	  "Instructions of the kernels: scalar, avx2, avx512 or avx512vnni (default: the best there is)", 0 },
 	{ "device", KEY_DEVICE, "PATH", 0, "Control node of the bus (default /dev/tandem-emu)",
