@@ -83,4 +83,4 @@ runtime-src += \
 	runtime/generate.c \
 	runtime/instance.c \
 	runtime/model.c \
-	runtime/sampler.c
+	runtime/sampling.c

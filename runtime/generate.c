@@ -19,7 +19,7 @@
 
 #include "error.h"
 #include "instance.h"
-#include "sampler.h"
+#include "sampling.h"
 
 /* Chunks of the prompt whose programs are on the queue at once. */
 #define CHUNKS_AHEAD	2
@@ -53,7 +53,7 @@ struct run {
 	struct tandem_generation_stats *stats;
 	struct tandem_error *error;
 	struct tandem_model_info model;
-	struct sampler sampler;
+	struct sampling_history history;
 	bool split;
 	int status;			/* the first failure */
 	bool finished;
@@ -191,13 +191,11 @@ static void finish(struct run *run, enum tandem_finish why)
 static bool choose_token(struct run *run, const struct tandem_instance *instance,
 			 const char *phase)
 {
-	if (run->generation->temperature > 0.0f)
-		run->token = sampler_draw(&run->sampler, tandem_forward_logits(instance),
-					  run->model.vocabulary);
-	else
-		run->token = tandem_forward_token(instance);
-	if (run->token < run->model.vocabulary)
+	run->token = tandem_forward_token(instance);
+	if (run->token < run->model.vocabulary) {
+		sampling_history_add(&run->history, &run->token, 1);
 		return true;
+	}
 	fail_on_device(run, instance, phase, -EPROTO);
 	return false;
 }
@@ -266,7 +264,9 @@ static void decode_next(struct run *run)
 		.rows = 1,
 		.layer_count = run->model.layers,
 		.output = 1,
-		.logits = generation->temperature > 0.0f,
+		.sampling = &generation->sampling,
+		.history = run->history.tokens,
+		.history_count = run->history.count,
 	};
 	int ret;
 
@@ -436,7 +436,9 @@ static int start_step(struct run *run, struct prefill_step *step)
 		.layer_first = step->layer,
 		.layer_count = 1,
 		.output = output,
-		.logits = output && generation->temperature > 0.0f,
+		.sampling = output ? &generation->sampling : NULL,
+		.history = run->history.tokens,
+		.history_count = run->history.count,
 	};
 	int ret;
 
@@ -473,6 +475,7 @@ static int check_generation(struct run *run)
 {
 	const struct tandem_generation *generation = run->generation;
 	struct tandem_error *error = run->error;
+	int ret;
 
 	if (!generation->prefill || !generation->decode || !generation->prompt ||
 	    !generation->prompt_tokens || !generation->tokens_max)
@@ -484,10 +487,9 @@ static int check_generation(struct run *run)
 	if (tandem_instance_model(generation->prefill) != tandem_instance_model(generation->decode))
 		return tandem_error_set(error, -EINVAL,
 					"generation: both instances have to be of one model");
-	if (!(generation->temperature >= 0.0f) || generation->temperature > 1e6f)
-		return tandem_error_set(error, -EINVAL,
-					"generation: temperature %g is not between 0 and 1e6",
-					(double)generation->temperature);
+	ret = tandem_sampling_check(&generation->sampling, error);
+	if (ret)
+		return ret;
 	if (generation->prompt_tokens > run->model.context)
 		return tandem_error_set(error, -EINVAL,
 					"prompt: %u tokens do not fit into the model's context of %u; shorten it",
@@ -624,8 +626,7 @@ static int prepare(struct run *run)
 	if (ret)
 		return ret;
 	run->chunks = (generation->prompt_tokens - run->prompt_cached - 1) / rows_max + 1;
-	run->sampler.temperature = generation->temperature;
-	run->sampler.state = generation->seed;
+	sampling_history_add(&run->history, generation->prompt, generation->prompt_tokens);
 	run->kv_there = !run->split;
 	run->steps = calloc((size_t)run->chunks * run->model.layers, sizeof(*run->steps));
 	if (!run->steps)

@@ -20,6 +20,7 @@
 #include "kv.h"
 #include "loop.h"
 #include "model.h"
+#include "sampling.h"
 
 #define BLOCK_TOKENS_DEFAULT	16
 #define ROWS_DEFAULT		256
@@ -30,6 +31,11 @@
 
 /* Alignment of everything in device memory that a program refers to. */
 #define ALIGNMENT		64
+
+/* What a program says of one sequence, its blocks apart. */
+#define SEQUENCE_BYTES_MAX	(sizeof(struct tandem_program_sequence) + \
+				 sizeof(struct tandem_program_sampling) + \
+				 TANDEM_REPEAT_LAST_MAX * sizeof(uint32_t))
 
 /* How much of a tensor is read from its file at a time. */
 #define UPLOAD_BYTES		(8u << 20)
@@ -340,8 +346,7 @@ static int size_programs(struct tandem_instance *instance,
 		instance->blocks_max = blocks;
 	instance->slot_bytes = align_up(sizeof(struct tandem_program_forward) +
 					instance->rows_max * sizeof(struct tandem_program_row) +
-					instance->batch_max *
-						sizeof(struct tandem_program_sequence) +
+					instance->batch_max * SEQUENCE_BYTES_MAX +
 					instance->blocks_max * (uint64_t)sizeof(uint32_t));
 	if (instance->slot_bytes > TANDEM_PROGRAM_BYTES_MAX)
 		return tandem_error_set(error, -EINVAL,
@@ -438,6 +443,20 @@ uint32_t instance_next_transfer(struct tandem_instance *instance)
 	return instance->next_transfer++ & 0xffff;
 }
 
+static bool sampling_is_sound(const struct tandem_instance *instance,
+			      const struct tandem_sampling *sampling, const uint32_t *history,
+			      uint32_t history_count)
+{
+	const uint32_t needed = sampling_history_needed(sampling, history_count);
+
+	if (tandem_sampling_check(sampling, NULL))
+		return false;
+	for (uint32_t i = history_count - needed; i < history_count; i++)
+		if (history[i] >= instance->model->info.vocabulary)
+			return false;
+	return true;
+}
+
 static bool forward_is_sound(const struct tandem_instance *instance,
 			     const struct tandem_forward *forward)
 {
@@ -455,7 +474,11 @@ static bool forward_is_sound(const struct tandem_instance *instance,
 	       forward->layer_count <= info->layers - forward->layer_first &&
 	       (!forward->output ||
 		forward->layer_first + forward->layer_count == info->layers) &&
-	       (!forward->logits || forward->output);
+	       (!forward->logits || forward->output) &&
+	       (!forward->sampling ||
+		(forward->output && sampling_is_sound(instance, forward->sampling,
+						      forward->history,
+						      forward->history_count)));
 }
 
 static struct tandem_program_reference refer_to(const struct tandem_memory *memory,
@@ -470,6 +493,7 @@ static struct tandem_program_reference refer_to(const struct tandem_memory *memo
 static uint32_t forward_flags(const struct tandem_forward *forward)
 {
 	return (forward->layer_first ? 0 : TANDEM_FORWARD_EMBED) |
+	       (sampling_is_plain(forward->sampling) ? 0 : TANDEM_FORWARD_SAMPLE) |
 	       (forward->output ? TANDEM_FORWARD_OUTPUT : 0) |
 	       (forward->logits ? TANDEM_FORWARD_LOGITS : 0);
 }
@@ -515,7 +539,33 @@ static void place_tables(struct tandem_program_forward *head)
 				 head->rows * (uint32_t)sizeof(struct tandem_program_row);
 	head->blocks_offset = head->sequences_offset +
 			      head->sequences * (uint32_t)sizeof(struct tandem_program_sequence);
+	if (head->header.flags & TANDEM_FORWARD_SAMPLE) {
+		head->samplings_offset = head->blocks_offset;
+		head->blocks_offset +=
+			head->sequences * (uint32_t)sizeof(struct tandem_program_sampling);
+		head->history_offset = head->blocks_offset;
+		head->blocks_offset += (head->history + 1) / 2 * 8;
+	}
 	head->header.size = head->blocks_offset + head->blocks * (uint32_t)sizeof(uint32_t);
+}
+
+/* Entry @index of the table of samplings, with its history from entry @first on. */
+static void write_sampling(const struct tandem_program_forward *head, unsigned char *slot,
+			   uint32_t index, uint32_t first, const struct tandem_sampling *sampling,
+			   const uint32_t *history, uint32_t history_count)
+{
+	struct tandem_program_sampling description = {
+		.first_history = first,
+		.history_count = sampling_history_needed(sampling, history_count),
+	};
+
+	sampling_describe(sampling, &description);
+	memcpy(slot + head->samplings_offset + index * sizeof(description), &description,
+	       sizeof(description));
+	if (description.history_count)
+		memcpy(slot + head->history_offset + first * sizeof(*history),
+		       history + history_count - description.history_count,
+		       description.history_count * sizeof(*history));
 }
 
 /* Write the program into its slot. Return: its length. */
@@ -531,8 +581,12 @@ static uint32_t write_program(const struct tandem_instance *instance,
 	head.rows = forward->rows;
 	head.sequences = 1;
 	head.blocks = blocks_needed(instance, forward->position + forward->rows - 1);
+	head.history = sampling_history_needed(forward->sampling, forward->history_count);
 	place_tables(&head);
 	memcpy(slot, &head, sizeof(head));
+	if (head.header.flags & TANDEM_FORWARD_SAMPLE)
+		write_sampling(&head, slot, 0, 0, forward->sampling, forward->history,
+			       forward->history_count);
 	for (uint32_t i = 0; i < forward->rows; i++) {
 		const struct tandem_program_row row = {
 			.token = forward->tokens[i],
@@ -549,21 +603,50 @@ static uint32_t write_program(const struct tandem_instance *instance,
 	return head.header.size;
 }
 
+static uint32_t step_flags(const struct tandem_step *step)
+{
+	uint32_t flags = TANDEM_FORWARD_EMBED | TANDEM_FORWARD_OUTPUT |
+			 (step->logits ? TANDEM_FORWARD_LOGITS : 0);
+
+	for (uint32_t i = 0; i < step->count; i++)
+		if (!sampling_is_plain(step->rows[i].sampling))
+			flags |= TANDEM_FORWARD_SAMPLE;
+	return flags;
+}
+
+static void write_samplings(const struct tandem_program_forward *head, unsigned char *slot,
+			    const struct tandem_step *step)
+{
+	uint32_t first = 0;
+
+	for (uint32_t i = 0; i < step->count; i++) {
+		const struct tandem_step_row *row = &step->rows[i];
+
+		write_sampling(head, slot, i, first, row->sampling, row->history,
+			       row->history_count);
+		first += sampling_history_needed(row->sampling, row->history_count);
+	}
+}
+
 /* The same for one step of a batch: a row, and a sequence, for each. */
 static uint32_t write_step(const struct tandem_instance *instance,
 			   const struct tandem_step *step, unsigned char *slot)
 {
 	struct tandem_program_forward head = { 0 };
 
-	fill_references(instance, TANDEM_FORWARD_EMBED | TANDEM_FORWARD_OUTPUT |
-			(step->logits ? TANDEM_FORWARD_LOGITS : 0), &head);
+	fill_references(instance, step_flags(step), &head);
 	head.layer_count = instance->model->info.layers;
 	head.rows = step->count;
 	head.sequences = step->count;
-	for (uint32_t i = 0; i < step->count; i++)
+	for (uint32_t i = 0; i < step->count; i++) {
 		head.blocks += blocks_needed(instance, step->rows[i].position);
+		head.history += sampling_history_needed(step->rows[i].sampling,
+							step->rows[i].history_count);
+	}
 	place_tables(&head);
 	memcpy(slot, &head, sizeof(head));
+	if (head.header.flags & TANDEM_FORWARD_SAMPLE)
+		write_samplings(&head, slot, step);
 	for (uint32_t i = 0, first = 0; i < step->count; i++) {
 		const struct tandem_step_row *from = &step->rows[i];
 		const struct tandem_program_row row = {
@@ -680,7 +763,9 @@ static bool step_is_sound(const struct tandem_instance *instance, const struct t
 
 		if (row->sequence->pool != instance->pool ||
 		    row->position >= instance->model->info.context ||
-		    !kv_sequence_may_write(row->sequence, row->position, 1))
+		    !kv_sequence_may_write(row->sequence, row->position, 1) ||
+		    (row->sampling && !sampling_is_sound(instance, row->sampling, row->history,
+							 row->history_count)))
 			return false;
 		blocks += blocks_needed(instance, row->position);
 	}

@@ -6,7 +6,6 @@
  */
 #include <argp.h>
 #include <errno.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +30,12 @@ enum run_key {
 	KEY_MODE,
 	KEY_JSON,
 	KEY_STATS,
-	KEY_TEMP,
+	KEY_TEMPERATURE,
+	KEY_TOP_K,
+	KEY_TOP_P,
+	KEY_MIN_P,
+	KEY_REPEAT_PENALTY,
+	KEY_REPEAT_LAST,
 	KEY_SEED,
 	KEY_KV_TYPE,
 	KEY_BLOCK_TOKENS,
@@ -53,8 +57,7 @@ struct run_options {
 	bool no_prefix_cache;
 	const char *stats_path;
 	uint32_t tokens;
-	float temperature;
-	uint64_t seed;
+	struct tandem_sampling sampling;
 	unsigned int timeout_ms;
 	bool json;
 	bool verify;
@@ -98,7 +101,17 @@ static const struct argp_option options[] = {
 	  "room for that many tokens in the KV cache (default: the model's context)", 1 },
 	{ "no-prefix-cache", KEY_NO_PREFIX_CACHE, NULL, 0,
 	  "compute all of each prompt, though one before began alike", 1 },
-	{ "temp", KEY_TEMP, "T", 0, "draw tokens at this temperature (default 0: the likeliest)", 2 },
+	{ "temperature", KEY_TEMPERATURE, "T", 0,
+	  "draw tokens at this temperature (default 0: the likeliest)", 2 },
+	{ "top-k", KEY_TOP_K, "N", 0, "draw only from the N likeliest (default: all)", 2 },
+	{ "top-p", KEY_TOP_P, "P", 0,
+	  "and only from the likeliest with this probability together (default 1: all)", 2 },
+	{ "min-p", KEY_MIN_P, "P", 0,
+	  "and only from those at least P times as likely as the likeliest (default 0: all)", 2 },
+	{ "repeat-penalty", KEY_REPEAT_PENALTY, "R", 0,
+	  "make tokens that were there lately less likely, 0.01 to 100 (default 1: do not)", 2 },
+	{ "repeat-last", KEY_REPEAT_LAST, "N", 0,
+	  "tokens that count as lately, 1 to 256 (default 64)", 2 },
 	{ "seed", KEY_SEED, "N", 0, "of the drawing (default 1)", 2 },
 	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "give up after that time (default: never)", 2 },
 	{ "json", KEY_JSON, NULL, 0, "report as one JSON object", 3 },
@@ -122,13 +135,16 @@ static uint64_t parse_number(struct argp_state *state, const char *what, const c
 	return value;
 }
 
-static float parse_temperature(struct argp_state *state, const char *text)
+static float parse_float(struct argp_state *state, const char *what, const char *text, float min,
+			 float max)
 {
 	char *end;
 	const float value = strtof(text, &end);
 
-	if (end == text || *end || !isfinite(value) || value < 0.0f || value > 1000.0f)
-		argp_error(state, "--temp: '%s' is not a number from 0 to 1000", text);
+	/* A NaN is in no range. */
+	if (end == text || *end || !(value >= min && value <= max))
+		argp_error(state, "%s: '%s' is not a number from %g to %g", what, text,
+			   (double)min, (double)max);
 	return value;
 }
 
@@ -188,11 +204,29 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_STATS:
 		run->stats_path = argument;
 		return 0;
-	case KEY_TEMP:
-		run->temperature = parse_temperature(state, argument);
+	case KEY_TEMPERATURE:
+		run->sampling.temperature = parse_float(state, "--temperature", argument, 0, 1000);
+		return 0;
+	case KEY_TOP_K:
+		run->sampling.top_k =
+			(uint32_t)parse_number(state, "--top-k", argument, 0, UINT32_MAX);
+		return 0;
+	case KEY_TOP_P:
+		run->sampling.top_p = parse_float(state, "--top-p", argument, 1e-6f, 1);
+		return 0;
+	case KEY_MIN_P:
+		run->sampling.min_p = parse_float(state, "--min-p", argument, 0, 1);
+		return 0;
+	case KEY_REPEAT_PENALTY:
+		run->sampling.repeat_penalty =
+			parse_float(state, "--repeat-penalty", argument, 0.01f, 100);
+		return 0;
+	case KEY_REPEAT_LAST:
+		run->sampling.repeat_last = (uint32_t)parse_number(state, "--repeat-last", argument,
+								   1, TANDEM_REPEAT_LAST_MAX);
 		return 0;
 	case KEY_SEED:
-		run->seed = parse_number(state, "--seed", argument, 0, UINT64_MAX);
+		run->sampling.seed = parse_number(state, "--seed", argument, 0, UINT64_MAX);
 		return 0;
 	case KEY_KV_TYPE:
 		run->session.instance.kv_type =
@@ -343,8 +377,7 @@ static int generate(const struct run_options *run, struct session *session,
 		.prompt = prompt,
 		.prompt_tokens = prompt_tokens,
 		.tokens_max = run->tokens,
-		.temperature = run->temperature,
-		.seed = run->seed,
+		.sampling = run->sampling,
 		.timeout_ms = run->timeout_ms,
 		.no_prefix_cache = no_prefix_cache,
 		.on_token = take_token,
@@ -483,7 +516,7 @@ int command_run(int argc, char **argv)
 			.instance = { .kv_type = 1 },
 		},
 		.tokens = 128,
-		.seed = 1,
+		.sampling = { .seed = 1 },
 	};
 	struct tandem_error error = { 0 };
 	struct session session;

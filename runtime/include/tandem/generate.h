@@ -11,6 +11,7 @@
 #include <tandem/error.h>
 #include <tandem/loop.h>
 #include <tandem/model.h>
+#include <tandem/sampling.h>
 #include <tandem/xfer.h>
 
 #ifdef __cplusplus
@@ -27,9 +28,7 @@ extern "C" {
  * @prompt: token ids
  * @prompt_tokens: their number, at least 1
  * @tokens_max: how many to make, at least 1
- * @temperature: 0 takes the most likely token; otherwise logits are divided by
- *	it before one is drawn
- * @seed: of the drawing; the same seed gives the same tokens
+ * @sampling: how each token is chosen; the same seed gives the same tokens
  * @timeout_ms: time for the whole of it; 0 for no limit
  * @no_prefix_cache: not 0: compute all of the prompt, and leave nothing for others
  * @salt: with whom to share prefixes, see &struct tandem_kv_salt; NULL for all
@@ -48,8 +47,7 @@ struct tandem_generation {
 	const uint32_t *prompt;
 	uint32_t prompt_tokens;
 	uint32_t tokens_max;
-	float temperature;
-	uint64_t seed;
+	struct tandem_sampling sampling;
 	unsigned int timeout_ms;
 	int no_prefix_cache;
 	const struct tandem_kv_salt *salt;

@@ -11,6 +11,7 @@
 #include <tandem/error.h>
 #include <tandem/kv.h>
 #include <tandem/loop.h>
+#include <tandem/sampling.h>
 #include <tandem/tokenizer.h>
 
 #ifdef __cplusplus
@@ -128,6 +129,11 @@ uint32_t tandem_instance_rows_max(const struct tandem_instance *instance);
  * @output: whether to say what comes after the last token; only with the last
  *	layer
  * @logits: whether to give the logits too
+ * @sampling: how the token is chosen; NULL for the likeliest
+ * @history: the last tokens of the sequence, in their order, those of this forward
+ *	included: as many as there are, or as &tandem_sampling.repeat_last asks for.
+ *	Read only if there is a penalty on repetition
+ * @history_count: how many
  *
  * When @layer_first is not 0, the forward before on the same instance has run
  * the layers below for the same rows.
@@ -141,6 +147,9 @@ struct tandem_forward {
 	uint32_t layer_count;
 	int output;
 	int logits;
+	const struct tandem_sampling *sampling;
+	const uint32_t *history;
+	uint32_t history_count;
 };
 
 /**
@@ -158,7 +167,7 @@ int tandem_forward_start(struct tandem_instance *instance, const struct tandem_f
 			 struct tandem_operation *op);
 
 /**
- * tandem_forward_token() - the most likely token
+ * tandem_forward_token() - the token that follows
  * @instance: the last forward that ended on it had an output
  */
 uint32_t tandem_forward_token(const struct tandem_instance *instance);
@@ -176,11 +185,17 @@ const float *tandem_forward_logits(const struct tandem_instance *instance);
  * @sequence: has blocks up to @position, and its KV before that
  * @token: its id
  * @position: its place in the sequence
+ * @sampling: how the token after it is chosen; NULL for the likeliest
+ * @history: as in &struct tandem_forward, @token included
+ * @history_count: how many
  */
 struct tandem_step_row {
 	const struct tandem_kv_sequence *sequence;
 	uint32_t token;
 	uint32_t position;
+	const struct tandem_sampling *sampling;
+	const uint32_t *history;
+	uint32_t history_count;
 };
 
 /**
@@ -210,7 +225,7 @@ int tandem_step_start(struct tandem_instance *instance, const struct tandem_step
 		      struct tandem_operation *op);
 
 /**
- * tandem_step_token() - the most likely token after one of the sequences
+ * tandem_step_token() - the token that follows in one of the sequences
  * @instance: the last program that ended on it was a step
  * @index: of the row
  */

@@ -14,6 +14,7 @@
 #include <tandem/kv.h>
 #include <tandem/loop.h>
 #include <tandem/model.h>
+#include <tandem/sampling.h>
 #include <tandem/tokenizer.h>
 #include <tandem/version.h>
 #include <tandem/xfer.h>

@@ -56,10 +56,18 @@ tap_same $? 0 "an aggregated run"
 tap_same "$(cat "$work/text")" "$(cat "$work/split")" "the same text"
 tap_same "$(json_field "$work/errors" mode)" agg "the report is on standard error"
 
-run --model "$model" --temp 0.8 --seed 5
+run --model "$model" --temperature 0.8 --seed 5
 cp "$work/text" "$work/first"
-run --model "$model" --temp 0.8 --seed 5
+run --model "$model" --temperature 0.8 --seed 5
 tap_same "$(cat "$work/text")" "$(cat "$work/first")" "the same seed gives the same text"
+run --model "$model" --temperature 0.8 --seed 6
+[ "$(cat "$work/text")" != "$(cat "$work/first")" ]
+tap_ok $? "another seed gives another text"
+run --model "$model" --temperature 0.8 --seed 5 --top-k 1
+tap_same "$(cat "$work/text")" "$(cat "$work/split")" "the one likeliest is that of no temperature"
+run --model "$model" --temperature 1.5 --top-k 40 --top-p 0.95 --min-p 0.02 --repeat-penalty 1.2 \
+	--repeat-last 32 --seed 7 --verify
+tap_same $? 0 "sampling of every kind: split as aggregated"
 
 NO_COLOR=1 run --model "$model"
 ! grep -q $'\033' "$work/errors" "$work/text"
@@ -157,6 +165,13 @@ tandem run --tokens 0 --model "$model" --prompt x >"$work/text" 2>"$work/errors"
 tap_same $? 1 "no tokens at all are refused"
 tandem run --temp nan --model "$model" --prompt x >"$work/text" 2>"$work/errors"
 tap_same $? 1 "a temperature that is no number is refused"
+for bad in "top-p 0" "top-p 1.1" "min-p -1" "min-p nan" "repeat-penalty 0" "repeat-last 257" \
+	"top-k -1" "temperature -0.1" "temperature inf"; do
+	tandem run --${bad% *} "${bad#* }" --model "$model" --prompt x >"$work/text" 2>"$work/errors"
+	tap_same $? 1 "--$bad is refused"
+	grep -q -- "--${bad% *}" "$work/errors"
+	tap_ok $? "--$bad: the message names it"
+done
 tandem list --json >"$work/list"
 python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$work/list"
 tap_ok $? "the list is JSON"

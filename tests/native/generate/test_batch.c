@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Decode steps of a batch: greedy tokens are those of each sequence alone,
- * however many are together and in whatever order they come and go.
+ * Decode steps of a batch: tokens, the likeliest or drawn, are those of each
+ * sequence alone, however many are together and in whatever order they come and
+ * go.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -28,17 +29,21 @@
  * struct story - a sequence, and what is to come of it
  * @prompt: its beginning
  * @prompt_count: tokens of it
- * @alone: greedy tokens when nothing is beside it
+ * @sampling: how its tokens are chosen
+ * @alone: its tokens when nothing is beside it
  * @kv: its blocks while it runs
- * @tokens: greedy tokens so far
+ * @history: prompt and tokens so far
+ * @tokens: tokens so far, the end of @history
  * @count: how many
  */
 struct story {
 	uint32_t prompt[PROMPT_MAX];
 	uint32_t prompt_count;
+	struct tandem_sampling sampling;
 	uint32_t alone[TOKENS];
 	struct tandem_kv_sequence kv;
-	uint32_t tokens[TOKENS];
+	uint32_t history[PROMPT_MAX + TOKENS];
+	uint32_t *tokens;
 	uint32_t count;
 };
 
@@ -64,9 +69,12 @@ static void begin(struct story *story)
 	struct tandem_operation op = { 0 };
 	struct tandem_forward forward = {
 		.sequence = &story->kv, .tokens = story->prompt, .rows = story->prompt_count,
-		.layer_count = world.info.layers, .output = 1,
+		.layer_count = world.info.layers, .output = 1, .sampling = &story->sampling,
+		.history = story->history, .history_count = story->prompt_count,
 	};
 
+	memcpy(story->history, story->prompt, sizeof(story->prompt));
+	story->tokens = story->history + story->prompt_count;
 	tandem_kv_sequence_init(&story->kv, tandem_instance_kv_pool(world.instance));
 	assert_int_equal(tandem_kv_sequence_reserve(&story->kv, story->prompt_count + TOKENS), 0);
 	complete(tandem_forward_start(world.instance, &forward, &op), &op);
@@ -95,6 +103,9 @@ static void step(const uint32_t *who, uint32_t count)
 			.sequence = &story->kv,
 			.token = story->tokens[story->count - 1],
 			.position = story->prompt_count + story->count - 1,
+			.sampling = &story->sampling,
+			.history = story->history,
+			.history_count = story->prompt_count + story->count,
 		};
 	}
 	complete(tandem_step_start(world.instance, &step, &op), &op);
@@ -115,6 +126,8 @@ static void write_alone(struct story *story)
 			.sequence = &story->kv, .tokens = &story->tokens[story->count - 1],
 			.position = story->prompt_count + story->count - 1, .rows = 1,
 			.layer_count = world.info.layers, .output = 1,
+			.sampling = &story->sampling, .history = story->history,
+			.history_count = story->prompt_count + story->count,
 		};
 
 		complete(tandem_forward_start(world.instance, &forward, &op), &op);
@@ -180,6 +193,7 @@ static void test_arrivals(void **state)
 static void test_refusals(void **state)
 {
 	struct story *story = &world.story[0];
+	struct tandem_sampling sampling = { .temperature = -1 };
 	struct tandem_step_row row = { .sequence = &story->kv };
 	struct tandem_step step = { .rows = &row, .count = 1 };
 	struct tandem_operation op = { 0 };
@@ -191,6 +205,14 @@ static void test_refusals(void **state)
 	step.count = BATCH_MAX + 1;
 	assert_int_equal(tandem_step_start(world.instance, &step, &op), -EINVAL);
 	step.count = 1;
+	row.sampling = &sampling;
+	row.position = story->prompt_count;
+	assert_int_equal(tandem_step_start(world.instance, &step, &op), -EINVAL);
+	sampling = (struct tandem_sampling){ .repeat_penalty = 2 };
+	row.history = &world.info.vocabulary;
+	row.history_count = 1;
+	assert_int_equal(tandem_step_start(world.instance, &step, &op), -EINVAL);
+	row.sampling = NULL;
 	row.position = world.info.context;
 	assert_int_equal(tandem_step_start(world.instance, &step, &op), -EINVAL);
 	row.position = story->prompt_count + TOKENS + 16;
@@ -221,6 +243,7 @@ static int setup(void **state)
 	for (uint32_t i = 0; i < BATCH_MAX; i++) {
 		struct story *story = &world.story[i];
 
+		story->sampling = (struct tandem_sampling){ 0 };
 		/* Of many lengths, around those of a block of 16. */
 		story->prompt_count = 1 + i * 7 % PROMPT_MAX;
 		for (uint32_t j = 0; j < story->prompt_count; j++)
@@ -228,6 +251,34 @@ static int setup(void **state)
 		write_alone(story);
 	}
 	return 0;
+}
+
+/* Each story its own way: some take the likeliest, some have a penalty. */
+static int setup_drawn(void **state)
+{
+	uint32_t different = 0;
+	int ret = setup(state);
+
+	for (uint32_t i = 0; i < BATCH_MAX; i++) {
+		struct story *story = &world.story[i];
+		uint32_t likeliest[TOKENS];
+
+		memcpy(likeliest, story->alone, sizeof(likeliest));
+		story->sampling = (struct tandem_sampling){
+			.temperature = (float)(i % 4) / 2,
+			.top_k = i % 3 * 20,
+			.top_p = i % 5 ? 0.9f : 0,
+			.min_p = i % 7 ? 0 : 0.05f,
+			.repeat_penalty = i % 2 ? 1.3f : 1,
+			.repeat_last = i % 11 * 5,
+			/* Neighbours have the same one, at other positions. */
+			.seed = i / 2,
+		};
+		write_alone(story);
+		different += !!memcmp(likeliest, story->alone, sizeof(likeliest));
+	}
+	assert_true(different > BATCH_MAX / 2);
+	return ret;
 }
 
 static int teardown(void **state)
@@ -248,5 +299,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 	};
 
-	return cmocka_run_group_tests_name("generate: batches", tests, setup, teardown);
+	return cmocka_run_group_tests_name("generate: batches", tests, setup, teardown) +
+	       cmocka_run_group_tests_name("generate: batches that draw", tests, setup_drawn,
+					   teardown);
 }

@@ -9,6 +9,7 @@
  * guest, else devices in the process over "local".
  */
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -171,8 +172,7 @@ static void run(const char *transport, const uint32_t *prompt, uint32_t prompt_t
 		.prompt = prompt,
 		.prompt_tokens = prompt_tokens,
 		.tokens_max = tokens,
-		.temperature = temperature,
-		.seed = 7,
+		.sampling = { .temperature = temperature, .seed = 7 },
 		.timeout_ms = 120000,
 		/* Each test is to do all of the work; test_reuse.c is about the rest. */
 		.no_prefix_cache = 1,
@@ -390,9 +390,19 @@ static void test_refusals(void **state)
 	prompt[1] = world.info.vocabulary;
 	expect_refusal(&generation, -EINVAL, "vocabulary");
 	prompt[1] = 1;
-	generation.temperature = -1.0f;
+	generation.sampling.temperature = -1.0f;
 	expect_refusal(&generation, -EINVAL, "temperature");
-	generation.temperature = 0.0f;
+	generation.sampling.temperature = NAN;
+	expect_refusal(&generation, -EINVAL, "temperature");
+	generation.sampling = (struct tandem_sampling){ .top_p = 1.5f };
+	expect_refusal(&generation, -EINVAL, "top_p");
+	generation.sampling = (struct tandem_sampling){ .min_p = -0.1f };
+	expect_refusal(&generation, -EINVAL, "min_p");
+	generation.sampling = (struct tandem_sampling){ .repeat_penalty = -1 };
+	expect_refusal(&generation, -EINVAL, "repeat_penalty");
+	generation.sampling = (struct tandem_sampling){ .repeat_last = 257 };
+	expect_refusal(&generation, -EINVAL, "repeat_last");
+	generation.sampling = (struct tandem_sampling){ 0 };
 	generation.prefill = world.instance[0];
 	expect_refusal(&generation, -EINVAL, "connection");
 }
