@@ -61,6 +61,7 @@ runtime-src += \
 	runtime/xfer_expect.c \
 	runtime/xfer_grant.c \
 	runtime/xfer_local.c \
+	runtime/xfer_push.c \
 	runtime/xfer_runs.c \
 	runtime/xfer_tcp.c \
 	runtime/xfer_tcp_frame.c \

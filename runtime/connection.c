@@ -2,8 +2,7 @@
 /*
  * Connections: what all transports have in common.
  *
- * A push is cut into writes here and the transport is handed as many as it has
- * slots for. Anything that goes wrong makes the whole connection fail: the
+ * What goes wrong beyond one operation makes the whole connection fail: the
  * transport is stopped in both directions, and only when it has come to rest
  * are the operations ended. So memory is safe to reuse once its operation has
  * ended, however it did.
@@ -19,6 +18,7 @@
 #include "xfer.h"
 
 #define TIMEOUT_MS_DEFAULT	30000u
+#define PUSHES_MAX_DEFAULT	4096u
 /* Silence after which the other side is probed, while something is awaited. */
 #define PROBE_NS		1000000000ull
 #define NSEC_PER_MSEC		1000000ull
@@ -53,8 +53,7 @@ int tandem_transport_parse(const char *name)
 
 static void connection_timer_expired(void *user);
 
-/* Have the timer expire at @when or before. Return: 0 or -ENOMEM. */
-static int connection_wake_at(struct tandem_connection *connection, uint64_t when)
+int connection_wake_at(struct tandem_connection *connection, uint64_t when)
 {
 	uint64_t now = loop_now_ns();
 	struct loop_timer *timer;
@@ -75,9 +74,9 @@ static int connection_wake_at(struct tandem_connection *connection, uint64_t whe
 	return 0;
 }
 
-static uint64_t deadline_after(unsigned int timeout_ms)
+uint64_t connection_deadline(const struct tandem_connection *connection, unsigned int timeout_ms)
 {
-	return loop_now_ns() + timeout_ms * NSEC_PER_MSEC;
+	return loop_now_ns() + (timeout_ms ? timeout_ms : connection->timeout_ms) * NSEC_PER_MSEC;
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
@@ -132,21 +131,20 @@ static void connection_timer_expired(void *user)
 {
 	struct tandem_connection *connection = user;
 	struct deadlines deadlines = { .now = loop_now_ns(), .next = UINT64_MAX };
-	struct xfer_push *push;
 	uint64_t next;
 	int ret;
 
 	connection->timer = NULL;
 	if (connection->state != CONNECTION_CONNECTED)
 		return;
-	TAILQ_FOREACH(push, &connection->pushes, entry)
-		push->result = deadline_check(&deadlines, push->deadline_ns, push->result);
+	next = xfer_push_check_deadlines(connection, deadlines.now);
 	xfer_expect_each(&connection->expects, expect_check_deadline, &deadlines);
-	if (deadlines.passed) {
+	if (deadlines.passed)
 		connection_fail(connection, -ECONNRESET);
+	if (connection->state != CONNECTION_CONNECTED)
 		return;
-	}
-	next = min_u64(deadlines.next, connection_probe(connection, deadlines.now));
+	next = min_u64(next, deadlines.next);
+	next = min_u64(next, connection_probe(connection, deadlines.now));
 	if (connection->state != CONNECTION_CONNECTED || next == UINT64_MAX)
 		return;
 	ret = connection_wake_at(connection, next);
@@ -157,42 +155,6 @@ static void connection_timer_expired(void *user)
 /*
  * The end of operations
  */
-
-/* Keep the blocks that are sent in place, or let go of them. */
-static void push_hold_blocks(struct tandem_connection *connection, const struct xfer_push *push,
-			     bool hold)
-{
-	for (size_t run = 0; run < push->run_count; run++)
-		for (uint64_t i = 0; i < push->runs[run].count; i++) {
-			/* Runs count through all layers. */
-			const uint32_t block =
-				(push->runs[run].local + i) % connection->layout.blocks;
-
-			if (hold)
-				tandem_kv_pool_pin(connection->pool, &block, 1);
-			else
-				tandem_kv_pool_unpin(connection->pool, &block, 1);
-		}
-}
-
-static void push_free(struct tandem_connection *connection, struct xfer_push *push)
-{
-	push_hold_blocks(connection, push, false);
-	TAILQ_REMOVE(&connection->pushes, push, entry);
-	free(push);
-	if (!TAILQ_EMPTY(&connection->pushes))
-		return;
-	connection->stats.wire_ns += loop_now_ns() - connection->wire_since_ns;
-	connection->wire_since_ns = 0;
-}
-
-static void push_end(struct tandem_connection *connection, struct xfer_push *push, int result)
-{
-	struct tandem_operation *op = push->op;
-
-	push_free(connection, push);
-	operation_post(connection->loop, op, result);
-}
 
 static void expect_end(struct tandem_connection *connection, struct xfer_expect *expect,
 		       int result)
@@ -223,16 +185,13 @@ void connection_fail(struct tandem_connection *connection, int code)
 void connection_quiesced(struct tandem_connection *connection)
 {
 	struct xfer_expect *expect;
-	struct xfer_push *push;
 
 	if (connection->state != CONNECTION_FAILING)
 		return;
 	connection->state = CONNECTION_FAILED;
-	connection->next_push = NULL;
 	loop_timer_stop(connection->timer);
 	connection->timer = NULL;
-	while ((push = TAILQ_FIRST(&connection->pushes)))
-		push_end(connection, push, push->result ? push->result : connection->failure);
+	xfer_push_end_all(connection);
 	while ((expect = xfer_expect_first(&connection->expects, true)))
 		expect_end(connection, expect,
 			   expect->result ? expect->result : connection->failure);
@@ -305,11 +264,15 @@ int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool
 	new->transport_number = options->transport;
 	new->timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS_DEFAULT;
 	new->grants = options->grants;
+	new->pushes_max = options->pushes_max ? options->pushes_max : PUSHES_MAX_DEFAULT;
+	new->bytes_max = options->bytes_max ? options->bytes_max : UINT64_MAX;
 	if (getrandom(&new->generation, sizeof(new->generation), 0) != sizeof(new->generation)) {
 		free(new);
 		return tandem_error_set(error, -EIO, "connection: no random numbers");
 	}
 	TAILQ_INIT(&new->pushes);
+	TAILQ_INIT(&new->waiting);
+	TAILQ_INIT(&new->rooms);
 	xfer_expect_init(&new->expects);
 	ret = new->ops->open(new, options, error);
 	if (ret < 0) {
@@ -388,151 +351,6 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
 	connection->remote_layout = remote.layout;
 	connection->state = CONNECTION_CONNECTED;
 	return 0;
-}
-
-/*
- * Sending
- */
-
-/* The push has been handed over in full; go on with what comes after it. */
-static void push_handed_over(struct tandem_connection *connection, struct xfer_push *push)
-{
-	connection->next_push = TAILQ_NEXT(push, entry);
-}
-
-/* Cut the next write off a push. */
-static void push_cut(struct tandem_connection *connection, struct xfer_push *push,
-		     struct xfer_write *write)
-{
-	uint64_t block_bytes = tandem_kv_block_bytes(&connection->layout);
-	const struct xfer_run *run = &push->runs[push->run];
-	uint64_t run_bytes = run->count * block_bytes;
-	uint64_t left = run_bytes - push->run_offset;
-	uint64_t blocks, in_block;
-
-	write->push = push;
-	write->transfer = push->transfer;
-	write->generation = push->generation;
-	write->local_offset = run->local * block_bytes + push->run_offset;
-	write->remote_offset = run->remote * block_bytes + push->run_offset;
-	if (block_bytes <= connection->write_bytes) {
-		blocks = min_u64(left, connection->write_bytes) / block_bytes;
-		write->blocks = min_u64(blocks, XFER_WRITE_BLOCKS_MAX);
-		write->length = write->blocks * block_bytes;
-	} else {
-		in_block = push->run_offset % block_bytes;
-		write->length = min_u64(block_bytes - in_block, connection->write_bytes);
-		write->blocks = in_block + write->length == block_bytes;
-	}
-
-	push->run_offset += write->length;
-	if (push->run_offset == run_bytes) {
-		push->run_offset = 0;
-		push->run++;
-	}
-	write->last = push->run == push->run_count;
-}
-
-void connection_continue(struct tandem_connection *connection)
-{
-	struct xfer_push *push;
-	struct xfer_write write;
-	int ret = 0;
-
-	if (connection->state != CONNECTION_CONNECTED || !connection->next_push)
-		return;
-	while ((push = connection->next_push) && connection->writes < connection->write_slots) {
-		push_cut(connection, push, &write);
-		if (write.last)
-			push_handed_over(connection, push);
-		push->writes++;
-		connection->writes++;
-		connection->stats.writes++;
-		ret = connection->ops->write(connection, &write);
-		if (ret < 0)
-			break;
-	}
-	if (!ret)
-		ret = connection->ops->flush(connection);
-	if (ret < 0)
-		connection_fail(connection, ret);
-}
-
-void connection_write_done(struct tandem_connection *connection, struct xfer_push *push,
-			   uint64_t bytes, int result)
-{
-	connection->writes--;
-	push->writes--;
-	if (result < 0) {
-		connection_fail(connection, result);
-		return;
-	}
-	connection->stats.bytes_pushed += bytes;
-	connection->heard_ns = loop_now_ns();
-	/* One that fails ends with all others, when nothing moves any more. */
-	if (connection->state == CONNECTION_CONNECTED && !push->writes &&
-	    push->run == push->run_count)
-		push_end(connection, push, 0);
-}
-
-static int push_cancel(struct tandem_loop *loop, struct tandem_operation *op)
-{
-	struct xfer_push *push = operation_data(op);
-
-	(void)loop;
-	/* Otherwise it is ending already, for another reason. */
-	if (push->connection->state == CONNECTION_CONNECTED) {
-		push->result = -ECANCELED;
-		connection_fail(push->connection, -ECONNRESET);
-	}
-	return 0;
-}
-
-int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,
-		      struct tandem_operation *op)
-{
-	struct xfer_push *new;
-	size_t run_count;
-	int ret;
-
-	if (connection->state != CONNECTION_CONNECTED)
-		return -ENOTCONN;
-	if (op->pending || !push->generation != !connection->grants ||
-	    xfer_push_check(&connection->layout, &connection->remote_layout, push) < 0)
-		return -EINVAL;
-	run_count = xfer_runs_build(&connection->layout, &connection->remote_layout, push, NULL);
-	if (run_count > (SIZE_MAX - sizeof(*new)) / sizeof(new->runs[0]))
-		return -ENOMEM;
-	new = malloc(sizeof(*new) + run_count * sizeof(new->runs[0]));
-	if (!new)
-		return -ENOMEM;
-	memset(new, 0, sizeof(*new));
-	new->connection = connection;
-	new->op = op;
-	new->transfer = push->transfer;
-	new->generation = push->generation;
-	new->deadline_ns = deadline_after(connection->timeout_ms);
-	new->run_count = run_count;
-	xfer_runs_build(&connection->layout, &connection->remote_layout, push, new->runs);
-	ret = connection_wake_at(connection, new->deadline_ns);
-	if (ret < 0)
-		goto free_push;
-	ret = operation_begin(op, push_cancel, new);
-	if (ret < 0)
-		goto free_push;
-
-	if (TAILQ_EMPTY(&connection->pushes))
-		connection->wire_since_ns = loop_now_ns();
-	push_hold_blocks(connection, new, true);
-	TAILQ_INSERT_TAIL(&connection->pushes, new, entry);
-	if (!connection->next_push)
-		connection->next_push = new;
-	connection_continue(connection);
-	return 0;
-
-free_push:
-	free(new);
-	return ret;
 }
 
 /*
@@ -625,7 +443,7 @@ static int expect_start(struct tandem_connection *connection, uint32_t transfer,
 	if (expect && expect->op)
 		return -EBUSY;
 
-	deadline_ns = deadline_after(timeout_ms ? timeout_ms : connection->timeout_ms);
+	deadline_ns = connection_deadline(connection, timeout_ms);
 	connection->heard_ns = loop_now_ns();
 	ret = connection_wake_at(connection, connection->ops->probe ?
 				 min_u64(deadline_ns, connection->heard_ns + PROBE_NS) :
@@ -684,6 +502,8 @@ void tandem_connection_get_stats(const struct tandem_connection *connection,
 				 struct tandem_connection_stats *stats)
 {
 	*stats = connection->stats;
+	stats->pushes_under_way = connection->push_count;
+	stats->bytes_under_way = connection->bytes_under_way;
 	if (connection->wire_since_ns)
 		stats->wire_ns += loop_now_ns() - connection->wire_since_ns;
 }
@@ -696,14 +516,9 @@ static void connection_cancel_all(struct tandem_connection *connection)
 {
 	struct tandem_operation *op;
 	struct xfer_expect *expect;
-	struct xfer_push *push;
 
 	/* Callbacks come last of all, as they may do whatever they like. */
-	while ((push = TAILQ_FIRST(&connection->pushes))) {
-		op = push->op;
-		push_free(connection, push);
-		operation_complete(op, -ECANCELED);
-	}
+	xfer_push_cancel_all(connection);
 	while ((expect = xfer_expect_first(&connection->expects, true))) {
 		op = expect->op;
 		xfer_expect_remove(&connection->expects, expect);
@@ -718,7 +533,6 @@ void tandem_connection_close(struct tandem_connection *connection)
 	if (!connection)
 		return;
 	connection->state = CONNECTION_CLOSING;
-	connection->next_push = NULL;
 	device_watch_remove(&connection->watch);
 	loop_timer_stop(connection->timer);
 	connection->timer = NULL;

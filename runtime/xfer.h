@@ -6,10 +6,11 @@
  *	xfer_runs.c		putting neighbouring blocks together
  *	xfer_expect.c		counting what arrives
  *	xfer_grant.c		what may arrive
- *	connection.c		what all transports have in common
+ *	xfer_push.c		pushes, from their start to their end
+ *	connection.c		what else all transports have in common
  *	xfer_local.c, xfer_verbs*.c, xfer_tcp*.c	the transports
  *
- * connection.c cuts a push into writes and hands the transport as many as it
+ * xfer_push.c cuts a push into writes and hands the transport as many as it
  * has slots for; the transport says when each has been carried out. Nothing in
  * here calls an application's callback but tandem_connection_close(): results
  * are posted to the loop, so no function has to fear that its connection is
@@ -235,15 +236,29 @@ int xfer_grant_use(struct xfer_grant *grant, uint64_t generation, uint64_t offse
 /* The immediate says in 16 bits how many blocks a write brought. */
 #define XFER_WRITE_BLOCKS_MAX	65535u
 
+/*
+ * Bytes that a transport is handed at once, over which nothing that comes later
+ * has precedence, and for which the end of a push has to wait.
+ */
+#define XFER_WINDOW_BYTES	(128ull << 20)
+
 /**
  * struct xfer_push - a push under way
  * @entry: in &tandem_connection.pushes, oldest first
+ * @waiting: in &tandem_connection.waiting, while @is_waiting
+ * @is_waiting: it is not handed over in full
  * @connection: of it
  * @op: the application's
  * @transfer: name of the transfer
- * @deadline_ns: CLOCK_MONOTONIC
- * @result: to end @op with when the connection fails; 0 for the connection's
+ * @priority: the application's
+ * @deadline_ns: CLOCK_MONOTONIC. Once @result is set, when the connection fails
+ *	unless @writes have been done
+ * @result: what @op will end with, though not everything has been written: no
+ *	more is handed over. 0 as long as all is well
  * @generation: of the receiver's grant, or 0
+ * @bytes_left: not written and acknowledged
+ * @stats: so far
+ * @stats_out: the application's, or NULL
  * @writes: handed to the transport and not done
  * @run: index of the run to go on with; @run_count when all is handed over
  * @run_offset: bytes of it that have been handed over
@@ -252,17 +267,35 @@ int xfer_grant_use(struct xfer_grant *grant, uint64_t generation, uint64_t offse
  */
 struct xfer_push {
 	TAILQ_ENTRY(xfer_push) entry;
+	TAILQ_ENTRY(xfer_push) waiting;
+	bool is_waiting;
 	struct tandem_connection *connection;
 	struct tandem_operation *op;
 	uint32_t transfer;
+	uint32_t priority;
 	uint64_t deadline_ns;
 	int result;
 	uint64_t generation;
+	uint64_t bytes_left;
+	struct tandem_transfer_stats stats;
+	struct tandem_transfer_stats *stats_out;
 	unsigned int writes;
 	size_t run;
 	uint64_t run_offset;
 	size_t run_count;
 	struct xfer_run runs[];
+};
+
+/**
+ * struct xfer_room - somebody waits for room
+ * @entry: in &tandem_connection.rooms
+ * @connection: of it
+ * @op: the application's
+ */
+struct xfer_room {
+	TAILQ_ENTRY(xfer_room) entry;
+	struct tandem_connection *connection;
+	struct tandem_operation *op;
 };
 
 /**
@@ -303,6 +336,8 @@ struct xfer_write {
  *	@flush. Ends with connection_write_done(), not from within. Return: 0 or
  *	a negative errno, upon which the connection fails
  * @flush: put what was kept back on its way. Return: as @write
+ * @repeats: how often something was sent again so far. NULL where that is not
+ *	known
  * @probe: see whether the other side is still there; if not, the connection
  *	fails. NULL where that is known without
  * @abort: stop both directions. Calls connection_quiesced() when no write of
@@ -318,6 +353,7 @@ struct xfer_transport_ops {
 		       const struct xfer_description *remote, struct tandem_error *error);
 	int (*write)(struct tandem_connection *connection, const struct xfer_write *write);
 	int (*flush)(struct tandem_connection *connection);
+	uint64_t (*repeats)(struct tandem_connection *connection);
 	int (*probe)(struct tandem_connection *connection);
 	void (*abort)(struct tandem_connection *connection);
 	void (*close)(struct tandem_connection *connection);
@@ -354,8 +390,15 @@ enum connection_state {
  * @write_bytes: longest write that the transport takes
  * @write_slots: writes that it takes at once
  * @writes: writes that it has
+ * @write_bytes_under_way: of these
  * @pushes: under way, oldest first
- * @next_push: the oldest that is not handed over in full, or NULL
+ * @waiting: those that are not handed over in full, in the order to do so: by
+ *	priority, then oldest first
+ * @push_count: entries of @pushes
+ * @pushes_max: that there may be
+ * @bytes_under_way: of @pushes, not acknowledged
+ * @bytes_max: with as many under way no push is taken
+ * @rooms: who waits until one is taken again
  * @expects: what arrives
  * @timer: for the next deadline or probe, or NULL
  * @timer_ns: when that is
@@ -382,8 +425,14 @@ struct tandem_connection {
 	uint64_t write_bytes;
 	unsigned int write_slots;
 	unsigned int writes;
+	uint64_t write_bytes_under_way;
 	TAILQ_HEAD(, xfer_push) pushes;
-	struct xfer_push *next_push;
+	TAILQ_HEAD(xfer_waiting, xfer_push) waiting;
+	unsigned int push_count;
+	unsigned int pushes_max;
+	uint64_t bytes_under_way;
+	uint64_t bytes_max;
+	TAILQ_HEAD(, xfer_room) rooms;
 	struct xfer_expect_table expects;
 	struct loop_timer *timer;
 	uint64_t timer_ns;
@@ -392,6 +441,10 @@ struct tandem_connection {
 	uint64_t wire_since_ns;
 	struct tandem_connection_stats stats;
 };
+
+/*
+ * xfer_push.c
+ */
 
 /**
  * connection_write_done() - a write has been carried out
@@ -407,6 +460,29 @@ void connection_write_done(struct tandem_connection *connection, struct xfer_pus
 
 /* Hand over what there are slots for now. */
 void connection_continue(struct tandem_connection *connection);
+
+/**
+ * xfer_push_check_deadlines() - stop the pushes whose time is over
+ * @connection: of them; may fail on account of it
+ * @now: CLOCK_MONOTONIC
+ *
+ * Return: when to look again, UINT64_MAX for never.
+ */
+uint64_t xfer_push_check_deadlines(struct tandem_connection *connection, uint64_t now);
+
+/* The connection has failed and is at rest: all end. */
+void xfer_push_end_all(struct tandem_connection *connection);
+/* The connection is closed: all are told right now. */
+void xfer_push_cancel_all(struct tandem_connection *connection);
+
+/*
+ * connection.c
+ */
+
+/* Have the deadlines looked at, at @when or before. Return: 0 or -ENOMEM. */
+int connection_wake_at(struct tandem_connection *connection, uint64_t when);
+/* When @timeout_ms from now is, 0 standing for the connection's. */
+uint64_t connection_deadline(const struct tandem_connection *connection, unsigned int timeout_ms);
 
 /**
  * connection_admit() - may the other side write this?

@@ -3,6 +3,7 @@
  * The tcp transport's ops table: opening, connecting, and coming to rest.
  */
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -214,6 +215,23 @@ static int tcp_flush(struct tandem_connection *connection)
 	return 0;
 }
 
+static uint64_t tcp_repeats(struct tandem_connection *connection)
+{
+	struct tcp *tcp = connection->transport;
+	uint64_t segments = 0;
+	unsigned int i;
+
+	for (i = 0; i < tcp->stream_count; i++) {
+		struct tcp_info info = { 0 };
+		socklen_t size = sizeof(info);
+
+		if (tcp->streams[i].fd >= 0 && !getsockopt(tcp->streams[i].fd, IPPROTO_TCP, TCP_INFO,
+							   &info, &size))
+			segments += info.tcpi_total_retrans;
+	}
+	return segments;
+}
+
 /*
  * Ending
  */
@@ -331,6 +349,7 @@ const struct xfer_transport_ops xfer_tcp_ops = {
 	.connect = tcp_connect,
 	.write = tcp_write,
 	.flush = tcp_flush,
+	.repeats = tcp_repeats,
 	.abort = tcp_abort,
 	.close = tcp_close,
 };

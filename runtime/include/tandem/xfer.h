@@ -52,7 +52,7 @@ int tandem_transport_parse(const char *name);
  * @rdma_port: VERBS: port, from 1; 0 for the first active one
  * @gid_index: VERBS: entry of the port's GID table, or -1 to choose (RoCE v2
  *	before others)
- * @timeout_ms: how long a push may take before it ends with -ETIMEDOUT;
+ * @timeout_ms: how long an operation may take that says nothing of its own;
  *	0 for 30 s
  * @address: TCP: address to listen on, in numbers; NULL for 127.0.0.1, which
  *	only this machine reaches. 0.0.0.0 and :: stand for all addresses, which
@@ -64,6 +64,10 @@ int tandem_transport_parse(const char *name);
  * @grants: not zero: the other side may write only what tandem_receive_start()
  *	has granted it, and pushes have to name the grant. Give it on both sides.
  *	Not with VERBS, whose writes land before this library sees them
+ * @pushes_max: pushes that can be under way; 0 for 4096
+ * @bytes_max: once so many bytes are under way, no push is taken until some
+ *	have arrived; 0 for no limit. So one push of any size can be started when
+ *	nothing is under way
  */
 struct tandem_connection_options {
 	enum tandem_transport transport;
@@ -75,6 +79,8 @@ struct tandem_connection_options {
 	unsigned int port;
 	unsigned int streams;
 	unsigned int grants;
+	unsigned int pushes_max;
+	uint64_t bytes_max;
 };
 
 /* Room that every description fits into. */
@@ -126,6 +132,30 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
 			      size_t size, struct tandem_error *error);
 
 /**
+ * struct tandem_transfer_stats - how one push went
+ * @posted_ns: when it was started
+ * @first_write_ns: when its first write was handed to the transport; 0 never
+ * @last_write_ns: when its last one so far was
+ * @done_ns: when it ended
+ * @bytes: written and acknowledged
+ * @writes: handed to the transport
+ * @retries: TCP segments that the kernel sent again meanwhile, on all of the
+ *	connection's sockets. 0 with other transports: LOCAL repeats nothing, and
+ *	of what a NIC repeats by itself nothing is known
+ *
+ * Times are of CLOCK_MONOTONIC, in nanoseconds.
+ */
+struct tandem_transfer_stats {
+	uint64_t posted_ns;
+	uint64_t first_write_ns;
+	uint64_t last_write_ns;
+	uint64_t done_ns;
+	uint64_t bytes;
+	uint64_t writes;
+	uint64_t retries;
+};
+
+/**
  * struct tandem_push - blocks to send
  * @transfer: names the transfer at the receiver, 0 … 65535
  * @layer_first: first layer
@@ -134,6 +164,12 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
  * @remote_blocks: where each goes in the other side's pool
  * @block_count: for each layer
  * @generation: of the receiver's grant; 0 on connections without grants
+ * @timeout_ms: how long it may take, from now; 0 for the connection's
+ * @priority: what has more overtakes what has less, as far as that has not been
+ *	handed to the transport (128 MiB at most are, and fewer by the number of
+ *	writes). Of equal ones the older goes first. Low ones wait as long as
+ *	there are higher ones
+ * @stats: filled in when the push ends, and in place until then; may be NULL
  *
  * Arrays are read before the call returns. Neighbours on both sides are sent
  * as one. Blocks arrive in any order, those of several pushes too: a block that
@@ -147,6 +183,9 @@ struct tandem_push {
 	const uint32_t *remote_blocks;
 	uint32_t block_count;
 	uint64_t generation;
+	unsigned int timeout_ms;
+	uint32_t priority;
+	struct tandem_transfer_stats *stats;
 };
 
 /**
@@ -157,15 +196,37 @@ struct tandem_push {
  *	-ETIMEDOUT; -ECANCELED; -ECONNRESET when the other side is lost,
  *	-ECONNREFUSED, -EHOSTUNREACH or -ENETUNREACH when it was never reached;
  *	-ENODEV when the local device is lost; -EPROTO; -EIO. After an end other
- *	than 0 the connection takes no more pushes, and nothing of this one lands
- *	later. (TCP: unless the other side has not answered for 0.2 s; it stops
- *	by its own deadline then.)
+ *	than 0 nothing of it lands later. (TCP: unless the other side has not
+ *	answered for 0.2 s; it stops by its own deadline then.)
  *
- * Return: 0; -EINVAL a block or layer out of range, or no generation where
- * there are grants; -ENOTCONN; -ENOMEM.
+ * With -ECANCELED and -ETIMEDOUT the connection goes on, and other operations
+ * are not touched. What has not been handed to the transport is dropped. What
+ * has been cannot be recalled, with any transport, and the operation ends when
+ * it has landed; so part of the destination may have been written. If it has not
+ * landed 1 s after the cancellation, or 0.2 s after the deadline, the other side
+ * counts as lost, and the connection ends. The other side is not told of it:
+ * what waits for these blocks there ends by its own deadline, or is cancelled
+ * there. After any other end but 0 the connection takes no more of anything.
+ *
+ * Return: 0; -EAGAIN as many pushes or bytes are under way as the connection
+ * allows, see tandem_room_start(); -EINVAL a block or layer out of range, or no
+ * generation where there are grants; -ENOTCONN; -ENOMEM.
  */
 int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,
 		      struct tandem_operation *op);
+
+/**
+ * tandem_room_start() - wait until a push can be started
+ * @connection: connected
+ * @op: ends with 0 when tandem_push_start() would not return -EAGAIN, which may
+ *	be at once; with -ECANCELED, or with what ended the connection
+ *
+ * Of several that wait, all end, and the first to push has the room: -EAGAIN can
+ * follow all the same.
+ *
+ * Return: 0, -ENOTCONN, -EINVAL, -ENOMEM.
+ */
+int tandem_room_start(struct tandem_connection *connection, struct tandem_operation *op);
 
 /**
  * tandem_expect_start() - wait for blocks from the other side
@@ -237,6 +298,13 @@ int tandem_receive_start(struct tandem_connection *connection, struct tandem_rec
  *	way, beside what NIC and devices do (0 where that never happens; with
  *	TCP all, by the kernel's socket layer)
  * @wire_ns: time during which at least one push was under way
+ * @pushes_done: pushes that ended with 0
+ * @pushes_cancelled: that ended with -ECANCELED
+ * @pushes_timed_out: that ended with -ETIMEDOUT
+ * @pushes_failed: that ended otherwise
+ * @pushes_refused: that were not started for want of room, -EAGAIN
+ * @pushes_under_way: now
+ * @bytes_under_way: of these, not acknowledged
  */
 struct tandem_connection_stats {
 	uint64_t bytes_pushed;
@@ -244,6 +312,13 @@ struct tandem_connection_stats {
 	uint64_t blocks_received;
 	uint64_t cpu_copied_bytes;
 	uint64_t wire_ns;
+	uint64_t pushes_done;
+	uint64_t pushes_cancelled;
+	uint64_t pushes_timed_out;
+	uint64_t pushes_failed;
+	uint64_t pushes_refused;
+	uint64_t pushes_under_way;
+	uint64_t bytes_under_way;
 };
 
 void tandem_connection_get_stats(const struct tandem_connection *connection,

@@ -3,6 +3,7 @@
 
 native-tests += \
 	tests/native/xfer/test_connect \
+	tests/native/xfer/test_control \
 	tests/native/xfer/test_description \
 	tests/native/xfer/test_engine \
 	tests/native/xfer/test_grant \
@@ -13,6 +14,7 @@ native-tests += \
 	tests/native/xfer/test_tcp_process
 
 thread-tests += \
+	tests/native/xfer/test_control \
 	tests/native/xfer/test_engine \
 	tests/native/xfer/test_push
 
@@ -20,8 +22,16 @@ tests/native/xfer/test_connect-src := \
 	tests/native/xfer/test_connect.c \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/kinds.c
+
+tests/native/xfer/test_control-src := \
+	tests/native/xfer/test_control.c \
+	tests/native/xfer/shim.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds.c
+
 tests/native/xfer/test_engine-src := \
 	tests/native/xfer/test_engine.c \
+	tests/native/xfer/shim.c \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/kinds.c
 
