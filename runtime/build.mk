@@ -79,6 +79,12 @@ runtime-src += \
 	runtime/channel_listen.c \
 	runtime/channel_tls.c
 
+# Connections over them.
+runtime-src += \
+	runtime/peer.c \
+	runtime/peer_channel.c \
+	runtime/peer_message.c
+
 # Models and generation.
 runtime-src += \
 	runtime/generate.c \

@@ -15,6 +15,7 @@
 #include <tandem/loop.h>
 #include <tandem/model.h>
 #include <tandem/sampling.h>
+#include <tandem/peer.h>
 #include <tandem/tokenizer.h>
 #include <tandem/version.h>
 #include <tandem/xfer.h>
