@@ -21,7 +21,7 @@ tests/fuzz/fuzz_driver-src := \
 # Fuzzers of hostile input, of libFuzzer: 'make fuzzers' builds them with clang.
 # tests/fuzz/test_fuzzers.sh does, and runs them for some seconds.
 
-fuzzers += tests/fuzz/fuzz_gguf tests/fuzz/fuzz_tokenizer
+fuzzers += tests/fuzz/fuzz_gguf tests/fuzz/fuzz_peer tests/fuzz/fuzz_tokenizer
 native-scripts += tests/fuzz/test_fuzzers.sh
 
 fuzz-runtime-src := \
@@ -37,3 +37,10 @@ tests/fuzz/fuzz_tokenizer-src := \
 	tests/fuzz/fuzz_tokenizer.c \
 	tests/native/support/gguf_writer.c \
 	$(fuzz-runtime-src)
+
+tests/fuzz/fuzz_peer-src := \
+	tests/fuzz/fuzz_peer.c \
+	runtime/error.c \
+	runtime/kv_layout.c \
+	runtime/peer_message.c \
+	runtime/xfer_description.c

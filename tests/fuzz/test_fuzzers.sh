@@ -17,11 +17,13 @@ env -u MAKEFLAGS make --no-print-directory -j2 fuzzers >"$work/make" 2>&1
 tap_ok $? "clang builds the fuzzers"
 tail -5 "$work/make" | sed 's/^/# /'
 
-for name in gguf tokenizer; do
+for name in gguf peer tokenizer; do
 	# New inputs go to the first folder, so that the tree stays as it is.
 	mkdir "$work/$name"
+	dict=
+	[ ! -e "tests/fuzz/$name.dict" ] || dict=-dict=tests/fuzz/$name.dict
 	build/fuzz/tests/fuzz/fuzz_$name -max_total_time="$seconds" -max_len=4096 \
-		-timeout=60 -rss_limit_mb=4096 -dict=tests/fuzz/$name.dict \
+		-timeout=60 -rss_limit_mb=4096 $dict \
 		-artifact_prefix=build/fuzz/ "$work/$name" tests/fuzz/corpus/$name \
 		>"$work/log" 2>&1
 	tap_ok $? "fuzz_$name: $(grep '^Done' "$work/log" || echo it failed)"
