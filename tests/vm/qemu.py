@@ -42,7 +42,10 @@ class QemuNode(Node):
 
     def start(self, initramfs):
         args, passed = self.args, []
+        # On a busy machine ticks of the emulated timer come so late that the
+        # kernel's check of it fails, and the kernel panics: no_timer_check.
         append = ("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable "
+                  "no_timer_check "
                   "random.trust_cpu=on log_buf_len=4M "
                   "kfence.sample_interval=100 "
                   # QEMU 7.2 may run a stale translation of code that another

@@ -23,7 +23,8 @@ driver-tests := \
 	tests/guest/driver/test_driver_fault_start \
 	tests/guest/driver/test_driver_removal \
 	tests/guest/driver/test_driver_reset \
-	tests/guest/driver/test_driver_trace
+	tests/guest/driver/test_driver_trace \
+	tests/guest/driver/test_driver_unload
 
 driver-test-support := \
 	tests/guest/driver/accel.c \

@@ -417,7 +417,7 @@ static int act_import_heap(struct scene *scene)
 	return import(scene, scene->heap);
 }
 
-/* A device on the bus, which is never plugged in. */
+/* A device on the bus, which is not plugged in yet. */
 static int act_bus_create(struct scene *scene)
 {
 	struct tandem_emu_create args = {
@@ -433,6 +433,17 @@ static int act_bus_create(struct scene *scene)
 		return 0;
 	close(scene->fd);
 	return -errno;
+}
+
+static void make_slot(struct scene *scene)
+{
+	assert_int_equal(act_bus_create(scene), 0);
+}
+
+/* The driver does not take it: its registers are all zero. */
+static int act_bus_plug(struct scene *scene)
+{
+	return ioctl(scene->fd, TANDEM_EMU_IOC_PLUG) ? -errno : 0;
 }
 
 static const struct call calls[] = {
@@ -465,6 +476,7 @@ static const struct call calls[] = {
 	{ "PRIME_FD_TO_HANDLE of a heap", NULL, act_import_heap, close_object,
 	  NULL, NULL },
 	{ "CREATE on the bus", NULL, act_bus_create, close_fd, NULL, NULL },
+	{ "PLUG on the bus", make_slot, act_bus_plug, close_fd, close_fd, NULL },
 };
 
 /* How many allocations were made to fail until it got through. */
