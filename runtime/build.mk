@@ -69,7 +69,11 @@ runtime-src += \
 	runtime/xfer_tcp_listen.c \
 	runtime/xfer_tcp_stream.c \
 	runtime/xfer_verbs.c \
+	runtime/xfer_verbs_control.c \
+	runtime/xfer_verbs_grant.c \
+	runtime/xfer_verbs_key.c \
 	runtime/xfer_verbs_memory.c \
+	runtime/xfer_verbs_message.c \
 	runtime/xfer_verbs_pair.c \
 	runtime/xfer_verbs_port.c
 

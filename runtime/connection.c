@@ -230,9 +230,6 @@ static int options_check(const struct tandem_connection_options *options,
 		return tandem_error_set(error, -EOPNOTSUPP,
 					"there is no transport number %d; use local, verbs or tcp",
 					(int)options->transport);
-	if (options->grants && options->transport == TANDEM_TRANSPORT_VERBS)
-		return tandem_error_set(error, -EOPNOTSUPP,
-					"verbs: a NIC does not ask for grants before it writes; use local or tcp, or no grants");
 	return 0;
 }
 
@@ -357,17 +354,28 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
  * Receiving
  */
 
-/* Has @expect come to its end? It is gone then. */
+/* Has @expect come to its end? It may be gone then. */
 static void expect_check(struct tandem_connection *connection, struct xfer_expect *expect)
 {
 	if (expect->received < expect->expected)
 		return;
 	if (expect->received == expect->expected) {
-		expect_end(connection, expect, 0);
+		if (expect->grant && connection->ops->revoke)
+			connection->ops->revoke(connection, expect->grant->generation);
+		else
+			expect_end(connection, expect, 0);
 		return;
 	}
 	expect->result = -EPROTO;
 	connection_fail(connection, -ECONNRESET);
+}
+
+void connection_revoked(struct tandem_connection *connection, uint32_t transfer)
+{
+	struct xfer_expect *expect = xfer_expect_find(&connection->expects, transfer);
+
+	if (connection->state == CONNECTION_CONNECTED && expect && expect->op)
+		expect_end(connection, expect, 0);
 }
 
 int connection_admit(struct tandem_connection *connection, const struct xfer_write *write)
@@ -454,6 +462,12 @@ static int expect_start(struct tandem_connection *connection, uint32_t transfer,
 		expect = xfer_expect_add(&connection->expects, transfer);
 	if (!expect)
 		return -ENOMEM;
+	if (grant && connection->ops->grant) {
+		ret = connection->ops->grant(connection, transfer, grant);
+		/* An entry that nobody waits for does no harm. */
+		if (ret < 0)
+			return ret;
+	}
 	operation_begin(op, expect_cancel, expect);
 	expect->connection = connection;
 	expect->grant = grant;

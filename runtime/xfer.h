@@ -214,6 +214,25 @@ struct xfer_grant {
 int xfer_grant_create(const struct tandem_kv_layout *layout,
 		      const struct tandem_receive *receive, struct xfer_grant **grant);
 
+/* One of no blocks, to be freed; NULL without memory. */
+struct xfer_grant *xfer_grant_empty(const struct tandem_kv_layout *layout);
+/* Bytes that one takes. */
+uint64_t xfer_grant_bytes(const struct tandem_kv_layout *layout);
+/* Blocks more, counted through all layers and within the pool. */
+void xfer_grant_add(struct xfer_grant *grant, uint64_t first, uint64_t count);
+
+/**
+ * xfer_grant_next_run() - granted blocks that are neighbours
+ * @grant: a new one
+ * @total: blocks of all layers
+ * @from: where to begin, counted through all layers
+ * @first: filled in: the first block from there that is granted
+ *
+ * Return: how many from @first on are; 0 when there are none any more.
+ */
+uint64_t xfer_grant_next_run(const struct xfer_grant *grant, uint64_t total, uint64_t from,
+			     uint64_t *first);
+
 /**
  * xfer_grant_use() - may this be written?
  * @grant: NULL for none: then not
@@ -340,6 +359,15 @@ struct xfer_write {
  *	known
  * @probe: see whether the other side is still there; if not, the connection
  *	fails. NULL where that is known without
+ * @grant: let the other side write these blocks, for this transfer. NULL where
+ *	connection_admit() is asked about each write instead. Return: 0 or a
+ *	negative errno
+ * @revoke: take that back. Calls connection_revoked() when nothing can land by
+ *	it any more, at once or later. @abort and @close revoke everything. NULL as
+ *	with @grant
+ * @granted: may a push of this generation be written? Return: 0; -EAGAIN the
+ *	transport does not know yet, and will call connection_continue(); -EACCES.
+ *	NULL where the transport carries the generation along
  * @abort: stop both directions. Calls connection_quiesced() when no write of
  *	either can land any more, at once or later
  * @close: the same, waiting for it, and free everything. What has not ended
@@ -355,6 +383,11 @@ struct xfer_transport_ops {
 	int (*flush)(struct tandem_connection *connection);
 	uint64_t (*repeats)(struct tandem_connection *connection);
 	int (*probe)(struct tandem_connection *connection);
+	int (*grant)(struct tandem_connection *connection, uint32_t transfer,
+		     const struct xfer_grant *grant);
+	void (*revoke)(struct tandem_connection *connection, uint64_t generation);
+	int (*granted)(struct tandem_connection *connection, uint64_t generation,
+		       uint32_t transfer);
 	void (*abort)(struct tandem_connection *connection);
 	void (*close)(struct tandem_connection *connection);
 };
@@ -496,6 +529,9 @@ uint64_t connection_deadline(const struct tandem_connection *connection, unsigne
  * Return: 0 or -EACCES, upon which the transport has the connection fail.
  */
 int connection_admit(struct tandem_connection *connection, const struct xfer_write *write);
+
+/* Nothing of this transfer can land any more, see &xfer_transport_ops.revoke. */
+void connection_revoked(struct tandem_connection *connection, uint32_t transfer);
 
 /**
  * connection_received() - blocks have arrived

@@ -33,10 +33,33 @@ static int grant_layer(struct xfer_grant *grant, const struct tandem_receive *re
 	return 0;
 }
 
+uint64_t xfer_grant_bytes(const struct tandem_kv_layout *layout)
+{
+	uint64_t words = (uint64_t)layout->layers * layout->blocks / WORD_BITS + 1;
+
+	return sizeof(struct xfer_grant) + words * sizeof(uint64_t);
+}
+
+struct xfer_grant *xfer_grant_empty(const struct tandem_kv_layout *layout)
+{
+	struct xfer_grant *grant = calloc(1, xfer_grant_bytes(layout));
+
+	if (!grant)
+		return NULL;
+	grant->blocks = layout->blocks;
+	grant->block_bytes = tandem_kv_block_bytes(layout);
+	return grant;
+}
+
+void xfer_grant_add(struct xfer_grant *grant, uint64_t first, uint64_t count)
+{
+	for (uint64_t block = first; block < first + count; block++)
+		grant->left[block / WORD_BITS] |= 1ull << block % WORD_BITS;
+}
+
 int xfer_grant_create(const struct tandem_kv_layout *layout,
 		      const struct tandem_receive *receive, struct xfer_grant **grant)
 {
-	uint64_t words = (uint64_t)layout->layers * layout->blocks / WORD_BITS + 1;
 	struct xfer_grant *new;
 	uint32_t layer;
 	int ret = 0;
@@ -45,11 +68,9 @@ int xfer_grant_create(const struct tandem_kv_layout *layout,
 	    receive->layer_first >= layout->layers ||
 	    receive->layer_count > layout->layers - receive->layer_first)
 		return -EINVAL;
-	new = calloc(1, sizeof(*new) + words * sizeof(new->left[0]));
+	new = xfer_grant_empty(layout);
 	if (!new)
 		return -ENOMEM;
-	new->blocks = layout->blocks;
-	new->block_bytes = tandem_kv_block_bytes(layout);
 	for (layer = 0; layer < receive->layer_count && !ret; layer++)
 		ret = grant_layer(new, receive, receive->layer_first + layer);
 	if (ret < 0) {
@@ -58,6 +79,20 @@ int xfer_grant_create(const struct tandem_kv_layout *layout,
 	}
 	*grant = new;
 	return 0;
+}
+
+uint64_t xfer_grant_next_run(const struct xfer_grant *grant, uint64_t total, uint64_t from,
+			     uint64_t *first)
+{
+	uint64_t end;
+
+	while (from < total && !is_left(grant, from))
+		from = grant->left[from / WORD_BITS] ? from + 1 :
+						       (from / WORD_BITS + 1) * WORD_BITS;
+	*first = from;
+	for (end = from; end < total && is_left(grant, end); end++)
+		;
+	return end > from ? end - from : 0;
 }
 
 int xfer_grant_use(struct xfer_grant *grant, uint64_t generation, uint64_t offset,

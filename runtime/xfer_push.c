@@ -291,6 +291,27 @@ static bool may_write(const struct tandem_connection *connection)
 	       (!connection->writes || connection->write_bytes_under_way < XFER_WINDOW_BYTES);
 }
 
+/*
+ * The first that waits for nothing but its turn. Return: NULL for none; @ret is set
+ * when one is refused.
+ */
+static struct xfer_push *next_push(struct tandem_connection *connection, int *ret)
+{
+	struct xfer_push *push;
+
+	if (!connection->grants || !connection->ops->granted)
+		return TAILQ_FIRST(&connection->waiting);
+	TAILQ_FOREACH(push, &connection->waiting, waiting) {
+		*ret = connection->ops->granted(connection, push->generation, push->transfer);
+		if (!*ret)
+			return push;
+		if (*ret != -EAGAIN)
+			return NULL;
+	}
+	*ret = 0;
+	return NULL;
+}
+
 void connection_continue(struct tandem_connection *connection)
 {
 	struct xfer_push *push;
@@ -299,7 +320,7 @@ void connection_continue(struct tandem_connection *connection)
 
 	if (connection->state != CONNECTION_CONNECTED || TAILQ_EMPTY(&connection->waiting))
 		return;
-	while ((push = TAILQ_FIRST(&connection->waiting)) && may_write(connection)) {
+	while (may_write(connection) && (push = next_push(connection, &ret))) {
 		push_cut(connection, push, &write);
 		if (write.last)
 			push_remove_waiting(connection, push);

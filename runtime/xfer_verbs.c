@@ -24,89 +24,46 @@
 /* Completions dealt with before the loop's other events have their turn. */
 #define COMPLETIONS_MAX		1024
 
-/* Work request ids: the number of a write, or one of these. */
-#define WORK_RECEIVE		(1ull << 63)
-#define WORK_PROBE		(1ull << 62)
+/* Room in the send queue: a write each slot, a probe, controls. */
+#define SENDS			(VERBS_SLOTS + 1 + VERBS_CONTROLS)
 
 #define TRANSFER_SHIFT		16
 #define BLOCKS_MASK		0xffffu
-
-/**
- * struct verbs_write - a write that the NIC has
- * @push: that it belongs to
- * @bytes: length
- */
-struct verbs_write {
-	struct xfer_push *push;
-	uint64_t bytes;
-};
-
-/**
- * struct verbs - the transport's part of a connection
- * @connection: of it
- * @port: the way out
- * @domain: protection domain
- * @region: the pool
- * @channel: completion events
- * @queue: completions of both directions
- * @pair: the queue pair; NULL once the connection has failed
- * @channel_poll: the loop's watch of @channel
- * @async_poll: the loop's watch of the device's asynchronous events
- * @drain_task: goes on where a long drain left off
- * @local: what the other side is told
- * @remote: what it told
- * @slots: writes that are posted or in @batch, a ring
- * @first: number of the oldest of them, counted from the first write
- * @next: number of the next write
- * @batch: requests that are not posted yet, for the writes before @next
- * @ranges: what they read
- * @batch_count: entries of both
- * @unsignalled: writes since the last that will have a completion
- * @receives: receives to post again
- * @probing: a probe is under way
- */
-struct verbs {
-	struct tandem_connection *connection;
-	struct verbs_port port;
-	struct ibv_pd *domain;
-	struct ibv_mr *region;
-	struct ibv_comp_channel *channel;
-	struct ibv_cq *queue;
-	struct ibv_qp *pair;
-	struct loop_poll *channel_poll;
-	struct loop_poll *async_poll;
-	struct loop_task drain_task;
-	struct verbs_endpoint local;
-	struct verbs_endpoint remote;
-	struct verbs_write slots[VERBS_SLOTS];
-	uint64_t first;
-	uint64_t next;
-	struct ibv_send_wr batch[VERBS_SLOTS];
-	struct ibv_sge ranges[VERBS_SLOTS];
-	unsigned int batch_count;
-	unsigned int unsignalled;
-	unsigned int receives;
-	bool probing;
-};
 
 /*
  * Receiving
  */
 
+/* Immediates need no memory, messages do. */
+static void verbs_fill_receive(struct verbs *verbs, unsigned int receive,
+			       struct ibv_recv_wr *request, struct ibv_sge *range)
+{
+	memset(request, 0, sizeof(*request));
+	request->wr_id = VERBS_WORK_RECEIVE | receive;
+	if (!verbs->messages)
+		return;
+	range->addr = (uintptr_t)verbs_receive_message(verbs, receive);
+	range->length = VERBS_MESSAGE_BYTES;
+	range->lkey = verbs->message_region->lkey;
+	request->sg_list = range;
+	request->num_sge = 1;
+}
+
 static int verbs_post_receives(struct verbs *verbs)
 {
 	struct ibv_recv_wr requests[REPOST_BATCH];
+	struct ibv_sge ranges[REPOST_BATCH];
 	struct ibv_recv_wr *bad;
 	unsigned int count, i;
 	int ret;
 
-	memset(requests, 0, sizeof(requests));
 	while (verbs->receives) {
 		count = verbs->receives < REPOST_BATCH ? verbs->receives : REPOST_BATCH;
-		for (i = 0; i < count; i++) {
-			requests[i].wr_id = WORK_RECEIVE;
-			requests[i].next = i + 1 < count ? &requests[i + 1] : NULL;
-		}
+		for (i = 0; i < count; i++)
+			verbs_fill_receive(verbs, verbs->idle[verbs->receives - 1 - i],
+					   &requests[i], &ranges[i]);
+		for (i = 1; i < count; i++)
+			requests[i - 1].next = &requests[i];
 		ret = ibv_post_recv(verbs->pair, requests, &bad);
 		if (ret)
 			return -ret;
@@ -115,24 +72,34 @@ static int verbs_post_receives(struct verbs *verbs)
 	return 0;
 }
 
-static void verbs_received(struct verbs *verbs, const struct ibv_wc *completion)
+static int verbs_take_receive(struct verbs *verbs, const struct ibv_wc *completion)
 {
-	struct tandem_connection *connection = verbs->connection;
+	unsigned int receive = completion->wr_id & VERBS_WORK_NUMBER;
 	uint32_t immediate;
 
-	verbs->receives++;
-	if (completion->status != IBV_WC_SUCCESS) {
-		connection_fail(connection, completion->status == IBV_WC_WR_FLUSH_ERR ?
-				-ECONNRESET : -EIO);
-		return;
-	}
+	if (completion->opcode == IBV_WC_RECV && verbs->messages)
+		return verbs_keys_take(verbs, verbs_receive_message(verbs, receive),
+				       completion->byte_len);
 	if (completion->opcode != IBV_WC_RECV_RDMA_WITH_IMM ||
-	    !(completion->wc_flags & IBV_WC_WITH_IMM)) {
-		connection_fail(connection, -EPROTO);
-		return;
-	}
+	    !(completion->wc_flags & IBV_WC_WITH_IMM))
+		return -EPROTO;
 	immediate = be32toh(completion->imm_data);
-	connection_received(connection, immediate >> TRANSFER_SHIFT, immediate & BLOCKS_MASK);
+	connection_received(verbs->connection, immediate >> TRANSFER_SHIFT,
+			    immediate & BLOCKS_MASK);
+	return 0;
+}
+
+static void verbs_received(struct verbs *verbs, const struct ibv_wc *completion)
+{
+	int ret;
+
+	verbs->idle[verbs->receives++] = completion->wr_id & VERBS_WORK_NUMBER;
+	if (completion->status == IBV_WC_SUCCESS)
+		ret = verbs_take_receive(verbs, completion);
+	else
+		ret = completion->status == IBV_WC_WR_FLUSH_ERR ? -ECONNRESET : -EIO;
+	if (ret < 0)
+		connection_fail(verbs->connection, ret);
 }
 
 /*
@@ -144,10 +111,12 @@ static int verbs_status_to_errno(enum ibv_wc_status status)
 	switch (status) {
 	case IBV_WC_SUCCESS:
 		return 0;
-	/* The other side does not answer, or refuses what it once offered. */
+	/* Its NIC refused what it once offered. */
+	case IBV_WC_REM_ACCESS_ERR:
+		return -EACCES;
+	/* The other side does not answer. */
 	case IBV_WC_RETRY_EXC_ERR:
 	case IBV_WC_RNR_RETRY_EXC_ERR:
-	case IBV_WC_REM_ACCESS_ERR:
 	case IBV_WC_REM_INV_REQ_ERR:
 	case IBV_WC_REM_OP_ERR:
 	case IBV_WC_REM_ABORT_ERR:
@@ -171,7 +140,9 @@ static void verbs_sent(struct verbs *verbs, uint64_t number)
 
 static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completion)
 {
-	if (completion->wr_id & WORK_RECEIVE) {
+	int ret;
+
+	if (completion->wr_id & VERBS_WORK_RECEIVE) {
 		verbs_received(verbs, completion);
 		return;
 	}
@@ -179,9 +150,15 @@ static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completio
 		connection_fail(verbs->connection, verbs_status_to_errno(completion->status));
 		return;
 	}
-	if (completion->wr_id & WORK_PROBE) {
+	if (completion->wr_id & VERBS_WORK_PROBE) {
 		verbs->probing = false;
 		verbs->connection->heard_ns = loop_now_ns();
+		return;
+	}
+	if (completion->wr_id & VERBS_WORK_CONTROL) {
+		ret = verbs_control_done(verbs, completion->wr_id & VERBS_WORK_NUMBER);
+		if (ret < 0)
+			connection_fail(verbs->connection, -EIO);
 		return;
 	}
 	verbs_sent(verbs, completion->wr_id);
@@ -246,16 +223,19 @@ static void verbs_async_ready(void *user, int events)
 {
 	struct ibv_async_event event;
 	struct verbs *verbs = user;
-	bool failed = events < 0;
+	int failure = events < 0 ? -EIO : 0;
 
 	while (!ibv_get_async_event(verbs->port.context, &event)) {
 		switch (event.event_type) {
 		case IBV_EVENT_CQ_ERR:
 		case IBV_EVENT_QP_FATAL:
 		case IBV_EVENT_QP_REQ_ERR:
-		case IBV_EVENT_QP_ACCESS_ERR:
 		case IBV_EVENT_DEVICE_FATAL:
-			failed = true;
+			failure = -EIO;
+			break;
+		/* The other side wrote where it may not. */
+		case IBV_EVENT_QP_ACCESS_ERR:
+			failure = -EACCES;
 			break;
 		default:
 			/* A port that is down may come back: the deadline decides. */
@@ -263,8 +243,8 @@ static void verbs_async_ready(void *user, int events)
 		}
 		ibv_ack_async_event(&event);
 	}
-	if (failed)
-		connection_fail(verbs->connection, -EIO);
+	if (failure)
+		connection_fail(verbs->connection, failure);
 }
 
 /*
@@ -295,7 +275,14 @@ static int verbs_write(struct tandem_connection *connection, const struct xfer_w
 	struct ibv_send_wr *request = &verbs->batch[verbs->batch_count];
 	struct ibv_sge *range = &verbs->ranges[verbs->batch_count];
 	struct verbs_write *slot = &verbs->slots[verbs->next % VERBS_SLOTS];
+	uint32_t key = verbs->remote.rkey;
+	int ret;
 
+	if (connection->grants) {
+		ret = verbs_keys_use(verbs, write, &key);
+		if (ret < 0)
+			return ret;
+	}
 	slot->push = write->push;
 	slot->bytes = write->length;
 	range->addr = verbs->local.address + write->local_offset;
@@ -307,7 +294,7 @@ static int verbs_write(struct tandem_connection *connection, const struct xfer_w
 	request->num_sge = 1;
 	request->opcode = IBV_WR_RDMA_WRITE;
 	request->wr.rdma.remote_addr = verbs->remote.address + write->remote_offset;
-	request->wr.rdma.rkey = verbs->remote.rkey;
+	request->wr.rdma.rkey = key;
 	/*
 	 * A part of a block goes without an immediate: the pair keeps order, so
 	 * that of the block's last part tells of them all.
@@ -347,7 +334,7 @@ static int verbs_probe(struct tandem_connection *connection)
 {
 	struct verbs *verbs = connection->transport;
 	struct ibv_send_wr request = {
-		.wr_id = WORK_PROBE,
+		.wr_id = VERBS_WORK_PROBE,
 		.opcode = IBV_WR_RDMA_WRITE,
 		.send_flags = IBV_SEND_SIGNALED,
 		.wr.rdma = {
@@ -395,32 +382,37 @@ static int verbs_watch(struct verbs *verbs)
 	return ret;
 }
 
-/* Everything but the port and the region. Return: 0 or -errno. */
+/* None is posted. */
+static void verbs_receives_init(struct verbs *verbs)
+{
+	for (verbs->receives = 0; verbs->receives < VERBS_RECEIVES; verbs->receives++)
+		verbs->idle[verbs->receives] = verbs->receives;
+}
+
+/* Everything but the port and the regions. Return: 0 or -errno. */
 static int verbs_create_pair(struct verbs *verbs)
 {
 	struct ibv_device_attr *limits = &verbs->port.limits;
 	int ret;
 
-	/* A write each slot and a probe. */
-	if (limits->max_qp_wr < (int)VERBS_RECEIVES ||
-	    limits->max_cqe < (int)(VERBS_SLOTS + 1 + VERBS_RECEIVES))
+	if (limits->max_qp_wr < (int)VERBS_RECEIVES || limits->max_qp_wr < (int)SENDS ||
+	    limits->max_cqe < (int)(SENDS + VERBS_RECEIVES))
 		return -EOPNOTSUPP;
 	errno = 0;
 	verbs->channel = ibv_create_comp_channel(verbs->port.context);
 	if (!verbs->channel)
 		goto failed;
-	verbs->queue = ibv_create_cq(verbs->port.context, VERBS_SLOTS + 1 + VERBS_RECEIVES, NULL,
+	verbs->queue = ibv_create_cq(verbs->port.context, SENDS + VERBS_RECEIVES, NULL,
 				     verbs->channel, 0);
 	if (!verbs->queue)
 		goto failed;
-	verbs->pair = verbs_pair_create(verbs->domain, verbs->queue, VERBS_SLOTS + 1,
-					VERBS_RECEIVES);
+	verbs->pair = verbs_pair_create(verbs->domain, verbs->queue, SENDS, VERBS_RECEIVES);
 	if (!verbs->pair)
 		goto failed;
 	ret = verbs_pair_init(verbs->pair, &verbs->port);
 	if (ret < 0)
 		return ret;
-	verbs->receives = VERBS_RECEIVES;
+	verbs_receives_init(verbs);
 	ret = verbs_post_receives(verbs);
 	if (ret < 0)
 		return ret;
@@ -430,8 +422,13 @@ failed:
 	return errno ? -errno : -ENOMEM;
 }
 
+/*
+ * Keys go first, as windows hold on to the pair that they are bound by. Both calls
+ * return when the NIC has let go.
+ */
 static void verbs_destroy_pair(struct verbs *verbs)
 {
+	verbs_grants_free(verbs);
 	if (verbs->pair)
 		ibv_destroy_qp(verbs->pair);
 	verbs->pair = NULL;
@@ -448,6 +445,10 @@ static void verbs_free(struct verbs *verbs)
 		ibv_destroy_cq(verbs->queue);
 	if (verbs->channel)
 		ibv_destroy_comp_channel(verbs->channel);
+	if (verbs->message_region)
+		ibv_dereg_mr(verbs->message_region);
+	free(verbs->messages);
+	verbs_keys_free(verbs);
 	if (verbs->region)
 		ibv_dereg_mr(verbs->region);
 	if (verbs->domain)
@@ -465,7 +466,10 @@ static int verbs_describe_self(struct verbs *verbs)
 		return -EIO;
 	local->address = 0;
 	local->length = verbs->region->length;
-	local->rkey = verbs->region->rkey;
+	if (verbs->connection->grants)
+		local->generation = verbs->connection->generation;
+	else
+		local->rkey = verbs->region->rkey;
 	local->pair = verbs->pair->qp_num;
 	local->psn = number & 0xffffff;
 	local->lid = verbs->port.attributes.lid;
@@ -473,6 +477,33 @@ static int verbs_describe_self(struct verbs *verbs)
 	local->link_layer = verbs->port.attributes.link_layer;
 	local->gid = verbs->port.gid;
 	return 0;
+}
+
+/* What the pool and the messages are registered for. */
+static int verbs_register(struct verbs *verbs, struct tandem_error *error)
+{
+	struct tandem_connection *connection = verbs->connection;
+	struct tandem_memory *memory = tandem_kv_pool_memory(connection->pool);
+	size_t bytes = (VERBS_RECEIVES + VERBS_CONTROLS) * VERBS_MESSAGE_BYTES;
+	int access = IBV_ACCESS_LOCAL_WRITE;
+
+	if (!connection->grants)
+		access |= IBV_ACCESS_REMOTE_WRITE;
+	verbs->windows = connection->grants && verbs_windows_usable(&verbs->port.limits);
+	if (verbs->windows)
+		access |= IBV_ACCESS_MW_BIND;
+	if (connection->grants) {
+		verbs->messages = calloc(1, bytes);
+		if (verbs->messages)
+			verbs->message_region = ibv_reg_mr(verbs->domain, verbs->messages, bytes,
+							   IBV_ACCESS_LOCAL_WRITE);
+		if (!verbs->message_region)
+			return tandem_error_set(error, -ENOMEM,
+						"verbs: %s: no memory for messages",
+						verbs->port.name);
+	}
+	return verbs_memory_register(verbs->domain, &verbs->port, memory, 0,
+				     tandem_memory_size(memory), access, &verbs->region, error);
 }
 
 static int verbs_open(struct tandem_connection *connection,
@@ -487,6 +518,10 @@ static int verbs_open(struct tandem_connection *connection,
 		return tandem_error_set(error, -ENOMEM, "verbs: out of memory");
 	verbs->connection = connection;
 	verbs->drain_task.run = verbs_drain_more;
+	TAILQ_INIT(&verbs->working);
+	TAILQ_INIT(&verbs->granted);
+	SLIST_INIT(&verbs->spare);
+	TAILQ_INIT(&verbs->keys);
 	ret = verbs_port_open(options, &verbs->port, error);
 	if (ret < 0) {
 		free(verbs);
@@ -498,9 +533,7 @@ static int verbs_open(struct tandem_connection *connection,
 				       verbs->port.name);
 		goto free_verbs;
 	}
-	ret = verbs_memory_register(verbs->domain, &verbs->port,
-				    tandem_kv_pool_memory(connection->pool), &verbs->region,
-				    error);
+	ret = verbs_register(verbs, error);
 	if (ret < 0)
 		goto free_verbs;
 	ret = verbs_create_pair(verbs);
@@ -531,7 +564,7 @@ static void verbs_rewind(struct verbs *verbs)
 {
 	int ret = verbs_pair_init(verbs->pair, &verbs->port);
 
-	verbs->receives = VERBS_RECEIVES;
+	verbs_receives_init(verbs);
 	if (!ret)
 		ret = verbs_post_receives(verbs);
 	if (ret < 0)
@@ -554,6 +587,9 @@ static int verbs_connect(struct tandem_connection *connection,
 	    remote->length < pool_bytes(&description->layout))
 		return tandem_error_set(error, -EPROTO,
 					"verbs: the other side's description is malformed");
+	if (!remote->generation != !connection->grants)
+		return tandem_error_set(error, -EINVAL,
+					"verbs: one side is for grants, the other is not; give both the same option");
 	if (remote->link_layer != verbs->local.link_layer)
 		return tandem_error_set(error, -EHOSTUNREACH,
 					"verbs: %s is %s, the other side's port is not; choose ports of one network",
@@ -567,6 +603,7 @@ static int verbs_connect(struct tandem_connection *connection,
 					"verbs: %s port %u cannot reach the other side: %s; see that both GIDs are of one network",
 					verbs->port.name, verbs->port.number, strerror(-ret));
 	}
+	verbs->key_generation = remote->generation;
 	connection->write_bytes = VERBS_WRITE_BYTES;
 	if (connection->write_bytes > verbs->port.attributes.max_msg_sz)
 		connection->write_bytes = verbs->port.attributes.max_msg_sz;
@@ -592,6 +629,9 @@ const struct xfer_transport_ops xfer_verbs_ops = {
 	.write = verbs_write,
 	.flush = verbs_flush,
 	.probe = verbs_probe,
+	.grant = verbs_grant,
+	.revoke = verbs_revoke,
+	.granted = verbs_granted,
 	.abort = verbs_abort,
 	.close = verbs_close,
 };

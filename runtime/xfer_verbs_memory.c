@@ -11,27 +11,23 @@
 #include "error.h"
 #include "xfer_verbs.h"
 
-/* The other side may write, nothing else. */
-#define REGION_ACCESS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)
-
 /* NULL where NIC or device cannot do it this way. */
-static struct ibv_mr *register_dmabuf(struct ibv_pd *domain, struct tandem_memory *memory)
+static struct ibv_mr *register_dmabuf(struct ibv_pd *domain, struct tandem_memory *memory,
+				      uint64_t offset, uint64_t length, int access)
 {
 	int dmabuf = tandem_memory_export(memory);
 	struct ibv_mr *region;
 
 	if (dmabuf < 0)
 		return NULL;
-	region = ibv_reg_dmabuf_mr(domain, 0, tandem_memory_size(memory), 0, dmabuf,
-				   REGION_ACCESS);
+	region = ibv_reg_dmabuf_mr(domain, offset, length, offset, dmabuf, access);
 	close(dmabuf);
 	return region;
 }
 
-static int register_error(const struct verbs_port *port, struct tandem_memory *memory, int code,
+static int register_error(const struct verbs_port *port, uint64_t size, int code,
 			  struct tandem_error *error)
 {
-	uint64_t size = tandem_memory_size(memory);
 	struct rlimit limit;
 
 	if ((code == -ENOMEM || code == -EAGAIN) && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
@@ -47,21 +43,21 @@ static int register_error(const struct verbs_port *port, struct tandem_memory *m
 }
 
 int verbs_memory_register(struct ibv_pd *domain, const struct verbs_port *port,
-			  struct tandem_memory *memory, struct ibv_mr **region,
-			  struct tandem_error *error)
+			  struct tandem_memory *memory, uint64_t offset, uint64_t length,
+			  int access, struct ibv_mr **region, struct tandem_error *error)
 {
 	void *pointer;
 	int ret;
 
-	*region = register_dmabuf(domain, memory);
+	*region = register_dmabuf(domain, memory, offset, length, access);
 	if (*region)
 		return 0;
 	ret = tandem_memory_map(memory, &pointer);
 	if (ret < 0)
 		return tandem_error_set(error, ret, "verbs: cannot map device memory: %s",
 					strerror(-ret));
-	*region = ibv_reg_mr_iova(domain, pointer, tandem_memory_size(memory), 0, REGION_ACCESS);
+	*region = ibv_reg_mr_iova(domain, (uint8_t *)pointer + offset, length, offset, access);
 	if (!*region)
-		return register_error(port, memory, errno ? -errno : -EIO, error);
+		return register_error(port, length, errno ? -errno : -EIO, error);
 	return 0;
 }

@@ -31,9 +31,10 @@ enum {
 	AT_MTU = 30,
 	AT_LINK_LAYER = 31,
 	AT_GID = 32,
+	AT_GENERATION = 48,
 };
 
-_Static_assert(AT_GID + sizeof(union ibv_gid) == VERBS_ENDPOINT_BYTES, "GID comes last");
+_Static_assert(AT_GID + sizeof(union ibv_gid) == AT_GENERATION, "a GID has 16 bytes");
 
 size_t verbs_endpoint_encode(const struct verbs_endpoint *endpoint, uint8_t *part)
 {
@@ -46,6 +47,7 @@ size_t verbs_endpoint_encode(const struct verbs_endpoint *endpoint, uint8_t *par
 	part[AT_MTU] = endpoint->mtu;
 	part[AT_LINK_LAYER] = endpoint->link_layer;
 	memcpy(part + AT_GID, endpoint->gid.raw, sizeof(endpoint->gid.raw));
+	xfer_put64(part + AT_GENERATION, endpoint->generation);
 	return VERBS_ENDPOINT_BYTES;
 }
 
@@ -64,6 +66,7 @@ int verbs_endpoint_decode(const uint8_t *part, size_t size, struct verbs_endpoin
 	endpoint->mtu = part[AT_MTU];
 	endpoint->link_layer = part[AT_LINK_LAYER];
 	memcpy(endpoint->gid.raw, part + AT_GID, sizeof(endpoint->gid.raw));
+	endpoint->generation = xfer_get64(part + AT_GENERATION);
 	if (__builtin_add_overflow(endpoint->address, endpoint->length, &end) ||
 	    endpoint->pair > NUMBER_24_BITS || endpoint->psn > NUMBER_24_BITS ||
 	    endpoint->mtu < IBV_MTU_256 || endpoint->mtu > IBV_MTU_4096)

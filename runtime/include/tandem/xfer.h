@@ -62,8 +62,7 @@ int tandem_transport_parse(const char *name);
  * @streams: TCP: how many sockets, up to 16; 0 for the default. The smaller of
  *	both sides' numbers counts
  * @grants: not zero: the other side may write only what tandem_receive_start()
- *	has granted it, and pushes have to name the grant. Give it on both sides.
- *	Not with VERBS, whose writes land before this library sees them
+ *	has granted it, and pushes have to name the grant. Give it on both sides
  * @pushes_max: pushes that can be under way; 0 for 4096
  * @bytes_max: once so many bytes are under way, no push is taken until some
  *	have arrived; 0 for no limit. So one push of any size can be started when
@@ -282,7 +281,11 @@ struct tandem_receive {
  * of another generation, to other blocks, or to a block for the second time is
  * refused before a byte of it lands: a reference that has gone stale can do no
  * harm. It ends the connection, with -EACCES on the side that refused it (TCP:
- * this one; LOCAL: the sender's) and -ECONNRESET on the other.
+ * this one; LOCAL and VERBS: the sender's) and -ECONNRESET on the other.
+ *
+ * VERBS: the NIC itself refuses what is outside of the grant, or comes after it;
+ * that a block comes once is seen to by the sender. Grants are told to the other
+ * side over the queue pair, which has to be connected there within two seconds.
  *
  * Return: 0, -EBUSY, -ENOTCONN, -ENOMEM, -EINVAL.
  */

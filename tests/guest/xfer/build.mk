@@ -10,7 +10,9 @@ xfer-push-tests := \
 
 guest-tests += \
 	$(xfer-push-tests) \
-	tests/guest/xfer/test_verbs
+	tests/guest/xfer/test_grant_verbs \
+	tests/guest/xfer/test_verbs \
+	tests/guest/xfer/test_verbs_grant
 
 $(foreach test,$(xfer-push-tests),$(eval $(test)-src := \
 	tests/native/xfer/test_push.c tests/native/xfer/pair.c \
@@ -20,3 +22,10 @@ tests/guest/xfer/test_verbs-src := \
 	tests/guest/xfer/test_verbs.c \
 	tests/guest/driver/firmware.c \
 	tests/native/xfer/pair.c
+
+tests/guest/xfer/test_grant_verbs-src := \
+	tests/native/xfer/test_grant.c tests/native/xfer/pair.c \
+	tests/guest/xfer/kinds_verbs_grant.c
+
+tests/guest/xfer/test_verbs_grant-src := \
+	tests/guest/xfer/test_verbs_grant.c tests/native/xfer/pair.c

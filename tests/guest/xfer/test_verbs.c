@@ -22,13 +22,15 @@
 #define PATH_MTU	4096
 
 static const struct pair_kind accel = {
-	"accel over verbs", { "accel0", "accel1" }, TANDEM_TRANSPORT_VERBS,
+	.name = "accel over verbs",
+	.device = { "accel0", "accel1" },
+	.transport = TANDEM_TRANSPORT_VERBS,
 };
 
 static const struct pair_kind inproc = {
-	"inproc over verbs",
-	{ "inproc:trn2,mem=64M,cores=1", "inproc:wse3,mem=64M,cores=1" },
-	TANDEM_TRANSPORT_VERBS,
+	.name = "inproc over verbs",
+	.device = { "inproc:trn2,mem=64M,cores=1", "inproc:wse3,mem=64M,cores=1" },
+	.transport = TANDEM_TRANSPORT_VERBS,
 };
 
 /* 8 KiB a block, 24 MiB in all. */

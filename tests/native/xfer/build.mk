@@ -11,7 +11,8 @@ native-tests += \
 	tests/native/xfer/test_runs \
 	tests/native/xfer/test_tcp \
 	tests/native/xfer/test_tcp_frame \
-	tests/native/xfer/test_tcp_process
+	tests/native/xfer/test_tcp_process \
+	tests/native/xfer/test_verbs_key
 
 thread-tests += \
 	tests/native/xfer/test_control \

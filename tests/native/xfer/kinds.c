@@ -8,7 +8,7 @@
 #define DECODE	"inproc:wse3,mem=64M,cores=1"
 
 const struct pair_kind pair_kinds[] = {
-	{ "inproc over local", { PREFILL, DECODE }, TANDEM_TRANSPORT_LOCAL },
-	{ "inproc over tcp", { PREFILL, DECODE }, TANDEM_TRANSPORT_TCP },
+	{ .name = "inproc over local", .device = { PREFILL, DECODE }, .transport = TANDEM_TRANSPORT_LOCAL },
+	{ .name = "inproc over tcp", .device = { PREFILL, DECODE }, .transport = TANDEM_TRANSPORT_TCP },
 	{ 0 },
 };

@@ -84,6 +84,8 @@ void pair_open(struct pair *pair, const struct tandem_kv_layout layout[2])
 {
 	struct tandem_error error = { 0 };
 
+	if (pair_kind->prepare)
+		pair_kind->prepare();
 	memset(pair, 0, sizeof(*pair));
 	pair->random = 0x9e3779b97f4a7c15ull;
 	if (tandem_loop_create(&pair->loop, &error) < 0)

@@ -23,11 +23,13 @@
  * @name: for messages
  * @device: names of the devices
  * @transport: between them
+ * @prepare: called before anything is opened; may be NULL
  */
 struct pair_kind {
 	const char *name;
 	const char *device[2];
 	enum tandem_transport transport;
+	void (*prepare)(void);
 };
 
 /* What this program tests; ends with an entry without a name. */

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Grants, the sender's side: the keys that the other side has sent. What a push
+ * names that has not come yet is waited for; what has gone, or was never of this
+ * connection, is refused before anything is posted.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "xfer_verbs.h"
+
+/* A push may be ahead of the message with its keys, but by no more than this. */
+#define GENERATIONS_AHEAD	(1u << 20)
+/* Memory that the other side can make us take. */
+#define KEY_BYTES_MAX		(64ull << 20)
+
+/**
+ * struct verbs_keys - one grant of the other side
+ * @entry: in &verbs.keys
+ * @transfer: that it is for
+ * @bytes: of this and @grant
+ * @left: blocks that have not been written
+ * @grant: which ones
+ * @run_total: runs
+ * @run_count: runs that have come
+ * @runs: in rising order
+ */
+struct verbs_keys {
+	TAILQ_ENTRY(verbs_keys) entry;
+	uint32_t transfer;
+	uint64_t bytes;
+	uint64_t left;
+	struct xfer_grant *grant;
+	uint32_t run_total;
+	uint32_t run_count;
+	struct verbs_run runs[];
+};
+
+static struct verbs_keys *keys_find(struct verbs *verbs, uint64_t generation)
+{
+	struct verbs_keys *keys;
+
+	TAILQ_FOREACH(keys, &verbs->keys, entry)
+		if (keys->grant->generation == generation)
+			break;
+	/* What has been asked for will be again. */
+	if (keys && keys != TAILQ_FIRST(&verbs->keys)) {
+		TAILQ_REMOVE(&verbs->keys, keys, entry);
+		TAILQ_INSERT_HEAD(&verbs->keys, keys, entry);
+	}
+	return keys;
+}
+
+static void keys_free(struct verbs *verbs, struct verbs_keys *keys)
+{
+	TAILQ_REMOVE(&verbs->keys, keys, entry);
+	verbs->key_bytes -= keys->bytes;
+	free(keys->grant);
+	free(keys);
+}
+
+/* The first message of a grant. */
+static int keys_add(struct verbs *verbs, const struct verbs_message *message,
+		    struct verbs_keys **keys)
+{
+	const struct tandem_kv_layout *layout = &verbs->connection->remote_layout;
+	uint64_t total = (uint64_t)layout->layers * layout->blocks;
+	struct verbs_keys *new;
+	uint64_t bytes;
+
+	/* Grants come in order, and never again. */
+	if (message->generation - verbs->key_generation - 1 >= GENERATIONS_AHEAD ||
+	    message->run_total > total)
+		return -EPROTO;
+	bytes = sizeof(*new) + message->run_total * sizeof(new->runs[0]) +
+		xfer_grant_bytes(layout);
+	if (bytes > KEY_BYTES_MAX - verbs->key_bytes)
+		return -EPROTO;
+	new = calloc(1, sizeof(*new) + message->run_total * sizeof(new->runs[0]));
+	if (!new)
+		return -ENOMEM;
+	new->grant = xfer_grant_empty(layout);
+	if (!new->grant) {
+		free(new);
+		return -ENOMEM;
+	}
+	new->grant->generation = message->generation;
+	new->transfer = message->transfer;
+	new->run_total = message->run_total;
+	new->bytes = bytes;
+	verbs->key_bytes += bytes;
+	verbs->key_generation = message->generation;
+	TAILQ_INSERT_TAIL(&verbs->keys, new, entry);
+	*keys = new;
+	return 0;
+}
+
+static int keys_add_run(struct verbs *verbs, struct verbs_keys *keys,
+			const struct verbs_run *run)
+{
+	const struct tandem_kv_layout *layout = &verbs->connection->remote_layout;
+	uint64_t total = (uint64_t)layout->layers * layout->blocks;
+	uint64_t after = 0;
+
+	if (keys->run_count)
+		after = keys->runs[keys->run_count - 1].first +
+			keys->runs[keys->run_count - 1].count;
+	if (!run->count || run->first < after || run->first >= total ||
+	    run->count > total - run->first)
+		return -EPROTO;
+	xfer_grant_add(keys->grant, run->first, run->count);
+	keys->left += run->count;
+	keys->runs[keys->run_count++] = *run;
+	return 0;
+}
+
+int verbs_keys_take(struct verbs *verbs, const uint8_t *buffer, size_t size)
+{
+	struct verbs_message message;
+	struct verbs_keys *keys;
+	uint32_t i;
+	int ret;
+
+	if (!verbs->connection->grants || verbs_message_decode(buffer, size, &message) < 0)
+		return -EPROTO;
+	keys = keys_find(verbs, message.generation);
+	ret = keys ? 0 : keys_add(verbs, &message, &keys);
+	if (ret < 0)
+		return ret;
+	if (message.transfer != keys->transfer || message.run_total != keys->run_total ||
+	    message.run_first != keys->run_count)
+		return -EPROTO;
+	for (i = 0; i < message.run_count && !ret; i++)
+		ret = keys_add_run(verbs, keys, &message.runs[i]);
+	return ret;
+}
+
+int verbs_granted(struct tandem_connection *connection, uint64_t generation, uint32_t transfer)
+{
+	struct verbs *verbs = connection->transport;
+	struct verbs_keys *keys = keys_find(verbs, generation);
+
+	if (!keys)
+		return generation - verbs->key_generation - 1 < GENERATIONS_AHEAD ? -EAGAIN :
+										    -EACCES;
+	if (keys->run_count < keys->run_total)
+		return -EAGAIN;
+	return keys->transfer == transfer ? 0 : -EACCES;
+}
+
+/* The run that a block is in; it is in one. */
+static const struct verbs_run *keys_run(const struct verbs_keys *keys, uint64_t block)
+{
+	uint32_t low = 0, high = keys->run_count;
+
+	while (high - low > 1) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (keys->runs[middle].first <= block)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &keys->runs[low];
+}
+
+int verbs_keys_use(struct verbs *verbs, const struct xfer_write *write, uint32_t *key)
+{
+	struct verbs_keys *keys = keys_find(verbs, write->generation);
+	const struct verbs_run *run;
+	uint64_t first, last;
+
+	if (!keys || xfer_grant_use(keys->grant, write->generation, write->remote_offset,
+				    write->length, write->blocks) < 0)
+		return -EACCES;
+	first = write->remote_offset / keys->grant->block_bytes;
+	last = (write->remote_offset + write->length - 1) / keys->grant->block_bytes;
+	run = keys_run(keys, first);
+	/* It would have to span two keys: this side's runs do not, if the other's are whole. */
+	if (last - run->first >= run->count)
+		return -EACCES;
+	*key = run->key;
+	keys->left -= write->blocks;
+	if (!keys->left)
+		keys_free(verbs, keys);
+	return 0;
+}
+
+void verbs_keys_free(struct verbs *verbs)
+{
+	struct verbs_keys *keys;
+
+	while ((keys = TAILQ_FIRST(&verbs->keys)))
+		keys_free(verbs, keys);
+}
