@@ -63,6 +63,7 @@ runtime-src += \
 	runtime/xfer_local.c \
 	runtime/xfer_push.c \
 	runtime/xfer_runs.c \
+	runtime/xfer_stop.c \
 	runtime/xfer_tcp.c \
 	runtime/xfer_tcp_frame.c \
 	runtime/xfer_tcp_greet.c \

@@ -88,28 +88,41 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
  * struct deadlines - a look at all deadlines
  * @now: when
  * @next: the earliest that has not passed
- * @passed: one has
+ * @passed: an expectation whose deadline has, or NULL
  */
 struct deadlines {
 	uint64_t now;
 	uint64_t next;
-	bool passed;
+	struct xfer_expect *passed;
 };
-
-/* Returns what the operation with this deadline should end with, if it must. */
-static int deadline_check(struct deadlines *deadlines, uint64_t deadline_ns, int result)
-{
-	if (deadline_ns > deadlines->now) {
-		deadlines->next = min_u64(deadlines->next, deadline_ns);
-		return result;
-	}
-	deadlines->passed = true;
-	return result ? result : -ETIMEDOUT;
-}
 
 static void expect_check_deadline(struct xfer_expect *expect, void *user)
 {
-	expect->result = deadline_check(user, expect->deadline_ns, expect->result);
+	struct deadlines *deadlines = user;
+
+	if (expect->deadline_ns > deadlines->now)
+		deadlines->next = min_u64(deadlines->next, expect->deadline_ns);
+	else
+		deadlines->passed = expect;
+}
+
+/* Stop what has no time left. Return: when to look again, UINT64_MAX for never. */
+static uint64_t expects_check_deadlines(struct tandem_connection *connection, uint64_t now)
+{
+	struct deadlines deadlines;
+
+	while (connection->state == CONNECTION_CONNECTED) {
+		deadlines = (struct deadlines){ .now = now, .next = UINT64_MAX };
+		xfer_expect_each(&connection->expects, expect_check_deadline, &deadlines);
+		if (!deadlines.passed)
+			return deadlines.next;
+		if (deadlines.passed->stopping)
+			connection_fail(connection, -ECONNRESET);
+		else
+			xfer_expect_stop(connection, deadlines.passed, -ETIMEDOUT,
+					 XFER_TIMEOUT_GRACE_NS);
+	}
+	return UINT64_MAX;
 }
 
 /* Ask after a silent other side. Return: when to ask again, UINT64_MAX for never. */
@@ -130,21 +143,18 @@ static uint64_t connection_probe(struct tandem_connection *connection, uint64_t 
 static void connection_timer_expired(void *user)
 {
 	struct tandem_connection *connection = user;
-	struct deadlines deadlines = { .now = loop_now_ns(), .next = UINT64_MAX };
+	uint64_t now = loop_now_ns();
 	uint64_t next;
 	int ret;
 
 	connection->timer = NULL;
 	if (connection->state != CONNECTION_CONNECTED)
 		return;
-	next = xfer_push_check_deadlines(connection, deadlines.now);
-	xfer_expect_each(&connection->expects, expect_check_deadline, &deadlines);
-	if (deadlines.passed)
-		connection_fail(connection, -ECONNRESET);
+	next = xfer_push_check_deadlines(connection, now);
+	next = min_u64(next, expects_check_deadlines(connection, now));
 	if (connection->state != CONNECTION_CONNECTED)
 		return;
-	next = min_u64(next, deadlines.next);
-	next = min_u64(next, connection_probe(connection, deadlines.now));
+	next = min_u64(next, connection_probe(connection, now));
 	if (connection->state != CONNECTION_CONNECTED || next == UINT64_MAX)
 		return;
 	ret = connection_wake_at(connection, next);
@@ -156,8 +166,8 @@ static void connection_timer_expired(void *user)
  * The end of operations
  */
 
-static void expect_end(struct tandem_connection *connection, struct xfer_expect *expect,
-		       int result)
+void connection_expect_end(struct tandem_connection *connection, struct xfer_expect *expect,
+			   int result)
 {
 	struct tandem_operation *op = expect->op;
 
@@ -193,7 +203,7 @@ void connection_quiesced(struct tandem_connection *connection)
 	connection->timer = NULL;
 	xfer_push_end_all(connection);
 	while ((expect = xfer_expect_first(&connection->expects, true)))
-		expect_end(connection, expect,
+		connection_expect_end(connection, expect,
 			   expect->result ? expect->result : connection->failure);
 }
 
@@ -271,6 +281,7 @@ int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool
 	TAILQ_INIT(&new->waiting);
 	TAILQ_INIT(&new->rooms);
 	xfer_expect_init(&new->expects);
+	xfer_stop_init(&new->stops);
 	ret = new->ops->open(new, options, error);
 	if (ret < 0) {
 		free(new);
@@ -357,13 +368,13 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
 /* Has @expect come to its end? It may be gone then. */
 static void expect_check(struct tandem_connection *connection, struct xfer_expect *expect)
 {
-	if (expect->received < expect->expected)
+	if (expect->stopping || expect->received < expect->expected)
 		return;
 	if (expect->received == expect->expected) {
 		if (expect->grant && connection->ops->revoke)
 			connection->ops->revoke(connection, expect->grant->generation);
 		else
-			expect_end(connection, expect, 0);
+			connection_expect_end(connection, expect, 0);
 		return;
 	}
 	expect->result = -EPROTO;
@@ -375,7 +386,7 @@ void connection_revoked(struct tandem_connection *connection, uint32_t transfer)
 	struct xfer_expect *expect = xfer_expect_find(&connection->expects, transfer);
 
 	if (connection->state == CONNECTION_CONNECTED && expect && expect->op)
-		expect_end(connection, expect, 0);
+		connection_expect_end(connection, expect, 0);
 }
 
 int connection_admit(struct tandem_connection *connection, const struct xfer_write *write)
@@ -427,10 +438,8 @@ static int expect_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 
 	(void)loop;
 	/* Otherwise it is ending already, for another reason. */
-	if (expect->connection->state == CONNECTION_CONNECTED) {
-		expect->result = -ECANCELED;
-		connection_fail(expect->connection, -ECONNRESET);
-	}
+	if (expect->connection->state == CONNECTION_CONNECTED && !expect->stopping)
+		xfer_expect_stop(expect->connection, expect, -ECANCELED, XFER_CANCEL_GRACE_NS);
 	return 0;
 }
 
@@ -552,5 +561,6 @@ void tandem_connection_close(struct tandem_connection *connection)
 	connection->timer = NULL;
 	connection->ops->close(connection);
 	connection_cancel_all(connection);
+	xfer_stop_free_all(&connection->stops);
 	free(connection);
 }

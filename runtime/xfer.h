@@ -6,6 +6,7 @@
  *	xfer_runs.c		putting neighbouring blocks together
  *	xfer_expect.c		counting what arrives
  *	xfer_grant.c		what may arrive
+ *	xfer_stop.c		giving up a transfer that the other side sends
  *	xfer_push.c		pushes, from their start to their end
  *	connection.c		what else all transports have in common
  *	xfer_local.c, xfer_verbs*.c, xfer_tcp*.c	the transports
@@ -143,6 +144,8 @@ int xfer_description_decode(const void *buffer, size_t size,
  * @expected: blocks in all, once @op is there
  * @deadline_ns: of @op, CLOCK_MONOTONIC
  * @result: to end @op with when the connection fails; 0 for the connection's
+ * @stopping: the other side has been asked to stop, and @op ends with @result
+ *	when it has
  * @grant: what may be written; NULL on connections without grants
  */
 struct xfer_expect {
@@ -154,6 +157,7 @@ struct xfer_expect {
 	uint64_t expected;
 	uint64_t deadline_ns;
 	int result;
+	bool stopping;
 	struct xfer_grant *grant;
 };
 
@@ -247,6 +251,94 @@ uint64_t xfer_grant_next_run(const struct xfer_grant *grant, uint64_t total, uin
  */
 int xfer_grant_use(struct xfer_grant *grant, uint64_t generation, uint64_t offset,
 		   uint64_t length, uint32_t blocks);
+
+/*
+ * xfer_stop.c
+ */
+
+enum xfer_note_kind {
+	/* To the sender: send nothing more of this transfer. */
+	XFER_NOTE_STOP = 1,
+	/* The answer: nothing of it will land any more. */
+	XFER_NOTE_STOPPED = 2,
+};
+
+/**
+ * struct xfer_note - what one side tells the other beside the blocks
+ * @kind: &enum xfer_note_kind
+ * @transfer: that it is about, less than %XFER_TRANSFERS
+ * @generation: of the receiver's grant, or 0
+ */
+struct xfer_note {
+	uint32_t kind;
+	uint32_t transfer;
+	uint64_t generation;
+};
+
+#define XFER_STOP_BUCKETS	64u
+
+/**
+ * struct xfer_stop - a transfer of which nothing may be sent any more
+ * @entry: in its bucket
+ * @transfer: its name
+ * @generation: that it had, or 0
+ * @answered: the other side has been told that nothing of it will land
+ */
+struct xfer_stop {
+	LIST_ENTRY(xfer_stop) entry;
+	uint32_t transfer;
+	uint64_t generation;
+	bool answered;
+};
+
+/**
+ * struct xfer_stop_table - the transfers that the other side has given up
+ * @buckets: by the lowest bits of the name; each name is there once at most
+ * @unanswered: how many are not answered
+ */
+struct xfer_stop_table {
+	LIST_HEAD(, xfer_stop) buckets[XFER_STOP_BUCKETS];
+	unsigned int unanswered;
+};
+
+void xfer_stop_init(struct xfer_stop_table *table);
+void xfer_stop_free_all(struct xfer_stop_table *table);
+
+/**
+ * xfer_expect_stop() - end an expectation early, and the connection goes on
+ * @connection: connected
+ * @expect: somebody waits for it, and it is not stopping; may be gone on return
+ * @result: to end with, when nothing of it can land any more
+ * @grace_ns: how long the other side may take to say so, or else the connection
+ *	fails
+ */
+void xfer_expect_stop(struct tandem_connection *connection, struct xfer_expect *expect,
+		      int result, uint64_t grace_ns);
+
+/**
+ * xfer_stop_allows() - may this be sent?
+ * @connection: of the sender
+ * @transfer: name of the transfer
+ * @generation: of the receiver's grant, or 0
+ *
+ * A transfer of another generation than the one that was given up is another
+ * one.
+ */
+bool xfer_stop_allows(struct tandem_connection *connection, uint32_t transfer,
+		      uint64_t generation);
+
+/* A push of this transfer has ended: say so, if somebody waits for that. */
+void xfer_stop_check(struct tandem_connection *connection, uint32_t transfer);
+
+/**
+ * connection_told() - the other side has told something
+ * @connection: of it
+ * @note: what, not trusted
+ *
+ * Return: 0; -EPROTO or -ENOMEM, upon which the transport has the connection
+ * fail.
+ */
+int connection_told(struct tandem_connection *connection, const struct xfer_note *note);
 
 /*
  * connection.c and the transports
@@ -355,6 +447,8 @@ struct xfer_write {
  *	@flush. Ends with connection_write_done(), not from within. Return: 0 or
  *	a negative errno, upon which the connection fails
  * @flush: put what was kept back on its way. Return: as @write
+ * @tell: have connection_told() called on the other side, which may be at once.
+ *	NULL where that cannot be done. Return: 0 or a negative errno
  * @repeats: how often something was sent again so far. NULL where that is not
  *	known
  * @probe: see whether the other side is still there; if not, the connection
@@ -381,6 +475,7 @@ struct xfer_transport_ops {
 		       const struct xfer_description *remote, struct tandem_error *error);
 	int (*write)(struct tandem_connection *connection, const struct xfer_write *write);
 	int (*flush)(struct tandem_connection *connection);
+	int (*tell)(struct tandem_connection *connection, const struct xfer_note *note);
 	uint64_t (*repeats)(struct tandem_connection *connection);
 	int (*probe)(struct tandem_connection *connection);
 	int (*grant)(struct tandem_connection *connection, uint32_t transfer,
@@ -433,6 +528,7 @@ enum connection_state {
  * @bytes_max: with as many under way no push is taken
  * @rooms: who waits until one is taken again
  * @expects: what arrives
+ * @stops: what the other side does not want any more
  * @timer: for the next deadline or probe, or NULL
  * @timer_ns: when that is
  * @heard_ns: when the other side was last heard of
@@ -467,6 +563,7 @@ struct tandem_connection {
 	uint64_t bytes_max;
 	TAILQ_HEAD(, xfer_room) rooms;
 	struct xfer_expect_table expects;
+	struct xfer_stop_table stops;
 	struct loop_timer *timer;
 	uint64_t timer_ns;
 	uint64_t heard_ns;
@@ -503,6 +600,20 @@ void connection_continue(struct tandem_connection *connection);
  */
 uint64_t xfer_push_check_deadlines(struct tandem_connection *connection, uint64_t now);
 
+/**
+ * xfer_push_stop_transfer() - hand over nothing more of a transfer
+ * @connection: of it
+ * @transfer: its name
+ * @generation: of the receiver's grant, or 0
+ *
+ * Its pushes end with -ECANCELED, when what was handed over has landed.
+ */
+void xfer_push_stop_transfer(struct tandem_connection *connection, uint32_t transfer,
+			     uint64_t generation);
+/* Is there a push of this one? */
+bool xfer_push_has_transfer(const struct tandem_connection *connection, uint32_t transfer,
+			    uint64_t generation);
+
 /* The connection has failed and is at rest: all end. */
 void xfer_push_end_all(struct tandem_connection *connection);
 /* The connection is closed: all are told right now. */
@@ -511,6 +622,14 @@ void xfer_push_cancel_all(struct tandem_connection *connection);
 /*
  * connection.c
  */
+
+/* How long the other side may take to end what was cancelled, or is out of time. */
+#define XFER_CANCEL_GRACE_NS	1000000000ull
+#define XFER_TIMEOUT_GRACE_NS	200000000ull
+
+/* An expectation has ended; @expect is gone. */
+void connection_expect_end(struct tandem_connection *connection, struct xfer_expect *expect,
+			   int result);
 
 /* Have the deadlines looked at, at @when or before. Return: 0 or -ENOMEM. */
 int connection_wake_at(struct tandem_connection *connection, uint64_t when);

@@ -403,6 +403,15 @@ static int local_write(struct tandem_connection *connection, const struct xfer_w
 	return 0;
 }
 
+/* A side that has not connected yet knows of the one that has connected to it. */
+static int local_tell(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	struct local *local = connection->transport;
+	struct local *other = local->peer ? local->peer : local->sender;
+
+	return other ? connection_told(other->connection, note) : -ENOTCONN;
+}
+
 static void local_cancel_copies(struct local *local)
 {
 	struct local_copy *copy;
@@ -477,6 +486,7 @@ const struct xfer_transport_ops xfer_local_ops = {
 	.connect = local_connect,
 	.write = local_write,
 	.flush = local_flush,
+	.tell = local_tell,
 	.abort = local_abort,
 	.close = local_close,
 };

@@ -14,10 +14,6 @@
 #include "kv.h"
 #include "xfer.h"
 
-/* How long what was handed over may take to land after a push is to end. */
-#define CANCEL_GRACE_NS		1000000000ull
-#define TIMEOUT_GRACE_NS	200000000ull
-
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -167,8 +163,11 @@ static struct tandem_operation *push_free(struct tandem_connection *connection,
 
 static void push_end(struct tandem_connection *connection, struct xfer_push *push, int result)
 {
+	uint32_t transfer = push->transfer;
+
 	operation_post(connection->loop, push_free(connection, push, result), result);
 	rooms_check(connection);
+	xfer_stop_check(connection, transfer);
 }
 
 /* Hand over nothing more of it, and end it when what was handed over has landed. */
@@ -200,13 +199,42 @@ uint64_t xfer_push_check_deadlines(struct tandem_connection *connection, uint64_
 		if (push->deadline_ns > now) {
 			next = min_u64(next, push->deadline_ns);
 		} else if (!push->result) {
-			next = min_u64(next, now + TIMEOUT_GRACE_NS);
-			push_stop(connection, push, -ETIMEDOUT, TIMEOUT_GRACE_NS);
+			next = min_u64(next, now + XFER_TIMEOUT_GRACE_NS);
+			push_stop(connection, push, -ETIMEDOUT, XFER_TIMEOUT_GRACE_NS);
 		} else {
 			connection_fail(connection, -ECONNRESET);
 		}
 	}
 	return next;
+}
+
+static bool push_is_of(const struct xfer_push *push, uint32_t transfer, uint64_t generation)
+{
+	return push->transfer == transfer && push->generation == generation;
+}
+
+void xfer_push_stop_transfer(struct tandem_connection *connection, uint32_t transfer,
+			     uint64_t generation)
+{
+	struct xfer_push *push, *following;
+
+	for (push = TAILQ_FIRST(&connection->pushes);
+	     push && connection->state == CONNECTION_CONNECTED; push = following) {
+		following = TAILQ_NEXT(push, entry);
+		if (!push->result && push_is_of(push, transfer, generation))
+			push_stop(connection, push, -ECANCELED, XFER_CANCEL_GRACE_NS);
+	}
+}
+
+bool xfer_push_has_transfer(const struct tandem_connection *connection, uint32_t transfer,
+			    uint64_t generation)
+{
+	const struct xfer_push *push;
+
+	TAILQ_FOREACH(push, &connection->pushes, entry)
+		if (push_is_of(push, transfer, generation))
+			return true;
+	return false;
 }
 
 void xfer_push_end_all(struct tandem_connection *connection)
@@ -370,7 +398,7 @@ static int push_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 	/* Otherwise it is ending already, for another reason. */
 	if (connection->state != CONNECTION_CONNECTED || push->result)
 		return 0;
-	push_stop(connection, push, -ECANCELED, CANCEL_GRACE_NS);
+	push_stop(connection, push, -ECANCELED, XFER_CANCEL_GRACE_NS);
 	return 0;
 }
 
@@ -425,6 +453,8 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
 	if (!operation_may_begin(op) || !push->generation != !connection->grants ||
 	    xfer_push_check(&connection->layout, &connection->remote_layout, push) < 0)
 		return -EINVAL;
+	if (!xfer_stop_allows(connection, push->transfer, push->generation))
+		return -ECANCELED;
 	if (!has_room(connection)) {
 		connection->stats.pushes_refused++;
 		return -EAGAIN;

@@ -44,6 +44,12 @@ int tcp_error(int result)
 
 static void tcp_free(struct tcp *tcp)
 {
+	struct tcp_queued_note *queued;
+
+	while ((queued = STAILQ_FIRST(&tcp->notes))) {
+		STAILQ_REMOVE_HEAD(&tcp->notes, entry);
+		free(queued);
+	}
 	free(tcp->slots);
 	free(tcp->streams);
 	free(tcp);
@@ -104,6 +110,7 @@ static int tcp_open(struct tandem_connection *connection,
 		return tandem_error_set(error, -ENOMEM, "tcp: out of memory");
 	tcp->connection = connection;
 	tcp->loop = connection->loop;
+	STAILQ_INIT(&tcp->notes);
 	ret = tcp_prepare(tcp, options);
 	if (ret < 0) {
 		tandem_error_set(error, ret, "tcp: cannot prepare a connection: %s",
@@ -171,14 +178,6 @@ static int tcp_connect(struct tandem_connection *connection,
 	return 0;
 }
 
-void tcp_stream_is_up(struct tcp *tcp)
-{
-	if (++tcp->streams_up < tcp->stream_count)
-		return;
-	tcp->connection->write_slots = TCP_SLOTS;
-	connection_continue(tcp->connection);
-}
-
 /*
  * Sending
  */
@@ -207,12 +206,40 @@ static int tcp_flush(struct tandem_connection *connection)
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < tcp->stream_count && !STAILQ_EMPTY(&tcp->queue); i++) {
+	for (i = 0; i < tcp->stream_count &&
+		    !(STAILQ_EMPTY(&tcp->queue) && STAILQ_EMPTY(&tcp->notes)); i++) {
 		ret = tcp_stream_send(&tcp->streams[i]);
 		if (ret < 0)
 			return ret;
 	}
 	return 0;
+}
+
+void tcp_stream_is_up(struct tcp *tcp)
+{
+	if (++tcp->streams_up < tcp->stream_count)
+		return;
+	tcp->connection->write_slots = TCP_SLOTS;
+	connection_continue(tcp->connection);
+	/* Notes may have waited, too. */
+	if (!tcp->stopping && tcp_flush(tcp->connection) < 0)
+		connection_fail(tcp->connection, -ENOMEM);
+}
+
+static int tcp_tell(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	struct tcp *tcp = connection->transport;
+	struct tcp_queued_note *queued;
+
+	if (tcp->note_count >= TCP_NOTES_MAX)
+		return -ENOBUFS;
+	queued = calloc(1, sizeof(*queued));
+	if (!queued)
+		return -ENOMEM;
+	queued->note = *note;
+	STAILQ_INSERT_TAIL(&tcp->notes, queued, entry);
+	tcp->note_count++;
+	return tcp_flush(connection);
 }
 
 static uint64_t tcp_repeats(struct tandem_connection *connection)
@@ -349,6 +376,7 @@ const struct xfer_transport_ops xfer_tcp_ops = {
 	.connect = tcp_connect,
 	.write = tcp_write,
 	.flush = tcp_flush,
+	.tell = tcp_tell,
 	.repeats = tcp_repeats,
 	.abort = tcp_abort,
 	.close = tcp_close,

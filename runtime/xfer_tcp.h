@@ -29,6 +29,18 @@
 #define TCP_WRITE_BYTES		(1ull << 20)
 #define TCP_FRAME_BYTES		(4ull << 20)
 #define TCP_STREAMS_DEFAULT	2u
+/* Notes that wait for a stream; a side that has us answer without reading is lost. */
+#define TCP_NOTES_MAX		4096u
+
+/**
+ * struct tcp_queued_note - a note that no stream has taken
+ * @entry: in &tcp.notes
+ * @note: what to tell
+ */
+struct tcp_queued_note {
+	STAILQ_ENTRY(tcp_queued_note) entry;
+	struct xfer_note note;
+};
 
 /**
  * struct tcp_write - a write that has not been acknowledged
@@ -144,6 +156,8 @@ struct tcp_listener;
  * @streams_up: that are %TCP_STREAM_UP
  * @queue: writes that no stream has taken
  * @queue_bytes: of them
+ * @notes: to be sent before them, oldest first
+ * @note_count: of these
  * @unused: slots
  * @slots: all of them
  * @drain_timer: ends %TCP_STREAM_DRAINING; or NULL
@@ -168,6 +182,8 @@ struct tcp {
 	unsigned int streams_up;
 	struct tcp_writes queue;
 	uint64_t queue_bytes;
+	STAILQ_HEAD(, tcp_queued_note) notes;
+	unsigned int note_count;
 	struct tcp_writes unused;
 	struct tcp_write *slots;
 	struct loop_timer *drain_timer;

@@ -8,10 +8,14 @@
  *	 4  u16  version		 8  u64  length
  *	 6  u16  entries		16  u32  transfer
  *	 8  u32  frames acknowledged	20  u32  blocks
- *	12  u32  zero			24  u64  generation, or zero
- *	16  u64  frame number
+ *	12  u16  kind			24  u64  generation, or zero
+ *	14  u16  zero
+ *	16  u64  frame number		Note, in the place of an entry:
  *	24  u64  bytes of all entries
- *	32       first entry
+ *	32       first entry		 0  u32  kind
+ *					 4  u32  transfer
+ *					 8  u64  generation, or zero
+ *					16       16 bytes of zero
  */
 #include <errno.h>
 #include <string.h>
@@ -21,14 +25,15 @@
 
 #define FRAME_MAGIC	0x52465854u
 #define GREETING_MAGIC	0x49485854u
-#define WIRE_VERSION	1u
+#define WIRE_VERSION	2u
 
 enum {
 	HEAD_MAGIC = 0,
 	HEAD_VERSION = 4,
 	HEAD_ENTRIES = 6,
 	HEAD_ACKNOWLEDGED = 8,
-	HEAD_ZERO = 12,
+	HEAD_KIND = 12,
+	HEAD_ZERO = 14,
 	HEAD_NUMBER = 16,
 	HEAD_BYTES = 24,
 };
@@ -39,6 +44,13 @@ enum {
 	ENTRY_TRANSFER = 16,
 	ENTRY_BLOCKS = 20,
 	ENTRY_GENERATION = 24,
+};
+
+enum {
+	NOTE_KIND = 0,
+	NOTE_TRANSFER = 4,
+	NOTE_GENERATION = 8,
+	NOTE_ZERO = 16,
 };
 
 enum {
@@ -73,7 +85,8 @@ void tcp_head_encode(const struct tcp_head *head, uint8_t *bytes)
 	xfer_put16(bytes + HEAD_VERSION, WIRE_VERSION);
 	xfer_put16(bytes + HEAD_ENTRIES, head->entries);
 	xfer_put32(bytes + HEAD_ACKNOWLEDGED, head->acknowledged);
-	xfer_put32(bytes + HEAD_ZERO, 0);
+	xfer_put16(bytes + HEAD_KIND, head->kind);
+	xfer_put16(bytes + HEAD_ZERO, 0);
 	xfer_put64(bytes + HEAD_NUMBER, head->number);
 	xfer_put64(bytes + HEAD_BYTES, head->bytes);
 	if (!head->entries)
@@ -91,20 +104,49 @@ void tcp_entry_encode(const struct tcp_entry *entry, uint8_t *frame, unsigned in
 	xfer_put64(bytes + ENTRY_GENERATION, entry->generation);
 }
 
+void tcp_note_encode(const struct xfer_note *note, uint8_t *frame, unsigned int index)
+{
+	uint8_t *bytes = frame + TCP_ENTRIES_AT + index * TCP_ENTRY_BYTES;
+
+	xfer_put32(bytes + NOTE_KIND, note->kind);
+	xfer_put32(bytes + NOTE_TRANSFER, note->transfer);
+	xfer_put64(bytes + NOTE_GENERATION, note->generation);
+	memset(bytes + NOTE_ZERO, 0, TCP_ENTRY_BYTES - NOTE_ZERO);
+}
+
+int tcp_note_decode(const uint8_t *frame, unsigned int index, struct xfer_note *note)
+{
+	const uint8_t *bytes = frame + TCP_ENTRIES_AT + index * TCP_ENTRY_BYTES;
+
+	note->kind = xfer_get32(bytes + NOTE_KIND);
+	note->transfer = xfer_get32(bytes + NOTE_TRANSFER);
+	note->generation = xfer_get64(bytes + NOTE_GENERATION);
+	if (xfer_get64(bytes + NOTE_ZERO) || xfer_get64(bytes + NOTE_ZERO + 8))
+		return -EPROTO;
+	return 0;
+}
+
 int tcp_head_decode(const uint8_t *bytes, struct tcp_head *head)
 {
+	head->kind = xfer_get16(bytes + HEAD_KIND);
 	head->entries = xfer_get16(bytes + HEAD_ENTRIES);
 	head->acknowledged = xfer_get32(bytes + HEAD_ACKNOWLEDGED);
 	head->number = xfer_get64(bytes + HEAD_NUMBER);
 	head->bytes = xfer_get64(bytes + HEAD_BYTES);
 	if (xfer_get32(bytes + HEAD_MAGIC) != FRAME_MAGIC ||
 	    xfer_get16(bytes + HEAD_VERSION) != WIRE_VERSION ||
-	    xfer_get32(bytes + HEAD_ZERO) || head->entries > TCP_FRAME_ENTRIES)
+	    xfer_get16(bytes + HEAD_ZERO) || head->entries > TCP_FRAME_ENTRIES)
 		return -EPROTO;
-	/* A frame says something, and has bytes just when it has entries. */
-	if ((!head->entries && !head->acknowledged) || !head->entries != !head->bytes)
+	/* A frame says something, and has bytes just when it has entries of blocks. */
+	switch (head->kind) {
+	case TCP_FRAME_BLOCKS:
+		return (!head->entries && !head->acknowledged) || !head->entries != !head->bytes ?
+			       -EPROTO : 0;
+	case TCP_FRAME_NOTES:
+		return !head->entries || head->bytes ? -EPROTO : 0;
+	default:
 		return -EPROTO;
-	return 0;
+	}
 }
 
 static int entry_decode(const uint8_t *bytes, uint64_t limit, struct tcp_entry *entry)

@@ -26,8 +26,17 @@
 #define TCP_ENTRIES_AT		(TCP_HEAD_BYTES - TCP_ENTRY_BYTES)
 #define TCP_FRAME_BYTES_MAX	(TCP_ENTRIES_AT + TCP_FRAME_ENTRIES * TCP_ENTRY_BYTES)
 
+/* What is in the place of entries. */
+enum tcp_frame_kind {
+	TCP_FRAME_BLOCKS = 0,
+	/* Notes, which have the size of entries; nothing follows them. */
+	TCP_FRAME_NOTES = 1,
+};
+
 /**
  * struct tcp_head - the beginning of a frame
+ * @kind: &enum tcp_frame_kind. Frames of notes are neither acknowledged nor
+ *	counted as frames with entries
  * @entries: how many; 0 for a frame that only acknowledges
  * @acknowledged: frames with entries that have been received in full since this
  *	was last told
@@ -35,6 +44,7 @@
  * @bytes: of all entries
  */
 struct tcp_head {
+	uint32_t kind;
 	uint32_t entries;
 	uint32_t acknowledged;
 	uint64_t number;
@@ -75,6 +85,13 @@ int tcp_head_decode(const uint8_t *bytes, struct tcp_head *head);
  */
 int tcp_entries_decode(const uint8_t *frame, const struct tcp_head *head, uint64_t limit,
 		       struct tcp_entry *entries);
+
+struct xfer_note;
+
+/* Encode note number @index of a frame that begins at @frame. */
+void tcp_note_encode(const struct xfer_note *note, uint8_t *frame, unsigned int index);
+/* Read note number @index. Return: 0 or -EPROTO. What it says is not checked. */
+int tcp_note_decode(const uint8_t *frame, unsigned int index, struct xfer_note *note);
 
 /*
  * Greetings: the first bytes of a stream, one from the side that dialled and

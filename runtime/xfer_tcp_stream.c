@@ -9,6 +9,7 @@
  * a side that has stopped cannot be taken for one that has received.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -131,6 +132,21 @@ static void stream_take(struct tcp_stream *stream, struct tcp_head *head)
 		last->ends_frame = true;
 }
 
+/* Take what notes there are, up to a frame of them. */
+static void stream_take_notes(struct tcp_stream *stream, struct tcp_head *head)
+{
+	struct tcp *tcp = stream->tcp;
+	struct tcp_queued_note *queued;
+
+	while ((queued = STAILQ_FIRST(&tcp->notes)) && head->entries < TCP_FRAME_ENTRIES) {
+		STAILQ_REMOVE_HEAD(&tcp->notes, entry);
+		tcp->note_count--;
+		tcp_note_encode(&queued->note, stream->out_frame, head->entries++);
+		free(queued);
+	}
+	head->kind = TCP_FRAME_NOTES;
+}
+
 int tcp_stream_send(struct tcp_stream *stream)
 {
 	struct tcp_head head = {
@@ -140,17 +156,20 @@ int tcp_stream_send(struct tcp_stream *stream)
 
 	if (stream->sending || stream->state != TCP_STREAM_UP)
 		return 0;
-	stream_take(stream, &head);
+	if (STAILQ_EMPTY(&stream->tcp->notes))
+		stream_take(stream, &head);
+	else
+		stream_take_notes(stream, &head);
 	if (!head.entries && !head.acknowledged)
 		return 0;
-	stream->frames_sent += !!head.entries;
+	stream->frames_sent += head.bytes != 0;
 	stream->acknowledge = 0;
 	tcp_head_encode(&head, stream->out_frame);
 	stream->out[0].iov_base = stream->out_frame;
 	stream->out[0].iov_len = head.entries > 1 ?
 		TCP_ENTRIES_AT + head.entries * TCP_ENTRY_BYTES : TCP_HEAD_BYTES;
 	stream->out_message.msg_iov = stream->out;
-	stream->out_message.msg_iovlen = 1 + head.entries;
+	stream->out_message.msg_iovlen = 1 + (head.bytes ? head.entries : 0);
 	return stream_post_send(stream);
 }
 
@@ -211,6 +230,23 @@ static int stream_await_bytes(struct tcp_stream *stream)
 	return stream_post_receive(stream);
 }
 
+static int stream_got_notes(struct tcp_stream *stream)
+{
+	struct tcp *tcp = stream->tcp;
+	struct xfer_note note;
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < stream->head.entries && !ret && !tcp->stopping; i++) {
+		ret = tcp_note_decode(stream->in_frame, i, &note);
+		if (!ret)
+			ret = connection_told(tcp->connection, &note);
+	}
+	if (ret < 0 || tcp->stopping)
+		return ret;
+	return stream_await_head(stream);
+}
+
 static int stream_got_entries(struct tcp_stream *stream)
 {
 	const struct tcp_entry *entry = stream->entries;
@@ -218,6 +254,8 @@ static int stream_got_entries(struct tcp_stream *stream)
 	unsigned int i;
 	int ret;
 
+	if (stream->head.kind == TCP_FRAME_NOTES)
+		return stream_got_notes(stream);
 	ret = tcp_entries_decode(stream->in_frame, &stream->head, stream->tcp->memory_bytes,
 				 stream->entries);
 	for (i = 0; i < stream->head.entries && !ret; i++, entry++) {

@@ -71,14 +71,26 @@ static void use_frame(const uint8_t *bytes, size_t size)
 {
 	struct tcp_entry entries[TCP_FRAME_ENTRIES];
 	uint8_t frame[TCP_FRAME_BYTES_MAX];
+	struct xfer_note note;
 	struct tcp_head head;
 	uint64_t total = 0;
 	uint32_t i;
 
 	if (size < TCP_HEAD_BYTES || tcp_head_decode(bytes, &head) < 0)
 		return;
-	if (TCP_ENTRIES_AT + head.entries * TCP_ENTRY_BYTES > size ||
-	    tcp_entries_decode(bytes, &head, LIMIT, entries) < 0)
+	if (TCP_ENTRIES_AT + head.entries * TCP_ENTRY_BYTES > size)
+		return;
+	if (head.kind == TCP_FRAME_NOTES) {
+		for (i = 0; i < head.entries; i++) {
+			if (tcp_note_decode(bytes, i, &note) < 0)
+				return;
+			tcp_note_encode(&note, frame, i);
+		}
+		tcp_head_encode(&head, frame);
+		same(frame, bytes, TCP_ENTRIES_AT + head.entries * TCP_ENTRY_BYTES);
+		return;
+	}
+	if (tcp_entries_decode(bytes, &head, LIMIT, entries) < 0)
 		return;
 	for (i = 0; i < head.entries; i++) {
 		if (entries[i].offset > LIMIT || entries[i].length > LIMIT - entries[i].offset ||

@@ -205,10 +205,12 @@ struct tandem_push {
  * landed 1 s after the cancellation, or 0.2 s after the deadline, the other side
  * counts as lost, and the connection ends. The other side is not told of it:
  * what waits for these blocks there ends by its own deadline, or is cancelled
- * there. After any other end but 0 the connection takes no more of anything.
+ * there. -ECANCELED can also mean that the other side has cancelled what waited,
+ * or had no time left for it. After any other end but 0 the connection takes no more of anything.
  *
  * Return: 0; -EAGAIN as many pushes or bytes are under way as the connection
- * allows, see tandem_room_start(); -EINVAL a block or layer out of range, or no
+ * allows, see tandem_room_start(); -ECANCELED the other side has given up this
+ * transfer; -EINVAL a block or layer out of range, or no
  * generation where there are grants; -ENOTCONN; -ENOMEM.
  */
 int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,
@@ -235,8 +237,18 @@ int tandem_room_start(struct tandem_connection *connection, struct tandem_operat
  * @timeout_ms: from now; 0 for the connection's
  * @op: ends with 0 when they are all there; -ETIMEDOUT, -ECANCELED,
  *	-ECONNRESET, -ENODEV, and -EPROTO when more came than were expected.
- *	Unless it is 0, nothing of the destination may be used, the connection
- *	takes no more of anything, and nothing of it lands later.
+ *	Unless it is 0, nothing of the destination may be used, and nothing of it
+ *	lands later.
+ *
+ * With -ECANCELED and -ETIMEDOUT the connection goes on with LOCAL and TCP: the
+ * other side is asked to stop, its pushes of this transfer end with -ECANCELED,
+ * and the operation ends when it has said that nothing more will land. Pushes of
+ * this transfer are refused there from then on, also with -ECANCELED: the name
+ * is not to be used again on this connection. (With grants it can be: another
+ * generation makes it another transfer.) If no answer has come 1 s after the
+ * cancellation, or 0.2 s after the deadline, the connection ends. VERBS cannot ask
+ * a NIC to stop: the connection ends at once. After any other end but 0 the
+ * connection takes no more of anything.
  *
  * Blocks are counted as they come, in any order; those that came before this
  * call count too. The other side tells how many each write brought, so it does

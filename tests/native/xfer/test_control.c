@@ -303,6 +303,17 @@ static int large_setup(void **state)
 	return 0;
 }
 
+static struct tandem_connection *pair_connection_with_grants(struct pair *pair, int side)
+{
+	struct tandem_connection_options options = pair_options();
+	struct tandem_connection *connection;
+
+	options.grants = 1;
+	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[side], &options,
+						&connection, NULL), 0);
+	return connection;
+}
+
 static struct tandem_push large_push(struct pair *pair, uint32_t *local, uint32_t *remote)
 {
 	struct tandem_push push = {
@@ -399,6 +410,131 @@ static void test_mixed_priorities(void **state)
 	pair_check(pair);
 }
 
+/* So that the streams are up where there are any. */
+static void warm_up(struct pair *pair)
+{
+	uint32_t block;
+	struct tandem_push push = small_push(&block);
+
+	push.transfer = 5000;
+	pair_push_and_check(pair, &push);
+}
+
+/* The receiver gives a transfer up: nothing of it lands later, all else goes on. */
+static void test_receiver_cancels(void **state)
+{
+	uint32_t local[64], remote[64];
+	struct pair *pair = *state;
+	struct tandem_push push = large_push(pair, local, remote);
+	uint64_t bytes = tandem_memory_size(tandem_kv_pool_memory(pair->pool[1]));
+	unsigned int round;
+
+	if (pair_kind->transport == TANDEM_TRANSPORT_VERBS)
+		skip();
+	warm_up(pair);
+	for (round = 0; round < 6; round++) {
+		struct tandem_operation sent = { 0 }, received = { 0 }, refused = { 0 };
+
+		push.transfer = round;
+		/* It never comes to its end by itself. */
+		assert_int_equal(tandem_expect_start(pair->connection[1], round, 193, 0,
+						     &received), 0);
+		assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), 0);
+		pair_run(pair, round);
+		assert_int_equal(tandem_cancel(pair->loop, &received), 0);
+		assert_int_equal(pair_wait(pair, &received), -ECANCELED);
+		memcpy(pair->shadow[1], pair->bytes[1], bytes);
+		pair_wait(pair, &sent);
+		assert_true(sent.result == -ECANCELED || !sent.result);
+		assert_int_equal(tandem_push_start(pair->connection[0], &push, &refused),
+				 -ECANCELED);
+		pair_run(pair, 5);
+		pair_check(pair);
+	}
+	push.transfer = 1000;
+	pair_push_and_check(pair, &push);
+}
+
+static void test_expectation_times_out(void **state)
+{
+	struct tandem_operation op[3] = { 0 }, later = { 0 }, sent = { 0 };
+	uint32_t block;
+	struct tandem_push push = small_push(&block);
+	struct pair *pair = *state;
+	unsigned int i;
+
+	if (pair_kind->transport == TANDEM_TRANSPORT_VERBS)
+		skip();
+	warm_up(pair);
+	assert_int_equal(tandem_expect_start(pair->connection[1], 9, 1, 0, &later), 0);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(tandem_expect_start(pair->connection[1], i, 1, 20 + i, &op[i]),
+				 0);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(pair_wait(pair, &op[i]), -ETIMEDOUT);
+	assert_true(later.pending);
+	push.transfer = 0;
+	assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), -ECANCELED);
+	push.transfer = 9;
+	assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), 0);
+	assert_int_equal(pair_wait(pair, &later), 0);
+	assert_int_equal(pair_wait(pair, &sent), 0);
+}
+
+/* With grants the name and the blocks can be used again at once. */
+static void test_grant_cancelled(void **state)
+{
+	uint32_t local[64], remote[64];
+	struct pair *pair = *state;
+	struct tandem_push push = large_push(pair, local, remote);
+	struct tandem_receive receive = {
+		.transfer = push.transfer,
+		.layer_count = 3,
+		.blocks = remote,
+		.block_count = 64,
+	};
+	uint64_t stale = 0;
+	unsigned int round;
+	int side;
+
+	if (pair_kind->transport == TANDEM_TRANSPORT_VERBS)
+		skip();
+	for (side = 0; side < 2; side++) {
+		tandem_connection_close(pair->connection[side]);
+		pair->connection[side] = pair_connection_with_grants(pair, side);
+	}
+	pair_introduce(pair->connection[0], pair->connection[1]);
+	pair_introduce(pair->connection[1], pair->connection[0]);
+	for (round = 0; round < 6; round++) {
+		struct tandem_operation sent = { 0 }, received = { 0 };
+
+		assert_int_equal(tandem_receive_start(pair->connection[1], &receive, &received),
+				 0);
+		push.generation = stale;
+		if (stale)
+			assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent),
+					 -ECANCELED);
+		push.generation = receive.generation;
+		assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), 0);
+		/* The first one goes well, and the streams are up. */
+		if (round % 2 == 0) {
+			assert_int_equal(pair_wait(pair, &received), 0);
+			assert_int_equal(pair_wait(pair, &sent), 0);
+			pair_shadow_push(pair, &push);
+			pair_check(pair);
+			stale = 0;
+			continue;
+		}
+		tandem_loop_run(pair->loop, 0);
+		tandem_cancel(pair->loop, &received);
+		pair_wait(pair, &received);
+		pair_wait(pair, &sent);
+		assert_true(received.result == -ECANCELED || !received.result);
+		assert_true(sent.result == -ECANCELED || !sent.result);
+		stale = received.result ? receive.generation : 0;
+	}
+}
+
 static void test_own_deadline(void **state)
 {
 	struct tandem_operation sent = { 0 };
@@ -446,6 +582,9 @@ int main(void)
 		LARGE_TEST(test_cancel_again_and_again),
 		LARGE_TEST(test_cancelled_for_good),
 		LARGE_TEST(test_mixed_priorities),
+		LARGE_TEST(test_receiver_cancels),
+		LARGE_TEST(test_expectation_times_out),
+		LARGE_TEST(test_grant_cancelled),
 		LARGE_TEST(test_own_deadline),
 #undef LARGE_TEST
 	};

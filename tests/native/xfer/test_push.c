@@ -291,11 +291,14 @@ static void check_recovery(struct pair *pair)
 	pair_push_and_check(pair, &push);
 }
 
+/* Where the other side cannot be told, it costs the connection. */
 static void test_expect_times_out(void **state)
 {
 	struct tandem_operation op = { 0 }, later = { 0 };
 	struct pair *pair = *state;
 
+	if (pair_kind->transport != TANDEM_TRANSPORT_VERBS)
+		skip();
 	assert_int_equal(tandem_expect_start(pair->connection[1], 4, 1, 50, &op), 0);
 	assert_int_equal(tandem_expect_start(pair->connection[1], 5, 1, 0, &later), 0);
 	assert_int_equal(pair_wait(pair, &op), -ETIMEDOUT);
@@ -418,6 +421,7 @@ static void test_expect_cancelled_during_push(void **state)
 {
 	struct tandem_operation sent = { 0 }, received = { 0 };
 	struct pair pair;
+	int result;
 
 	(void)state;
 	start_large_push(&pair, &sent);
@@ -426,7 +430,11 @@ static void test_expect_cancelled_during_push(void **state)
 	assert_int_equal(tandem_cancel(pair.loop, &received), 0);
 	assert_int_equal(pair_wait(&pair, &received), -ECANCELED);
 	check_that_nothing_lands(&pair);
-	assert_int_equal(pair_wait(&pair, &sent), -ECONNRESET);
+	result = pair_wait(&pair, &sent);
+	if (pair_kind->transport == TANDEM_TRANSPORT_VERBS)
+		assert_int_equal(result, -ECONNRESET);
+	else
+		assert_int_equal(result, -ECANCELED);
 	pair_close(&pair);
 }
 

@@ -76,6 +76,43 @@ static void test_wrong_heads(void **state)
 	assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
 }
 
+static void test_notes(void **state)
+{
+	static const struct xfer_note notes[] = {
+		{ .kind = XFER_NOTE_STOP, .transfer = 7, .generation = 1ull << 60 },
+		{ .kind = XFER_NOTE_STOPPED, .transfer = 65535 },
+	};
+	struct tcp_head head = { .kind = TCP_FRAME_NOTES, .entries = 2, .number = 3 };
+	uint8_t frame[TCP_FRAME_BYTES_MAX];
+	struct xfer_note read;
+	unsigned int i;
+
+	(void)state;
+	tcp_head_encode(&head, frame);
+	for (i = 0; i < 2; i++)
+		tcp_note_encode(&notes[i], frame, i);
+	assert_int_equal(tcp_head_decode(frame, &head), 0);
+	assert_int_equal(head.kind, TCP_FRAME_NOTES);
+	assert_int_equal(head.entries, 2);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(tcp_note_decode(frame, i, &read), 0);
+		assert_int_equal(read.kind, notes[i].kind);
+		assert_int_equal(read.transfer, notes[i].transfer);
+		assert_int_equal(read.generation, notes[i].generation);
+	}
+	frame[TCP_HEAD_BYTES + TCP_ENTRY_BYTES - 1] = 1;
+	assert_int_equal(tcp_note_decode(frame, 0, &read), 0);
+	assert_int_equal(tcp_note_decode(frame, 1, &read), -EPROTO);
+	/* There are some, and no bytes behind them. */
+	tcp_head_encode(&(struct tcp_head){ .kind = TCP_FRAME_NOTES }, frame);
+	assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
+	tcp_head_encode(&(struct tcp_head){ .kind = TCP_FRAME_NOTES, .entries = 1, .bytes = 1 },
+			frame);
+	assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
+	tcp_head_encode(&(struct tcp_head){ .kind = 2, .entries = 1 }, frame);
+	assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
+}
+
 static void entry_refused(struct tcp_entry entry)
 {
 	struct tcp_entry read[1];
@@ -197,6 +234,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frame),
 		cmocka_unit_test(test_wrong_heads),
+		cmocka_unit_test(test_notes),
 		cmocka_unit_test(test_wrong_entries),
 		cmocka_unit_test(test_greeting),
 		cmocka_unit_test(test_endpoint),
