@@ -246,7 +246,8 @@ static void load_body(void *argument, uint64_t begin, uint64_t end)
 			tandem_kernel_rope_table(run->rope + i * run->m->rope_dim,
 						 row->position, run->m->rope_dim,
 						 fw_model_float(run->m->rope_frequency_base),
-						 run->rope_factors);
+						 run->rope_factors,
+						 fw_model_float(run->m->rope_magnitude));
 	}
 }
 
@@ -286,6 +287,31 @@ static char *block_of(const struct run *run, const struct tandem_program_row *ro
 	return run->pool_layer + run->forward->blocks[entry] * run->forward->block_bytes;
 }
 
+static void add_bias(const struct run *run, float *x, uint64_t n,
+		     const struct tandem_program_tensor *bias)
+{
+	if (bias->present)
+		run->kernels->add(x, x, tensor(run, bias), n);
+}
+
+/* What comes between the product that gives the heads of a row and attention. */
+static void finish_heads(struct run *run, float *x, uint64_t heads, const float *angles,
+			 const struct tandem_program_tensor *bias,
+			 const struct tandem_program_tensor *norm)
+{
+	const struct tandem_program_model *m = run->m;
+
+	add_bias(run, x, heads * m->head_dim, bias);
+	for (uint64_t i = 0; norm->present && i < heads; i++)
+		run->kernels->rms_norm(x + i * m->head_dim, x + i * m->head_dim,
+				       tensor(run, norm), m->head_dim,
+				       fw_model_float(m->rms_epsilon));
+	if (m->rope_pairs == TANDEM_PROGRAM_ROPE_HALVES)
+		run->kernels->rope_halves(x, heads, m->head_dim, m->rope_dim, angles);
+	else
+		run->kernels->rope(x, heads, m->head_dim, m->rope_dim, angles);
+}
+
 static void rotate_and_store_body(void *argument, uint64_t begin, uint64_t end)
 {
 	struct run *run = argument;
@@ -296,10 +322,11 @@ static void rotate_and_store_body(void *argument, uint64_t begin, uint64_t end)
 		uint64_t slot;
 		char *block = block_of(run, row_at(run, i), &slot);
 
-		run->kernels->rope(run->q + i * run->q_dim, m->heads, m->head_dim,
-				   m->rope_dim, angles);
-		run->kernels->rope(run->k + i * run->kv_dim, m->kv_heads, m->head_dim,
-				   m->rope_dim, angles);
+		finish_heads(run, run->q + i * run->q_dim, m->heads, angles,
+			     &run->layer->query_bias, &run->layer->query_norm);
+		finish_heads(run, run->k + i * run->kv_dim, m->kv_heads, angles,
+			     &run->layer->key_bias, &run->layer->key_norm);
+		add_bias(run, run->v + i * run->kv_dim, run->kv_dim, &run->layer->value_bias);
 		tandem_kernel_store_kv(run->kernels, block, run->p->kv.type, run->kv_dim,
 				       run->p->kv.block_tokens, slot,
 				       run->k + i * run->kv_dim, run->v + i * run->kv_dim);
@@ -684,15 +711,18 @@ static bool allocate(struct run *run, struct fw_buffer *scratch, struct fw_budge
 static void set_rope_factors(struct run *run)
 {
 	float scale = fw_model_float(run->m->rope_frequency_scale);
+	const float *factors = NULL;
 
 	if (!run->rope_factors)
 		return;
-	if (scale == 1) {
+	if (run->m->rope_factors.present)
+		factors = tensor(run, &run->m->rope_factors);
+	if (scale == 1 && !factors) {
 		run->rope_factors = NULL;
 		return;
 	}
 	for (uint32_t i = 0; i < run->m->rope_dim / 2; i++)
-		run->rope_factors[i] = 1 / scale;
+		run->rope_factors[i] = (factors ? factors[i] : 1) / scale;
 }
 
 uint32_t fw_forward_run(const struct fw_forward *forward, const struct tandem_kernels *kernels,

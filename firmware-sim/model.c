@@ -57,7 +57,9 @@ static bool dimensions_valid(const struct tandem_program_model *m)
 	if (m->rope_dim % 2 || m->rope_dim > m->head_dim)
 		return false;
 	return positive(m->rms_epsilon) && positive(m->rope_frequency_base) &&
-	       positive(m->rope_frequency_scale);
+	       positive(m->rope_frequency_scale) && positive(m->rope_magnitude) &&
+	       (m->rope_pairs == TANDEM_PROGRAM_ROPE_ADJACENT ||
+		m->rope_pairs == TANDEM_PROGRAM_ROPE_HALVES);
 }
 
 static uint32_t check_tensor(const struct tandem_program_tensor *tensor, uint64_t rows,
@@ -73,6 +75,31 @@ static uint32_t check_tensor(const struct tandem_program_tensor *tensor, uint64_
 	if (bytes > weights_length || tensor->offset > weights_length - bytes)
 		return TANDEM_PROGRAM_BAD_REFERENCE;
 	return 0;
+}
+
+/* A vector that a model may lack. */
+static uint32_t check_optional(const struct tandem_program_tensor *tensor, uint64_t elements,
+			       uint64_t weights_length)
+{
+	return tensor->present ? check_tensor(tensor, 1, elements, true, weights_length) : 0;
+}
+
+static uint32_t check_additions(const struct tandem_program_model *m,
+				const struct tandem_program_layer *layer, uint64_t weights_length)
+{
+	const uint64_t q = fw_model_query_dim(m), kv = fw_model_kv_dim(m);
+	uint32_t error;
+
+	error = check_optional(&layer->query_bias, q, weights_length);
+	if (!error)
+		error = check_optional(&layer->key_bias, kv, weights_length);
+	if (!error)
+		error = check_optional(&layer->value_bias, kv, weights_length);
+	if (!error)
+		error = check_optional(&layer->query_norm, m->head_dim, weights_length);
+	if (!error)
+		error = check_optional(&layer->key_norm, m->head_dim, weights_length);
+	return error;
 }
 
 static uint32_t check_layer(const struct tandem_program_model *m,
@@ -103,7 +130,7 @@ static uint32_t check_layer(const struct tandem_program_model *m,
 		if (error)
 			return error;
 	}
-	return 0;
+	return check_additions(m, layer, weights_length);
 }
 
 uint32_t fw_model_check(const struct tandem_program_model *model, uint64_t length,
@@ -114,8 +141,7 @@ uint32_t fw_model_check(const struct tandem_program_model *model, uint64_t lengt
 	if (length < sizeof(*model))
 		return TANDEM_PROGRAM_BAD_REFERENCE;
 	if (model->magic != TANDEM_PROGRAM_MODEL_MAGIC ||
-	    model->architecture != TANDEM_PROGRAM_LLAMA || model->reserved[0] ||
-	    model->reserved[1] || !dimensions_valid(model))
+	    model->architecture != TANDEM_PROGRAM_LLAMA || !dimensions_valid(model))
 		return TANDEM_PROGRAM_BAD_MODEL;
 	if (model->layers > (length - sizeof(*model)) / sizeof(model->layer[0]))
 		return TANDEM_PROGRAM_BAD_REFERENCE;
@@ -127,7 +153,8 @@ uint32_t fw_model_check(const struct tandem_program_model *model, uint64_t lengt
 	error = check_tensor(&model->output_norm, 1, model->dim, true, weights_length);
 	if (error)
 		return error;
-	if (model->output.present)
+	error = check_optional(&model->rope_factors, model->rope_dim / 2, weights_length);
+	if (!error && model->output.present)
 		error = check_tensor(&model->output, model->vocabulary, model->dim, false,
 				     weights_length);
 	for (uint32_t i = 0; i < model->layers && !error; i++)

@@ -18,6 +18,8 @@ void tandem_avx2_attention(const struct tandem_attention *a, size_t head_begin,
 			   size_t head_end);
 void tandem_avx2_rms_norm(float *out, const float *x, const float *weight,
 			  size_t n, float eps);
+void tandem_avx2_rope_halves(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
+			     const float *table);
 void tandem_avx2_rope(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
 		      const float *table);
 void tandem_avx2_silu_mul(float *out, const float *gate, const float *up,

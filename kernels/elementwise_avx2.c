@@ -33,6 +33,45 @@ void tandem_avx2_rope(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
 	}
 }
 
+/* Of 16 elements of a table the cosines, or with @which 0xdd the sines. */
+#define TABLE_PART(table, which)                                              \
+	_mm256_castpd_ps(_mm256_permute4x64_pd(                               \
+		_mm256_castps_pd(_mm256_shuffle_ps(_mm256_loadu_ps(table),    \
+						   _mm256_loadu_ps((table) + 8), \
+						   which)),                   \
+		0xd8))
+
+void tandem_avx2_rope_halves(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
+			     const float *table)
+{
+	const size_t half = n_rot / 2;
+
+	for (size_t head = 0; head < n_heads; head++, x += head_dim) {
+		size_t i;
+
+		for (i = 0; i + 8 <= half; i += 8) {
+			__m256 x0 = _mm256_loadu_ps(x + i);
+			__m256 x1 = _mm256_loadu_ps(x + half + i);
+			__m256 cos = TABLE_PART(table + 2 * i, 0x88);
+			__m256 sin = TABLE_PART(table + 2 * i, 0xdd);
+
+			_mm256_storeu_ps(x + i,
+					 _mm256_sub_ps(_mm256_mul_ps(x0, cos),
+						       _mm256_mul_ps(x1, sin)));
+			_mm256_storeu_ps(x + half + i,
+					 _mm256_add_ps(_mm256_mul_ps(x1, cos),
+						       _mm256_mul_ps(x0, sin)));
+		}
+		for (; i < half; i++) {
+			float cos = table[2 * i], sin = table[2 * i + 1];
+			float x0 = x[i], x1 = x[half + i];
+
+			x[i] = x0 * cos - x1 * sin;
+			x[half + i] = x1 * cos + x0 * sin;
+		}
+	}
+}
+
 avx2_inline __m256 silu_mul(__m256 gate, __m256 up)
 {
 	__m256 e = avx2_exp(_mm256_xor_ps(gate, _mm256_set1_ps(-0.0f)));

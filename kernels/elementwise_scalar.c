@@ -18,6 +18,22 @@ void tandem_scalar_rope(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
 	}
 }
 
+void tandem_scalar_rope_halves(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
+			       const float *table)
+{
+	const size_t half = n_rot / 2;
+
+	for (size_t head = 0; head < n_heads; head++, x += head_dim) {
+		for (size_t i = 0; i < half; i++) {
+			float cos = table[2 * i], sin = table[2 * i + 1];
+			float x0 = x[i], x1 = x[half + i];
+
+			x[i] = x0 * cos - x1 * sin;
+			x[half + i] = x1 * cos + x0 * sin;
+		}
+	}
+}
+
 void tandem_scalar_silu_mul(float *out, const float *gate, const float *up,
 			    size_t n)
 {

@@ -158,6 +158,15 @@ struct tandem_kernels {
 		     const float *table);
 
 	/**
+	 * @rope_halves: the same with pairs (i, n_rot / 2 + i)
+	 *
+	 * The convention of the GGUF architectures "qwen2" and "qwen3", and of
+	 * GPT-NeoX.
+	 */
+	void (*rope_halves)(float *x, size_t n_heads, size_t head_dim,
+			    size_t n_rot, const float *table);
+
+	/**
 	 * @silu_mul: out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
 	 *
 	 * @out may alias @gate or @up. A gate of minus infinity gives NaN.
@@ -252,13 +261,15 @@ static inline void tandem_kernel_embed(const struct tandem_kernels *kernels,
  * @freq_base: base of the geometric row of frequencies (llama.rope.freq_base)
  * @freq_factors: NULL, or @n_rot / 2 divisors of the frequencies (tensor
  *	rope_freqs.weight of models with a scaled context)
+ * @magnitude: cosines and sines are multiplied by it, 1 as a rule
  *
  * The angle of pair i is position * freq_base^(-2 i / n_rot) / freq_factors[i]
  * (Su et al., "RoFormer", 2021, section 3.2.2), computed in double precision.
  * One table serves all layers and heads of a token.
  */
 void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot,
-			      float freq_base, const float *freq_factors);
+			      float freq_base, const float *freq_factors,
+			      float magnitude);
 
 /**
  * tandem_kernel_kv_block_bytes() - size of a KV block

@@ -5,7 +5,8 @@
 #include "kernels.h"
 
 void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot,
-			      float freq_base, const float *freq_factors)
+			      float freq_base, const float *freq_factors,
+			      float magnitude)
 {
 	for (size_t i = 0; i < n_rot; i += 2) {
 		double angle = (double)position *
@@ -13,7 +14,7 @@ void tandem_kernel_rope_table(float *table, size_t position, size_t n_rot,
 
 		if (freq_factors)
 			angle /= freq_factors[i / 2];
-		table[i] = (float)cos(angle);
-		table[i + 1] = (float)sin(angle);
+		table[i] = (float)(magnitude * cos(angle));
+		table[i + 1] = (float)(magnitude * sin(angle));
 	}
 }

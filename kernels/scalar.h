@@ -14,6 +14,8 @@ void tandem_scalar_attention(const struct tandem_attention *a,
 			     size_t head_begin, size_t head_end);
 void tandem_scalar_rms_norm(float *out, const float *x, const float *weight,
 			    size_t n, float eps);
+void tandem_scalar_rope_halves(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
+			       const float *table);
 void tandem_scalar_rope(float *x, size_t n_heads, size_t head_dim, size_t n_rot,
 			const float *table);
 void tandem_scalar_silu_mul(float *out, const float *gate, const float *up,

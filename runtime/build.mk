@@ -95,4 +95,8 @@ runtime-src += \
 	runtime/generate.c \
 	runtime/instance.c \
 	runtime/model.c \
+	runtime/model_keys.c \
+	runtime/model_place.c \
+	runtime/model_rope.c \
+	runtime/model_shape.c \
 	runtime/sampling.c

@@ -139,6 +139,19 @@ const char *tandem_gguf_name(const struct tandem_gguf *file);
 bool tandem_gguf_has(const struct tandem_gguf *file, const char *key);
 
 /**
+ * tandem_gguf_key_count() - how many metadata keys there are
+ * @file: the file
+ */
+uint32_t tandem_gguf_key_count(const struct tandem_gguf *file);
+
+/**
+ * tandem_gguf_key_at() - name of a metadata key
+ * @file: the file
+ * @index: less than tandem_gguf_key_count()
+ */
+struct tandem_gguf_string tandem_gguf_key_at(const struct tandem_gguf *file, uint32_t index);
+
+/**
  * tandem_gguf_u32() - a metadata value as an integer
  * @file: the file
  * @key: its key

@@ -56,6 +56,21 @@ bool tandem_gguf_has(const struct tandem_gguf *file, const char *key)
 	return find_key(file, key) != NULL;
 }
 
+uint32_t tandem_gguf_key_count(const struct tandem_gguf *file)
+{
+	return file->key_count;
+}
+
+struct tandem_gguf_string tandem_gguf_key_at(const struct tandem_gguf *file, uint32_t index)
+{
+	const struct tandem_gguf_key *key = &file->keys[index];
+
+	return (struct tandem_gguf_string){
+		.data = (const char *)file->header + key->name_offset,
+		.length = key->name_length,
+	};
+}
+
 static const struct tandem_gguf_key *find_or_say(const struct tandem_gguf *file, const char *name,
 						 struct tandem_error *error)
 {

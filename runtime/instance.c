@@ -20,6 +20,7 @@
 #include "kv.h"
 #include "loop.h"
 #include "model.h"
+#include "model_place.h"
 #include "sampling.h"
 
 #define BLOCK_TOKENS_DEFAULT	16
@@ -36,9 +37,6 @@
 #define SEQUENCE_BYTES_MAX	(sizeof(struct tandem_program_sequence) + \
 				 sizeof(struct tandem_program_sampling) + \
 				 TANDEM_REPEAT_LAST_MAX * sizeof(uint32_t))
-
-/* How much of a tensor is read from its file at a time. */
-#define UPLOAD_BYTES		(8u << 20)
 
 /**
  * struct program_slot - room for one program
@@ -101,139 +99,6 @@ static uint64_t align_up(uint64_t value)
 	return (value + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static uint32_t float_bits(float value)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	return bits;
-}
-
-static struct tandem_program_tensor describe_tensor(const struct tandem_gguf_tensor *tensor,
-						    uint64_t *offset)
-{
-	struct tandem_program_tensor description = { 0 };
-
-	if (!tensor)
-		return description;
-	description.offset = *offset;
-	description.type = tensor->type;
-	description.present = 1;
-	*offset = align_up(*offset + tensor->bytes);
-	return description;
-}
-
-/*
- * Description and tensors share one object: [description][tensor][tensor]….
- * Fills in *@description, which is instance->model_bytes long, and gives the
- * size of it all.
- */
-static uint64_t lay_out(const struct tandem_instance *instance,
-			struct tandem_program_model *description)
-{
-	const struct tandem_model *model = instance->model;
-	const struct tandem_model_info *info = &model->info;
-	uint64_t offset = align_up(instance->model_bytes);
-
-	description->magic = TANDEM_PROGRAM_MODEL_MAGIC;
-	description->architecture = TANDEM_PROGRAM_LLAMA;
-	description->layers = info->layers;
-	description->dim = info->dim;
-	description->ffn_dim = info->ffn_dim;
-	description->heads = info->heads;
-	description->kv_heads = info->kv_heads;
-	description->head_dim = info->head_dim;
-	description->rope_dim = model->rope_dim;
-	description->vocabulary = info->vocabulary;
-	description->context = info->context;
-	description->rms_epsilon = float_bits(model->rms_epsilon);
-	description->rope_frequency_base = float_bits(model->rope_frequency_base);
-	description->rope_frequency_scale = float_bits(model->rope_frequency_scale);
-	description->token_embedding = describe_tensor(model->token_embedding, &offset);
-	description->output_norm = describe_tensor(model->output_norm, &offset);
-	description->output = describe_tensor(model->output, &offset);
-	for (uint32_t i = 0; i < info->layers; i++) {
-		const struct tandem_gguf_tensor *const *tensor = model->layers[i];
-		struct tandem_program_layer *layer = &description->layer[i];
-
-		layer->attention_norm = describe_tensor(tensor[MODEL_ATTENTION_NORM], &offset);
-		layer->query = describe_tensor(tensor[MODEL_QUERY], &offset);
-		layer->key = describe_tensor(tensor[MODEL_KEY], &offset);
-		layer->value = describe_tensor(tensor[MODEL_VALUE], &offset);
-		layer->attention_output = describe_tensor(tensor[MODEL_ATTENTION_OUTPUT], &offset);
-		layer->ffn_norm = describe_tensor(tensor[MODEL_FFN_NORM], &offset);
-		layer->gate = describe_tensor(tensor[MODEL_GATE], &offset);
-		layer->up = describe_tensor(tensor[MODEL_UP], &offset);
-		layer->down = describe_tensor(tensor[MODEL_DOWN], &offset);
-	}
-	return offset;
-}
-
-/* Read one tensor from the file straight into the mapped device memory. */
-static int load_tensor(const struct tandem_instance *instance,
-		       const struct tandem_gguf_tensor *tensor,
-		       struct tandem_program_tensor place, unsigned char *base,
-		       struct tandem_error *error)
-{
-	uint64_t done = 0;
-
-	while (tensor && done < tensor->bytes) {
-		uint64_t piece = tensor->bytes - done;
-		int ret;
-
-		if (piece > UPLOAD_BYTES)
-			piece = UPLOAD_BYTES;
-		ret = tandem_gguf_read(instance->model->file, tensor, done,
-				       base + place.offset + done, piece, error);
-		if (ret)
-			return ret;
-		done += piece;
-	}
-	return 0;
-}
-
-static int load_layer(const struct tandem_instance *instance, uint32_t index,
-		      const struct tandem_program_layer *layer, unsigned char *base,
-		      struct tandem_error *error)
-{
-	const struct tandem_program_tensor places[MODEL_LAYER_TENSORS] = {
-		[MODEL_ATTENTION_NORM] = layer->attention_norm,
-		[MODEL_QUERY] = layer->query,
-		[MODEL_KEY] = layer->key,
-		[MODEL_VALUE] = layer->value,
-		[MODEL_ATTENTION_OUTPUT] = layer->attention_output,
-		[MODEL_FFN_NORM] = layer->ffn_norm,
-		[MODEL_GATE] = layer->gate,
-		[MODEL_UP] = layer->up,
-		[MODEL_DOWN] = layer->down,
-	};
-	int ret = 0;
-
-	for (int i = 0; i < MODEL_LAYER_TENSORS && !ret; i++)
-		ret = load_tensor(instance, instance->model->layers[index][i], places[i], base,
-				  error);
-	return ret;
-}
-
-static int load_tensors(const struct tandem_instance *instance,
-			const struct tandem_program_model *description, unsigned char *base,
-			struct tandem_error *error)
-{
-	const struct tandem_model *model = instance->model;
-	int ret;
-
-	ret = load_tensor(instance, model->token_embedding, description->token_embedding, base,
-			  error);
-	if (!ret)
-		ret = load_tensor(instance, model->output_norm, description->output_norm, base,
-				  error);
-	if (!ret)
-		ret = load_tensor(instance, model->output, description->output, base, error);
-	for (uint32_t i = 0; i < description->layers && !ret; i++)
-		ret = load_layer(instance, i, &description->layer[i], base, error);
-	return ret;
-}
-
 /* Allocate @size bytes of the device's memory and map them here. */
 static int allocate(struct tandem_instance *instance, uint64_t size, const char *what,
 		    struct tandem_memory **memory, void **pointer, struct tandem_error *error)
@@ -260,12 +125,11 @@ static int place_weights(struct tandem_instance *instance, struct tandem_error *
 	void *base;
 	int ret;
 
-	instance->model_bytes = sizeof(*description) +
-				info->layers * sizeof(struct tandem_program_layer);
+	instance->model_bytes = model_description_bytes(instance->model);
 	description = calloc(1, instance->model_bytes);
 	if (!description)
 		return tandem_error_set(error, -ENOMEM, "%s: out of memory", info->name);
-	instance->weights_bytes = lay_out(instance, description);
+	instance->weights_bytes = model_describe(instance->model, description);
 	ret = allocate(instance, instance->weights_bytes, "weights", &instance->weights, &base,
 		       error);
 	if (ret)
@@ -273,7 +137,7 @@ static int place_weights(struct tandem_instance *instance, struct tandem_error *
 	memcpy(base, description, instance->model_bytes);
 	/* Of a pool with one model only; it does not tell weights of one shape apart. */
 	tandem_kv_pool_set_identity(instance->pool, description, instance->model_bytes);
-	ret = load_tensors(instance, description, base, error);
+	ret = model_load_tensors(instance->model, description, base, error);
 free_description:
 	free(description);
 	return ret;

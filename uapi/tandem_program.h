@@ -128,6 +128,13 @@ struct tandem_program_tensor {
  * @gate: [ffn_dim][dim]
  * @up: [ffn_dim][dim]
  * @down: [dim][ffn_dim]
+ * @query_bias: [heads * head_dim], added to the queries; not present: nothing is.
+ *	Likewise the following two
+ * @key_bias: [kv_heads * head_dim]
+ * @value_bias: [kv_heads * head_dim]
+ * @query_norm: [head_dim], RMSNorm of each head of the queries, with its bias and
+ *	before it is rotated; not present: there is none
+ * @key_norm: [head_dim], likewise of the keys
  */
 struct tandem_program_layer {
 	struct tandem_program_tensor attention_norm;
@@ -139,6 +146,11 @@ struct tandem_program_layer {
 	struct tandem_program_tensor gate;
 	struct tandem_program_tensor up;
 	struct tandem_program_tensor down;
+	struct tandem_program_tensor query_bias;
+	struct tandem_program_tensor key_bias;
+	struct tandem_program_tensor value_bias;
+	struct tandem_program_tensor query_norm;
+	struct tandem_program_tensor key_norm;
 };
 
 /* "TMDL" in memory order. */
@@ -146,11 +158,22 @@ struct tandem_program_layer {
 
 /**
  * enum tandem_program_architecture - families of models
- * @TANDEM_PROGRAM_LLAMA: pre-norm RMSNorm, rotary positions on adjacent
- *	pairs, grouped-query attention, SwiGLU
+ * @TANDEM_PROGRAM_LLAMA: pre-norm RMSNorm, rotary positions, grouped-query
+ *	attention, SwiGLU. What its descendants add, such as biases, is said by
+ *	tensors that are present and by &enum tandem_program_rope_pairs
  */
 enum tandem_program_architecture {
 	TANDEM_PROGRAM_LLAMA = 1,
+};
+
+/**
+ * enum tandem_program_rope_pairs - which elements of a head turn together
+ * @TANDEM_PROGRAM_ROPE_ADJACENT: pair i is elements 2 i and 2 i + 1
+ * @TANDEM_PROGRAM_ROPE_HALVES: pair i is elements i and rope_dim / 2 + i
+ */
+enum tandem_program_rope_pairs {
+	TANDEM_PROGRAM_ROPE_ADJACENT = 0,
+	TANDEM_PROGRAM_ROPE_HALVES = 1,
 };
 
 /**
@@ -169,7 +192,10 @@ enum tandem_program_architecture {
  * @rms_epsilon: added to the mean square; bits of a binary32
  * @rope_frequency_base: bits of a binary32
  * @rope_frequency_scale: position is multiplied by it; bits of a binary32
- * @reserved: zero
+ * @rope_pairs: &enum tandem_program_rope_pairs
+ * @rope_magnitude: rotated elements are multiplied by it; bits of a binary32
+ * @rope_factors: [rope_dim / 2], positive: divisors of the frequency of each pair;
+ *	not present: none
  * @token_embedding: [vocabulary][dim]
  * @output_norm: [dim]
  * @output: [vocabulary][dim]; not present: @token_embedding serves
@@ -190,7 +216,9 @@ struct tandem_program_model {
 	__u32 rms_epsilon;
 	__u32 rope_frequency_base;
 	__u32 rope_frequency_scale;
-	__u32 reserved[2];
+	__u32 rope_pairs;
+	__u32 rope_magnitude;
+	struct tandem_program_tensor rope_factors;
 	struct tandem_program_tensor token_embedding;
 	struct tandem_program_tensor output_norm;
 	struct tandem_program_tensor output;

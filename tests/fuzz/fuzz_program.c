@@ -76,12 +76,15 @@ static void write_model(struct program *to)
 		.rms_epsilon = ONE,
 		.rope_frequency_base = ONE,
 		.rope_frequency_scale = ONE,
+		.rope_magnitude = ONE,
 		.token_embedding = tensor,
 		.output_norm = tensor,
 		.output = tensor,
 	};
 	to->model.layer = (struct tandem_program_layer){
-		tensor, tensor, tensor, tensor, tensor, tensor, tensor, tensor, tensor,
+		.attention_norm = tensor, .query = tensor, .key = tensor, .value = tensor,
+		.attention_output = tensor, .ffn_norm = tensor, .gate = tensor, .up = tensor,
+		.down = tensor,
 	};
 }
 

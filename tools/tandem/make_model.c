@@ -73,8 +73,29 @@ static const struct element_type types[] = {
 
 #define TYPE_COUNT (sizeof(types) / sizeof(types[0]))
 
+/**
+ * struct architecture - a family of models
+ * @name: on the command line, and in files
+ * @biases: on queries, keys and values
+ * @head_norms: of queries and keys
+ */
+struct architecture {
+	const char *name;
+	bool biases;
+	bool head_norms;
+};
+
+static const struct architecture architectures[] = {
+	{ "llama", false, false },
+	{ "qwen2", true, false },
+	{ "qwen3", false, true },
+};
+
+#define ARCHITECTURE_COUNT (sizeof(architectures) / sizeof(architectures[0]))
+
 struct shape {
 	const char *path;
+	const struct architecture *architecture;
 	const struct element_type *type;
 	uint32_t dim, layers, heads, kv_heads, vocabulary, ffn, context;
 	uint64_t seed;
@@ -83,22 +104,29 @@ struct shape {
 
 /**
  * struct writer - the file
+ * @tensors: how many there are
  * @offset: of the next tensor's data, from where data begin
  * @random: state of the random numbers
  */
 struct writer {
 	const struct shape *shape;
 	FILE *file;
+	uint64_t tensors;
 	uint64_t offset;
 	uint64_t random;
 	unsigned char *buffer;
 };
 
-/* Elements of a matrix, or of a norm (@rows is 0). */
+/* Elements of a matrix, or of a vector (@rows is 0). */
 struct tensor {
 	char name[64];
 	uint64_t rows, columns;
 };
+
+static bool is_bias(const struct tensor *tensor)
+{
+	return strstr(tensor->name, ".bias") != NULL;
+}
 
 static void put(struct writer *writer, const void *bytes, size_t size)
 {
@@ -203,24 +231,47 @@ static void put_tokenizer(struct writer *writer)
 	put(writer, &no, sizeof(no));
 }
 
-#define KEYS	21
+/* A key of the architecture. */
+static const char *key_of(const struct writer *writer, const char *name, char key[64])
+{
+	snprintf(key, 64, "%s.%s", writer->shape->architecture->name, name);
+	return key;
+}
+
+static void put_number(struct writer *writer, const char *name, uint32_t value)
+{
+	char key[64];
+
+	put_key_u32(writer, key_of(writer, name, key), value);
+}
+
+static void put_float(struct writer *writer, const char *name, float value)
+{
+	char key[64];
+
+	put_key_f32(writer, key_of(writer, name, key), value);
+}
+
+#define KEYS	23
 
 static void put_keys(struct writer *writer)
 {
 	const struct shape *shape = writer->shape;
 
-	put_key_string(writer, "general.architecture", "llama");
+	put_key_string(writer, "general.architecture", shape->architecture->name);
 	put_key_string(writer, "general.name", "random");
 	put_key_u32(writer, "general.file_type", shape->type->file);
-	put_key_u32(writer, "llama.block_count", shape->layers);
-	put_key_u32(writer, "llama.embedding_length", shape->dim);
-	put_key_u32(writer, "llama.feed_forward_length", shape->ffn);
-	put_key_u32(writer, "llama.context_length", shape->context);
-	put_key_u32(writer, "llama.attention.head_count", shape->heads);
-	put_key_u32(writer, "llama.attention.head_count_kv", shape->kv_heads);
-	put_key_u32(writer, "llama.rope.dimension_count", shape->dim / shape->heads);
-	put_key_f32(writer, "llama.rope.freq_base", 10000);
-	put_key_f32(writer, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+	put_number(writer, "block_count", shape->layers);
+	put_number(writer, "embedding_length", shape->dim);
+	put_number(writer, "feed_forward_length", shape->ffn);
+	put_number(writer, "context_length", shape->context);
+	put_number(writer, "attention.head_count", shape->heads);
+	put_number(writer, "attention.head_count_kv", shape->kv_heads);
+	put_number(writer, "attention.key_length", shape->dim / shape->heads);
+	put_number(writer, "attention.value_length", shape->dim / shape->heads);
+	put_number(writer, "rope.dimension_count", shape->dim / shape->heads);
+	put_float(writer, "rope.freq_base", 10000);
+	put_float(writer, "attention.layer_norm_rms_epsilon", 1e-5f);
 	put_tokenizer(writer);
 }
 
@@ -310,11 +361,12 @@ static void put_zeros(struct writer *writer, uint64_t count)
 static void put_data(struct writer *writer, const struct tensor *tensor)
 {
 	const struct element_type *type = tensor->rows ? writer->shape->type : &types[0];
-	const float size = sqrtf(3.0f / (float)tensor->columns), one = 1;
+	const float size = sqrtf(3.0f / (float)tensor->columns);
+	const float fixed = is_bias(tensor) ? 0 : 1;
 	uint64_t blocks = tensor_bytes(writer->shape, tensor) / type->bytes;
 
 	for (uint64_t i = 0; i < blocks && !tensor->rows; i++)
-		put(writer, &one, sizeof(one));
+		put(writer, &fixed, sizeof(fixed));
 	while (blocks && tensor->rows) {
 		uint64_t count = BUFFER_BYTES / type->bytes;
 
@@ -337,12 +389,25 @@ static void each_tensor(struct writer *writer,
 {
 	const struct shape *s = writer->shape;
 	const uint64_t kv = (uint64_t)s->dim / s->heads * s->kv_heads;
-	const struct tensor layer[] = {
-		{ "attn_norm", 0, s->dim },    { "attn_q", s->dim, s->dim },
-		{ "attn_k", kv, s->dim },      { "attn_v", kv, s->dim },
-		{ "attn_output", s->dim, s->dim }, { "ffn_norm", 0, s->dim },
-		{ "ffn_gate", s->ffn, s->dim },	 { "ffn_up", s->ffn, s->dim },
-		{ "ffn_down", s->dim, s->ffn },
+	const uint64_t head = s->dim / s->heads;
+	const struct {
+		struct tensor tensor;
+		bool absent;
+	} layer[] = {
+		{ { "attn_norm.weight", 0, s->dim }, false },
+		{ { "attn_q.weight", s->dim, s->dim }, false },
+		{ { "attn_k.weight", kv, s->dim }, false },
+		{ { "attn_v.weight", kv, s->dim }, false },
+		{ { "attn_q.bias", 0, s->dim }, !s->architecture->biases },
+		{ { "attn_k.bias", 0, kv }, !s->architecture->biases },
+		{ { "attn_v.bias", 0, kv }, !s->architecture->biases },
+		{ { "attn_q_norm.weight", 0, head }, !s->architecture->head_norms },
+		{ { "attn_k_norm.weight", 0, head }, !s->architecture->head_norms },
+		{ { "attn_output.weight", s->dim, s->dim }, false },
+		{ { "ffn_norm.weight", 0, s->dim }, false },
+		{ { "ffn_gate.weight", s->ffn, s->dim }, false },
+		{ { "ffn_up.weight", s->ffn, s->dim }, false },
+		{ { "ffn_down.weight", s->dim, s->ffn }, false },
 	};
 
 	body(writer, &(struct tensor){ "token_embd.weight", s->vocabulary, s->dim });
@@ -351,12 +416,20 @@ static void each_tensor(struct writer *writer,
 		body(writer, &(struct tensor){ "output.weight", s->vocabulary, s->dim });
 	for (uint32_t i = 0; i < s->layers; i++)
 		for (size_t j = 0; j < sizeof(layer) / sizeof(layer[0]); j++) {
-			struct tensor tensor = layer[j];
+			struct tensor tensor = layer[j].tensor;
 
-			snprintf(tensor.name, sizeof(tensor.name), "blk.%u.%.20s.weight", i,
-				 layer[j].name);
+			if (layer[j].absent)
+				continue;
+			snprintf(tensor.name, sizeof(tensor.name), "blk.%u.%.30s", i,
+				 layer[j].tensor.name);
 			body(writer, &tensor);
 		}
+}
+
+static void count_tensor(struct writer *writer, const struct tensor *tensor)
+{
+	(void)tensor;
+	writer->tensors++;
 }
 
 static int write_model(const struct shape *shape, struct tandem_error *error)
@@ -375,7 +448,8 @@ static int write_model(const struct shape *shape, struct tandem_error *error)
 	}
 	put(&writer, "GGUF", 4);
 	put_u32(&writer, 3);
-	put_u64(&writer, 3 - shape->tied + 9ull * shape->layers);
+	each_tensor(&writer, count_tensor);
+	put_u64(&writer, writer.tensors);
 	put_u64(&writer, KEYS);
 	put_keys(&writer);
 	each_tensor(&writer, put_description);
@@ -401,9 +475,11 @@ enum {
 	KEY_TYPE,
 	KEY_SEED,
 	KEY_TIED,
+	KEY_ARCHITECTURE,
 };
 
 static const struct argp_option known[] = {
+	{ "arch", KEY_ARCHITECTURE, "NAME", 0, "llama, qwen2 or qwen3 (default llama)", 0 },
 	{ "dim", KEY_DIM, "N", 0, "width of the hidden state (default 768)", 0 },
 	{ "layers", KEY_LAYERS, "N", 0, "layers (default 12)", 0 },
 	{ "heads", KEY_HEADS, "N", 0, "query heads (default 12)", 0 },
@@ -436,6 +512,16 @@ static void parse_type(struct argp_state *state, const char *text, struct shape 
 			return;
 		}
 	argp_error(state, "--type: '%s' is none of f32, f16, bf16, q8_0, q4_0, q4_k, q6_k", text);
+}
+
+static void parse_architecture(struct argp_state *state, const char *text, struct shape *shape)
+{
+	for (size_t i = 0; i < ARCHITECTURE_COUNT; i++)
+		if (!strcmp(text, architectures[i].name)) {
+			shape->architecture = &architectures[i];
+			return;
+		}
+	argp_error(state, "--arch: '%s' is none of llama, qwen2, qwen3", text);
 }
 
 static void check_shape(struct argp_state *state, struct shape *shape)
@@ -487,6 +573,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_TYPE:
 		parse_type(state, argument, shape);
 		return 0;
+	case KEY_ARCHITECTURE:
+		parse_architecture(state, argument, shape);
+		return 0;
 	case KEY_TIED:
 		shape->tied = true;
 		return 0;
@@ -509,9 +598,10 @@ int command_make_model(int argc, char **argv)
 		.options = known,
 		.parser = parse_option,
 		.args_doc = "FILE",
-		.doc = "Write a GGUF file of the llama architecture with random weights, to measure speeds with.",
+		.doc = "Write a GGUF file with random weights, to measure speeds with.",
 	};
 	struct shape shape = {
+		.architecture = &architectures[0],
 		.type = &types[1],
 		.dim = 768,
 		.layers = 12,

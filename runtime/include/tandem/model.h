@@ -53,8 +53,8 @@ struct tandem_model_info {
 
 /**
  * tandem_model_load() - open a GGUF file
- * @path: of a model of the `llama` architecture, with matrices in F32, F16, BF16,
- *	Q8_0, Q4_0, Q4_K or Q6_K
+ * @path: of a model of the `llama`, `qwen2` or `qwen3` architecture, with matrices
+ *	in F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K
  * @model: where to put it; the weights stay in the file, mapped
  * @error: filled in on failure; may be NULL
  *

@@ -155,6 +155,27 @@ static void agrees_in_other_shapes(void **state)
 	check_against_reference(&shape, &kv, NULL, 1e-4);
 }
 
+/* What descendants of llama add, each by itself and all together. */
+static void agrees_with_additions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 4 * 7; i++) {
+		const char *isa = sets[i / 7];
+		struct tiny_shape shape = odd;
+
+		if (!tandem_kernels_select(isa))
+			continue;
+		shape.rope_dim = 6;
+		shape.biases = i % 7 == 1 || i % 7 == 6;
+		shape.head_norms = i % 7 == 2 || i % 7 == 6;
+		shape.rope_halves = i % 7 == 3 || i % 7 == 6;
+		shape.rope_factors = i % 7 == 4 || i % 7 == 6;
+		shape.rope_magnitude = i % 7 >= 5 ? 1.25f : 0;
+		shape.rope_scale = i % 7 == 6 ? 0.5f : 1;
+		check_against_reference(&shape, &small_blocks, isa, 1e-4);
+	}
+}
+
 /*
  * Types in blocks. The reference rounds activations to codes, too, but now and
  * then one lies so close to the middle that it goes the other way here: a 127th
@@ -579,6 +600,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agrees_with_the_reference),
 		cmocka_unit_test(agrees_in_other_shapes),
+		cmocka_unit_test(agrees_with_additions),
 		cmocka_unit_test(agrees_in_every_type),
 		cmocka_unit_test(same_bits_alone_and_together),
 		cmocka_unit_test(same_bits_layer_by_layer),

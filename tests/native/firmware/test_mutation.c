@@ -21,6 +21,7 @@
 static const struct tiny_shape shape = {
 	.layers = 2, .dim = 16, .ffn_dim = 24, .heads = 4, .kv_heads = 2, .head_dim = 8,
 	.rope_dim = 8, .vocabulary = 40, .context = 12, .rope_scale = 1,
+	.biases = true, .head_norms = true, .rope_factors = true,
 };
 
 static const struct tandem_program_kv kv = {

@@ -19,6 +19,7 @@
 static const struct tiny_shape shape = {
 	.layers = 2, .dim = 16, .ffn_dim = 24, .heads = 4, .kv_heads = 2, .head_dim = 8,
 	.rope_dim = 8, .vocabulary = 40, .context = 12, .rope_scale = 1,
+	.biases = true, .head_norms = true, .rope_factors = true,
 };
 
 static const struct tandem_program_kv kv = {
@@ -350,14 +351,21 @@ static void fields_of_the_model(void **state)
 		M(rope_frequency_base, 0x7fc00000),
 		M(rope_frequency_scale, 0),
 		M(rope_frequency_scale, 0x80000000),
-		M(reserved[0], 1),
-		M(reserved[1], 1),
+		M(rope_pairs, 2),
+		M(rope_pairs, UINT32_MAX),
+		M(rope_magnitude, 0),
+		M(rope_magnitude, 0x7f800000),
+		M(rope_magnitude, 0xbf800000),
 #define T(member) \
 		M(member.type, 3), M(member.type, UINT32_MAX), M(member.present, 2), \
 		M(member.offset, 16), MR(member.offset, 1ull << 40), MR(member.offset, ~31ull)
 		T(token_embedding), M(token_embedding.present, 0),
 		T(output_norm), M(output_norm.present, 0), M(output_norm.type, 1),
 		T(output),
+		T(rope_factors), M(rope_factors.type, 1),
+		T(layer[0].query_bias), M(layer[0].query_bias.type, 1), T(layer[1].key_bias),
+		T(layer[0].value_bias), T(layer[1].query_norm), T(layer[0].key_norm),
+		M(layer[1].key_norm.type, 1),
 		T(layer[0].attention_norm), M(layer[0].attention_norm.type, 1),
 		T(layer[0].query), M(layer[0].query.present, 0),
 		T(layer[0].key), T(layer[0].value), T(layer[0].attention_output),

@@ -99,6 +99,40 @@ static void add_tensor(struct tiny_model *model, struct tandem_program_tensor *t
 	}
 }
 
+/* Random biases about as large as what they are added to, and divisors from 1 on. */
+static void add_vector(struct tiny_model *model, struct tandem_program_tensor *tensor,
+		       uint64_t elements, float least, float most, uint32_t *state)
+{
+	float *to;
+
+	tensor->type = TANDEM_PROGRAM_F32;
+	tensor->present = 1;
+	tensor->offset = (model->weights_bytes + 31) / 32 * 32;
+	model->weights_bytes = tensor->offset + elements * sizeof(*to);
+	if (!model->weights)
+		return;
+	to = (float *)(model->weights + tensor->offset);
+	for (uint64_t i = 0; i < elements; i++)
+		to[i] = least + (most - least) * (uniform(state) + 1) / 2;
+}
+
+static void add_additions(struct tiny_model *model, struct tandem_program_layer *layer,
+			  uint32_t *seed)
+{
+	const struct tiny_shape *s = &model->shape;
+	const uint64_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+
+	if (s->biases) {
+		add_vector(model, &layer->query_bias, q, -1, 1, seed);
+		add_vector(model, &layer->key_bias, kv, -1, 1, seed);
+		add_vector(model, &layer->value_bias, kv, -1, 1, seed);
+	}
+	if (s->head_norms) {
+		add_vector(model, &layer->query_norm, s->head_dim, 0.5f, 1.5f, seed);
+		add_vector(model, &layer->key_norm, s->head_dim, 0.5f, 1.5f, seed);
+	}
+}
+
 static void add_tensors(struct tiny_model *model, uint32_t seed)
 {
 	const struct tiny_shape *s = &model->shape;
@@ -122,7 +156,10 @@ static void add_tensors(struct tiny_model *model, uint32_t seed)
 		add_tensor(model, &layer->gate, s->ffn_dim, s->dim, &seed);
 		add_tensor(model, &layer->up, s->ffn_dim, s->dim, &seed);
 		add_tensor(model, &layer->down, s->dim, s->ffn_dim, &seed);
+		add_additions(model, layer, &seed);
 	}
+	if (s->rope_factors)
+		add_vector(model, &d->rope_factors, s->rope_dim / 2, 1, 8, &seed);
 }
 
 void tiny_model_create(struct tiny_model *model, const struct tiny_shape *shape, uint32_t seed)
@@ -147,6 +184,9 @@ void tiny_model_create(struct tiny_model *model, const struct tiny_shape *shape,
 	d->rms_epsilon = bits(EPSILON);
 	d->rope_frequency_base = bits(ROPE_BASE);
 	d->rope_frequency_scale = bits(shape->rope_scale);
+	d->rope_pairs = shape->rope_halves ? TANDEM_PROGRAM_ROPE_HALVES :
+					     TANDEM_PROGRAM_ROPE_ADJACENT;
+	d->rope_magnitude = bits(shape->rope_magnitude != 0 ? shape->rope_magnitude : 1);
 	add_tensors(model, seed);
 	model->weights = calloc(1, model->weights_bytes);
 	add_tensors(model, seed);
@@ -256,10 +296,9 @@ static void multiply(const struct tiny_model *model,
 	free(rounded);
 }
 
-static void normalise(const struct tiny_model *model,
-		      const struct tandem_program_tensor *w, const double *x, double *y)
+static void normalise(const struct tiny_model *model, const struct tandem_program_tensor *w,
+		      size_t n, const double *x, double *y)
 {
-	size_t n = model->shape.dim;
 	double sum = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -268,19 +307,66 @@ static void normalise(const struct tiny_model *model,
 		y[i] = x[i] / sqrt(sum / (double)n + EPSILON) * element(model, w, i);
 }
 
-/* Turn each adjacent pair by position * scale * base^(-2 i / rope_dim). */
-static void rotate(const struct tiny_shape *s, double *x, uint32_t heads, uint32_t position)
+/*
+ * What YaRN makes of a frequency: as it is where a pair turns often over the
+ * original context, divided by the factor where seldom, and between the pairs
+ * that turn 32 times and once a mixture, linear in the number of the pair (Peng
+ * et al., "YaRN", 2023, section 3, and the code of its authors, where the two
+ * numbers are rounded down and up).
+ */
+static double yarn_divisor(const struct tiny_shape *s, uint32_t pair)
 {
+	const double wavelengths = s->yarn_context / (2 * acos(-1));
+	const double per_pair = 2 * log(ROPE_BASE) / s->rope_dim;
+	const double low = fmax(0, floor(log(wavelengths / 32) / per_pair));
+	const double high = fmin(s->rope_dim - 1, ceil(log(wavelengths) / per_pair));
+	const double interpolated =
+		fmin(1, fmax(0, (pair - low) / fmax(high - low, 0.001)));
+
+	return 1 / (interpolated / s->yarn_factor + 1 - interpolated);
+}
+
+/* Turn each pair by position * scale * base^(-2 i / rope_dim) / divisor. */
+static void rotate(const struct tiny_model *model, double *x, uint32_t heads, uint32_t position)
+{
+	const struct tiny_shape *s = &model->shape;
+	double magnitude = s->rope_magnitude != 0 ? s->rope_magnitude : 1;
+
+	if (s->yarn_factor != 0)
+		magnitude *= 0.1 * log(s->yarn_factor) + 1;
 	for (uint32_t h = 0; h < heads; h++) {
 		for (uint32_t i = 0; i < s->rope_dim / 2; i++) {
-			double *pair = x + h * s->head_dim + 2 * i, a = pair[0], b = pair[1];
+			double *head = x + h * s->head_dim;
+			double *first = head + (s->rope_halves ? i : 2 * i);
+			double *second = s->rope_halves ? first + s->rope_dim / 2 : first + 1;
 			double angle = position * (double)s->rope_scale *
 				       pow(ROPE_BASE, -2.0 * i / s->rope_dim);
+			const double a = *first, b = *second;
 
-			pair[0] = a * cos(angle) - b * sin(angle);
-			pair[1] = a * sin(angle) + b * cos(angle);
+			if (s->rope_factors)
+				angle /= element(model, &model->description->rope_factors, i);
+			if (s->yarn_factor != 0)
+				angle /= yarn_divisor(s, i);
+			*first = magnitude * (a * cos(angle) - b * sin(angle));
+			*second = magnitude * (a * sin(angle) + b * cos(angle));
 		}
 	}
+}
+
+static void add_bias(const struct tiny_model *model, const struct tandem_program_tensor *bias,
+		     double *x, size_t n)
+{
+	for (size_t i = 0; bias->present && i < n; i++)
+		x[i] += element(model, bias, i);
+}
+
+static void normalise_heads(const struct tiny_model *model,
+			    const struct tandem_program_tensor *w, double *x, uint32_t heads)
+{
+	const size_t n = model->shape.head_dim;
+
+	for (uint32_t h = 0; w->present && h < heads; h++)
+		normalise(model, w, n, x + h * n, x + h * n);
 }
 
 /* What a KV cache of a type makes of a row. */
@@ -350,19 +436,24 @@ void tiny_model_reference(const struct tiny_model *model, const uint32_t *tokens
 			double *kl = k + (size_t)l * count * kv_dim;
 			double *vl = v + (size_t)l * count * kv_dim;
 
-			normalise(model, &layer->attention_norm, x, h);
+			normalise(model, &layer->attention_norm, s->dim, x, h);
 			multiply(model, &layer->query, q_dim, s->dim, h, q);
 			multiply(model, &layer->key, kv_dim, s->dim, h, kl + t * kv_dim);
 			multiply(model, &layer->value, kv_dim, s->dim, h, vl + t * kv_dim);
-			rotate(s, q, s->heads, t);
-			rotate(s, kl + t * kv_dim, s->kv_heads, t);
+			add_bias(model, &layer->query_bias, q, q_dim);
+			add_bias(model, &layer->key_bias, kl + t * kv_dim, kv_dim);
+			add_bias(model, &layer->value_bias, vl + t * kv_dim, kv_dim);
+			normalise_heads(model, &layer->query_norm, q, s->heads);
+			normalise_heads(model, &layer->key_norm, kl + t * kv_dim, s->kv_heads);
+			rotate(model, q, s->heads, t);
+			rotate(model, kl + t * kv_dim, s->kv_heads, t);
 			round_row(kl + t * kv_dim, kv_dim, kv_type);
 			round_row(vl + t * kv_dim, kv_dim, kv_type);
 			attend(s, q, kl, vl, t + 1, a);
 			multiply(model, &layer->attention_output, s->dim, q_dim, a, h);
 			for (uint32_t i = 0; i < s->dim; i++)
 				x[i] += h[i];
-			normalise(model, &layer->ffn_norm, x, h);
+			normalise(model, &layer->ffn_norm, s->dim, x, h);
 			multiply(model, &layer->gate, s->ffn_dim, s->dim, h, g);
 			multiply(model, &layer->up, s->ffn_dim, s->dim, h, u);
 			for (uint32_t i = 0; i < s->ffn_dim; i++)
@@ -371,7 +462,7 @@ void tiny_model_reference(const struct tiny_model *model, const uint32_t *tokens
 			for (uint32_t i = 0; i < s->dim; i++)
 				x[i] += h[i];
 		}
-		normalise(model, &d->output_norm, x, h);
+		normalise(model, &d->output_norm, s->dim, x, h);
 		multiply(model, s->tied ? &d->token_embedding : &d->output, s->vocabulary,
 			 s->dim, h, logits + (size_t)t * s->vocabulary);
 	}

@@ -20,6 +20,22 @@ struct tiny_shape {
 	uint32_t type;
 	/* The embedding serves as output matrix. */
 	bool tied;
+	/* On queries, keys and values. */
+	bool biases;
+	/* RMSNorm of each head of queries and keys. */
+	bool head_norms;
+	/* Pairs are (i, rope_dim / 2 + i), not (2 i, 2 i + 1). */
+	bool rope_halves;
+	/* A tensor with divisors of the frequencies. */
+	bool rope_factors;
+	/* Of cosines and sines; 0 for 1. */
+	float rope_magnitude;
+	/*
+	 * YaRN as the paper's authors have it in their code, which programs know as
+	 * factors and a magnitude; a factor of 0 for none.
+	 */
+	float yarn_factor;
+	uint32_t yarn_context;
 };
 
 struct tiny_model {

@@ -13,3 +13,8 @@ native-tests += $(batch-test)
 reuse-test := tests/native/generate/test_reuse
 $(reuse-test)-src := $(reuse-test).c tests/native/support/shared_data.c
 native-tests += $(reuse-test)
+
+architecture-test := tests/native/generate/test_architecture
+$(architecture-test)-src := $(architecture-test).c \
+	tests/native/firmware/tiny_model.c tests/native/support/gguf_writer.c
+native-tests += $(architecture-test)

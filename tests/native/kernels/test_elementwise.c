@@ -149,10 +149,12 @@ static void test_rope_table(void **state)
 			for (int scaled = 0; scaled < 2; scaled++) {
 				struct guarded g = guarded_alloc(sizes[j] * 4, 0);
 				const float *table = g.data;
+				const float magnitude = scaled ? 1.25f : 1;
 
 				tandem_kernel_rope_table(g.data, positions[i],
 							 sizes[j], 10000,
-							 scaled ? factors : NULL);
+							 scaled ? factors : NULL,
+							 magnitude);
 				for (size_t p = 0; p < sizes[j] / 2; p++) {
 					long double angle =
 						positions[i] *
@@ -161,13 +163,14 @@ static void test_rope_table(void **state)
 
 					if (scaled)
 						angle /= factors[p];
-					bound = U + 8 * 0x1p-53 * (double)angle;
+					bound = magnitude *
+						(U + 8 * 0x1p-53 * (double)angle);
 					check_close(table[2 * p],
-						    (double)cosl(angle), bound,
+						    magnitude * (double)cosl(angle), bound,
 						    "cos of pair %zu at %zu", p,
 						    positions[i]);
 					check_close(table[2 * p + 1],
-						    (double)sinl(angle), bound,
+						    magnitude * (double)sinl(angle), bound,
 						    "sin of pair %zu at %zu", p,
 						    positions[i]);
 				}
@@ -189,7 +192,7 @@ static void check_rope(const struct tandem_kernels *kernels, size_t n_heads,
 	random_fill(before, TANDEM_TYPE_F32, n_heads * head_dim, &seed);
 	memcpy(after, before, n_heads * head_dim * sizeof(*after));
 	memcpy(scalar, before, n_heads * head_dim * sizeof(*after));
-	tandem_kernel_rope_table(table.data, 77, n_rot, 10000, NULL);
+	tandem_kernel_rope_table(table.data, 77, n_rot, 10000, NULL, 1);
 	guarded_seal(&table);
 
 	kernels->rope(after, n_heads, head_dim, n_rot, t);
@@ -224,6 +227,38 @@ static void check_rope(const struct tandem_kernels *kernels, size_t n_heads,
 	guarded_free(&table);
 }
 
+/* Elements that the one takes for pair i, brought to where the other has it. */
+static void check_rope_halves(const struct tandem_kernels *kernels, size_t n_heads,
+			      size_t head_dim, size_t n_rot)
+{
+	struct guarded x = guarded_alloc(n_heads * head_dim * 4, 0);
+	struct guarded table = guarded_alloc(n_rot * 4, 0);
+	uint64_t seed = head_dim * 100 + n_rot;
+	float adjacent[500], *halves = x.data;
+
+	random_fill(halves, TANDEM_TYPE_F32, n_heads * head_dim, &seed);
+	memcpy(adjacent, halves, n_heads * head_dim * sizeof(*halves));
+	for (size_t h = 0; h < n_heads; h++)
+		for (size_t i = 0; i < n_rot; i++)
+			adjacent[h * head_dim + i] =
+				halves[h * head_dim + i / 2 + i % 2 * (n_rot / 2)];
+	tandem_kernel_rope_table(table.data, 77, n_rot, 10000, NULL, 1);
+	guarded_seal(&table);
+
+	kernels->rope_halves(halves, n_heads, head_dim, n_rot, table.data);
+	tandem_kernels_select("scalar")->rope(adjacent, n_heads, head_dim, n_rot,
+					      table.data);
+	for (size_t h = 0; h < n_heads; h++)
+		for (size_t i = 0; i < head_dim; i++) {
+			const size_t at = i < n_rot ? i / 2 + i % 2 * (n_rot / 2) : i;
+
+			check_same(&halves[h * head_dim + at], &adjacent[h * head_dim + i], 1,
+				   "dim %zu of %zu, head %zu element %zu", n_rot, head_dim, h, i);
+		}
+	guarded_free(&x);
+	guarded_free(&table);
+}
+
 static void test_rope(void **state)
 {
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
@@ -234,6 +269,16 @@ static void test_rope(void **state)
 				check_rope(kernels, n_heads, head_dim, n_rot);
 }
 
+static void test_rope_halves(void **state)
+{
+	const struct tandem_kernels *kernels = kernels_or_skip(state);
+
+	for (size_t n_heads = 1; n_heads <= 5; n_heads++)
+		for (size_t head_dim = 2; head_dim <= 70; head_dim++)
+			for (size_t n_rot = 2; n_rot <= head_dim; n_rot += 2)
+				check_rope_halves(kernels, n_heads, head_dim, n_rot);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +287,7 @@ int main(void)
 		TEST_EACH_ISA(test_silu_everywhere),
 		cmocka_unit_test(test_rope_table),
 		TEST_EACH_ISA(test_rope),
+		TEST_EACH_ISA(test_rope_halves),
 	};
 
 	return cmocka_run_group_tests_name("kernels: elementwise", tests, NULL,
