@@ -90,7 +90,7 @@ runtime-src += \
 	runtime/peer_channel.c \
 	runtime/peer_message.c
 
-# Models and generation.
+# Models, generation and serving.
 runtime-src += \
 	runtime/generate.c \
 	runtime/instance.c \
@@ -99,4 +99,9 @@ runtime-src += \
 	runtime/model_place.c \
 	runtime/model_rope.c \
 	runtime/model_shape.c \
-	runtime/sampling.c
+	runtime/sampling.c \
+	runtime/scheduler.c \
+	runtime/scheduler_decode.c \
+	runtime/scheduler_prefill.c \
+	runtime/scheduler_request.c \
+	runtime/scheduler_transfer.c

@@ -443,6 +443,18 @@ static int expect_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 	return 0;
 }
 
+void connection_expect_fewer(struct tandem_connection *connection, uint32_t transfer,
+			     const struct tandem_operation *op, uint64_t blocks)
+{
+	struct xfer_expect *expect = xfer_expect_find(&connection->expects, transfer);
+
+	/* Otherwise it is ending already. */
+	if (connection->state != CONNECTION_CONNECTED || !expect || expect->op != op)
+		return;
+	expect->expected = blocks;
+	expect_check(connection, expect);
+}
+
 /* @grant is taken over, unless that fails. */
 static int expect_start(struct tandem_connection *connection, uint32_t transfer, uint64_t blocks,
 			unsigned int timeout_ms, struct xfer_grant *grant,

@@ -38,6 +38,10 @@
 				 sizeof(struct tandem_program_sampling) + \
 				 TANDEM_REPEAT_LAST_MAX * sizeof(uint32_t))
 
+/* Forwards with an output that can be under way at once: each has a place of its own. */
+#define FORWARD_OUTPUTS		4
+#define OUTPUT_NONE		UINT32_MAX
+
 /**
  * struct program_slot - room for one program
  * @instance: that it is of
@@ -45,6 +49,7 @@
  * @caller: operation of tandem_forward_start(); NULL while the slot is free
  * @pinned: blocks that stay in place until the device is done, @blocks_max
  * @pinned_count: how many
+ * @output: number of the place of its output; %OUTPUT_NONE without
  */
 struct program_slot {
 	struct tandem_instance *instance;
@@ -52,6 +57,7 @@ struct program_slot {
 	struct tandem_operation *caller;
 	uint32_t *pinned;
 	uint32_t pinned_count;
+	uint32_t output;
 };
 
 /**
@@ -59,8 +65,10 @@ struct program_slot {
  * @model_bytes: of the description at the start of @weights
  * @weights: description and tensors
  * @hidden: binary32 [rows_max][dim]
- * @output: @batch_max times struct tandem_program_output and logits, each
- *	@output_bytes
+ * @output: struct tandem_program_output and logits, each @output_bytes:
+ *	@batch_max of a step, then those of %FORWARD_OUTPUTS forwards
+ * @outputs_used: bits of the latter that programs under way will write
+ * @last_output: place of the forward's that ended last
  * @programs: @slot_count slots of @slot_bytes
  * @pinned: memory for the slots' @pinned
  * @next_slot: slots are used in turn, as programs end in turn
@@ -89,6 +97,8 @@ struct tandem_instance {
 	uint32_t next_slot;
 	struct program_slot *slots;
 	uint32_t *pinned;
+	uint32_t outputs_used;
+	uint32_t last_output;
 	unsigned char *program_base;
 	const unsigned char *output_base;
 	uint32_t next_transfer;
@@ -155,7 +165,8 @@ static int place_buffers(struct tandem_instance *instance, struct tandem_error *
 		return ret;
 	instance->output_bytes = align_up(sizeof(struct tandem_program_output) +
 					  (uint64_t)info->vocabulary * sizeof(float));
-	ret = allocate(instance, instance->output_bytes * instance->batch_max, "output",
+	ret = allocate(instance,
+		       instance->output_bytes * (instance->batch_max + FORWARD_OUTPUTS), "output",
 		       &instance->output, &pointer, error);
 	if (ret)
 		return ret;
@@ -302,6 +313,16 @@ uint32_t tandem_instance_rows_max(const struct tandem_instance *instance)
 	return instance->rows_max;
 }
 
+uint32_t tandem_instance_batch_max(const struct tandem_instance *instance)
+{
+	return instance->batch_max;
+}
+
+uint32_t instance_blocks_max(const struct tandem_instance *instance)
+{
+	return instance->blocks_max;
+}
+
 uint32_t instance_next_transfer(struct tandem_instance *instance)
 {
 	return instance->next_transfer++ & 0xffff;
@@ -370,7 +391,7 @@ static uint32_t blocks_needed(const struct tandem_instance *instance, uint32_t p
 
 /* What all programs of an instance have in common. */
 static void fill_references(const struct tandem_instance *instance, uint32_t flags,
-			    struct tandem_program_forward *head)
+			    uint32_t output, uint32_t outputs, struct tandem_program_forward *head)
 {
 	const struct tandem_kv_layout *layout = tandem_kv_pool_layout(instance->pool);
 	const struct tandem_model_info *info = &instance->model->info;
@@ -391,7 +412,8 @@ static void fill_references(const struct tandem_instance *instance, uint32_t fla
 	head->kv.layers = layout->layers;
 	if (!(flags & TANDEM_FORWARD_OUTPUT))
 		return;
-	head->output = refer_to(instance->output, instance->output_bytes * instance->batch_max);
+	head->output = refer_to(instance->output, instance->output_bytes * outputs);
+	head->output.offset = instance->output_bytes * output;
 	head->output_stride = (uint32_t)instance->output_bytes;
 }
 
@@ -432,14 +454,15 @@ static void write_sampling(const struct tandem_program_forward *head, unsigned c
 		       description.history_count * sizeof(*history));
 }
 
-/* Write the program into its slot. Return: its length. */
+/* Write the program into its slot, with its output at place @output. Return: its length. */
 static uint32_t write_program(const struct tandem_instance *instance,
-			      const struct tandem_forward *forward, unsigned char *slot)
+			      const struct tandem_forward *forward, uint32_t output,
+			      unsigned char *slot)
 {
 	struct tandem_program_forward head = { 0 };
 	struct tandem_program_sequence sequence = { 0 };
 
-	fill_references(instance, forward_flags(forward), &head);
+	fill_references(instance, forward_flags(forward), output, 1, &head);
 	head.layer_first = forward->layer_first;
 	head.layer_count = forward->layer_count;
 	head.rows = forward->rows;
@@ -498,7 +521,7 @@ static uint32_t write_step(const struct tandem_instance *instance,
 {
 	struct tandem_program_forward head = { 0 };
 
-	fill_references(instance, step_flags(step), &head);
+	fill_references(instance, step_flags(step), 0, instance->batch_max, &head);
 	head.layer_count = instance->model->info.layers;
 	head.rows = step->count;
 	head.sequences = step->count;
@@ -559,10 +582,31 @@ static void pin_all(struct program_slot *slot, const struct tandem_forward *forw
 			   blocks_needed(instance, step->rows[i].position));
 }
 
+/* A place for the output of a forward; %OUTPUT_NONE when all are in use. */
+static uint32_t take_output(struct tandem_instance *instance)
+{
+	for (uint32_t i = 0; i < FORWARD_OUTPUTS; i++)
+		if (!(instance->outputs_used & (1u << i))) {
+			instance->outputs_used |= 1u << i;
+			return instance->batch_max + i;
+		}
+	return OUTPUT_NONE;
+}
+
+static void give_output(struct tandem_instance *instance, uint32_t output)
+{
+	if (output != OUTPUT_NONE)
+		instance->outputs_used &= ~(1u << (output - instance->batch_max));
+}
+
 static void exec_done(struct tandem_operation *exec)
 {
 	struct program_slot *slot = exec->user;
 	struct tandem_operation *caller = slot->caller;
+
+	give_output(slot->instance, slot->output);
+	if (slot->output != OUTPUT_NONE)
+		slot->instance->last_output = slot->output;
 
 	tandem_kv_pool_unpin(slot->instance->pool, slot->pinned, slot->pinned_count);
 	slot->pinned_count = 0;
@@ -590,16 +634,25 @@ static int start_program(struct tandem_instance *instance, const struct tandem_f
 
 	if (slot->caller)
 		return -EBUSY;
+	slot->output = OUTPUT_NONE;
+	if (forward && forward->output) {
+		slot->output = take_output(instance);
+		if (slot->output == OUTPUT_NONE)
+			return -EBUSY;
+	}
 	ret = operation_begin(op, cancel_forward, slot);
-	if (ret)
+	if (ret) {
+		give_output(instance, slot->output);
 		return ret;
-	length = forward ? write_program(instance, forward, program) :
+	}
+	length = forward ? write_program(instance, forward, slot->output, program) :
 			   write_step(instance, step, program);
 	slot->exec.done = exec_done;
 	slot->exec.user = slot;
 	ret = tandem_exec(instance->queue, instance->programs, offset, length, &slot->exec);
 	if (ret) {
 		operation_abandon(op);
+		give_output(instance, slot->output);
 		return ret;
 	}
 	slot->caller = op;
@@ -660,13 +713,10 @@ const float *tandem_step_logits(const struct tandem_instance *instance, uint32_t
 
 uint32_t tandem_forward_token(const struct tandem_instance *instance)
 {
-	struct tandem_program_output output;
-
-	memcpy(&output, instance->output_base, sizeof(output));
-	return output.token;
+	return tandem_step_token(instance, instance->last_output);
 }
 
 const float *tandem_forward_logits(const struct tandem_instance *instance)
 {
-	return (const float *)(instance->output_base + sizeof(struct tandem_program_output));
+	return tandem_step_logits(instance, instance->last_output);
 }

@@ -181,6 +181,11 @@ uint32_t tandem_tokenizer_eos(const struct tandem_tokenizer *tokenizer)
 	return tokenizer->eos;
 }
 
+bool tandem_tokenizer_is_end(const struct tandem_tokenizer *tokenizer, uint32_t id)
+{
+	return id != TANDEM_TOKEN_NONE && (id == tokenizer->eos || id == tokenizer->eot);
+}
+
 bool tandem_tokenizer_add_bos(const struct tandem_tokenizer *tokenizer)
 {
 	return tokenizer->add_bos;

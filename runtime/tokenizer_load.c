@@ -241,9 +241,13 @@ static int find_special_ids(struct tandem_tokenizer *tokenizer, const struct sou
 			   &tokenizer->bos);
 	if (ret)
 		return ret;
-	return find_special(tokenizer, source, "tokenizer.ggml.eos_token_id",
-			    byte_level ? TANDEM_TOKEN_NONE : 2, TANDEM_TOKEN_TYPE_CONTROL,
-			    &tokenizer->eos);
+	ret = find_special(tokenizer, source, "tokenizer.ggml.eos_token_id",
+			   byte_level ? TANDEM_TOKEN_NONE : 2, TANDEM_TOKEN_TYPE_CONTROL,
+			   &tokenizer->eos);
+	if (ret)
+		return ret;
+	return find_special(tokenizer, source, "tokenizer.ggml.eot_token_id", TANDEM_TOKEN_NONE,
+			    TANDEM_TOKEN_TYPE_CONTROL, &tokenizer->eot);
 }
 
 /* Whether texts get a token at an end; @id is that token. */

@@ -70,6 +70,7 @@ struct tandem_tokenizer {
 	uint32_t byte_ids[256];
 	uint32_t bos;
 	uint32_t eos;
+	uint32_t eot;
 	uint32_t unknown;
 	bool add_bos;
 	bool add_eos;

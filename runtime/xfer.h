@@ -577,6 +577,19 @@ struct tandem_connection {
  */
 
 /**
+ * connection_expect_fewer() - the other side has been told to send no more
+ * @connection: the receiving side
+ * @transfer: that is waited for
+ * @op: the wait, which ends when @blocks have come
+ * @blocks: that pushes of @transfer have brought; all of these have ended
+ *
+ * So a transfer can be cut short by whoever sees both sides, without harm to the
+ * connection. Nothing if the wait is ending already.
+ */
+void connection_expect_fewer(struct tandem_connection *connection, uint32_t transfer,
+			     const struct tandem_operation *op, uint64_t blocks);
+
+/**
  * connection_write_done() - a write has been carried out
  * @connection: of it
  * @push: of it; may be gone on return

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Generation: a prompt goes in, tokens come out, over one device or two.
+ * Generation: a prompt goes in, tokens come out, over one device or two. One at a
+ * time; <tandem/serve.h> is for many.
  */
 #ifndef TANDEM_GENERATE_H
 #define TANDEM_GENERATE_H
@@ -12,6 +13,7 @@
 #include <tandem/loop.h>
 #include <tandem/model.h>
 #include <tandem/sampling.h>
+#include <tandem/serve.h>
 #include <tandem/xfer.h>
 
 #ifdef __cplusplus
@@ -56,47 +58,6 @@ struct tandem_generation {
 	void *user;
 };
 
-/* Why generation ended. */
-enum tandem_finish {
-	TANDEM_FINISH_LENGTH = 0,	/* tokens_max were made */
-	TANDEM_FINISH_END = 1,		/* the model ended its text */
-	TANDEM_FINISH_CONTEXT = 2,	/* the model's context is full */
-	TANDEM_FINISH_CALLER = 3,	/* on_token said so */
-};
-
-/**
- * struct tandem_generation_stats - how it went
- * @generated: tokens given to on_token
- * @finish: &enum tandem_finish
- * @cached_tokens: tokens of the prompt whose KV was cached where prefill runs, and
- *	was not computed
- * @kv_cached_tokens: likewise where decode runs, and was not moved; 0 when
- *	aggregated
- * @ttft_ns: from the start until the first token was known and, when split,
- *	the KV cache was where decode needs it
- * @decode_ns: from there to the last token
- * @prefill_device_ns: time that the device spent on the prompt's programs
- * @decode_device_ns: likewise on those of decode
- * @kv_bytes: bytes of KV that were moved, in whole blocks; 0 when aggregated
- * @kv_writes: writes they were put into
- * @kv_cpu_copied_bytes: bytes of KV that this process's own instructions copied
- * @kv_exposed_ns: what time to first token had to wait for the transfer alone
- */
-struct tandem_generation_stats {
-	uint32_t generated;
-	uint32_t finish;
-	uint32_t cached_tokens;
-	uint32_t kv_cached_tokens;
-	uint64_t ttft_ns;
-	uint64_t decode_ns;
-	uint64_t prefill_device_ns;
-	uint64_t decode_device_ns;
-	uint64_t kv_bytes;
-	uint64_t kv_writes;
-	uint64_t kv_cpu_copied_bytes;
-	uint64_t kv_exposed_ns;
-};
-
 /**
  * tandem_generate() - run it
  * @loop: that of the devices
@@ -104,15 +65,14 @@ struct tandem_generation_stats {
  * @stats: filled in, also on failure as far as it went; may be NULL
  * @error: filled in on failure; may be NULL
  *
- * Blocks, running @loop meanwhile. When split, a layer's blocks are pushed as
+ * Blocks, running @loop meanwhile; nothing else uses the instances. When split, a layer's blocks are pushed as
  * soon as the device has finished the layer, while it works on the next.
  *
  * What the pools still have of the prompt, from runs before, is neither computed
  * nor moved again; the tokens are the same. A block is kept only when what wrote
  * it ended well.
  *
- * On failure everything has ended and all blocks are back when it returns; the
- * connections cannot be used again if a transfer was cut short.
+ * On failure everything has ended and all blocks are back when it returns.
  *
  * Return: 0; -EINVAL, also for a prompt that the model's context cannot hold;
  * -ENOSPC when a KV pool is too small; -ENODEV a device was lost; -ETIMEDOUT;

@@ -116,6 +116,8 @@ struct tandem_queue *tandem_instance_queue(const struct tandem_instance *instanc
 const struct tandem_model *tandem_instance_model(const struct tandem_instance *instance);
 /* The most rows that one forward takes. */
 uint32_t tandem_instance_rows_max(const struct tandem_instance *instance);
+/* The most sequences that one step takes. */
+uint32_t tandem_instance_batch_max(const struct tandem_instance *instance);
 
 /**
  * struct tandem_forward - layers to run over tokens of one sequence
@@ -160,21 +162,23 @@ struct tandem_forward {
  *
  * Forwards of an instance are carried out in the order of their starts.
  *
- * Return: 0; -EINVAL; -EBUSY when 2 * layers + 2 are under way already;
- * -ENODEV; -ENOMEM.
+ * Return: 0; -EINVAL; -EBUSY when 2 * layers + 2 are under way already, or 4 with
+ * an output; -ENODEV; -ENOMEM.
  */
 int tandem_forward_start(struct tandem_instance *instance, const struct tandem_forward *forward,
 			 struct tandem_operation *op);
 
 /**
  * tandem_forward_token() - the token that follows
- * @instance: the last forward that ended on it had an output
+ * @instance: after the last row of the last forward with an output that ended on it
+ *
+ * To be asked for when the forward ends (at once when several have outputs).
  */
 uint32_t tandem_forward_token(const struct tandem_instance *instance);
 
 /**
  * tandem_forward_logits() - one binary32 for each token of the vocabulary
- * @instance: the last forward that ended on it had logits
+ * @instance: the last forward with an output that ended on it had logits
  *
  * Valid until the next forward with an output is started.
  */
@@ -226,17 +230,17 @@ int tandem_step_start(struct tandem_instance *instance, const struct tandem_step
 
 /**
  * tandem_step_token() - the token that follows in one of the sequences
- * @instance: the last program that ended on it was a step
+ * @instance: the last step has ended on it
  * @index: of the row
  */
 uint32_t tandem_step_token(const struct tandem_instance *instance, uint32_t index);
 
 /**
  * tandem_step_logits() - one binary32 for each token of the vocabulary
- * @instance: the last program that ended on it was a step with logits
+ * @instance: the last step has ended on it, and had logits
  * @index: of the row
  *
- * Valid until the next program with an output is started.
+ * Valid until the next step is started.
  */
 const float *tandem_step_logits(const struct tandem_instance *instance, uint32_t index);
 

@@ -14,8 +14,9 @@
 #include <tandem/kv.h>
 #include <tandem/loop.h>
 #include <tandem/model.h>
-#include <tandem/sampling.h>
 #include <tandem/peer.h>
+#include <tandem/sampling.h>
+#include <tandem/serve.h>
 #include <tandem/tokenizer.h>
 #include <tandem/version.h>
 #include <tandem/xfer.h>

@@ -71,6 +71,16 @@ uint32_t tandem_tokenizer_bos(const struct tandem_tokenizer *tokenizer);
 uint32_t tandem_tokenizer_eos(const struct tandem_tokenizer *tokenizer);
 
 /**
+ * tandem_tokenizer_is_end() - whether a model says with this token that it is done
+ * @tokenizer: the tokenizer
+ * @id: any number
+ *
+ * Return: whether it ends a text (EOS) or, in models for conversations, a turn
+ * (tokenizer.ggml.eot_token_id).
+ */
+bool tandem_tokenizer_is_end(const struct tandem_tokenizer *tokenizer, uint32_t id);
+
+/**
  * tandem_tokenizer_add_bos() - whether prompts of this model begin with BOS
  * @tokenizer: the tokenizer
  *

@@ -18,3 +18,9 @@ architecture-test := tests/native/generate/test_architecture
 $(architecture-test)-src := $(architecture-test).c \
 	tests/native/firmware/tiny_model.c tests/native/support/gguf_writer.c
 native-tests += $(architecture-test)
+
+serve-test := tests/native/generate/test_serve
+$(serve-test)-src := $(serve-test).c tests/native/support/shared_data.c
+$(serve-test)-libs := -Wl,--wrap=tandem_step_start
+native-tests += $(serve-test)
+thread-tests += $(serve-test)
