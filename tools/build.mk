@@ -20,7 +20,9 @@ tools-src := \
 	tools/tandem/main.c \
 	tools/tandem/make_model.c \
 	tools/tandem/list.c \
+	tools/tandem/prompts.c \
 	tools/tandem/report.c \
 	tools/tandem/run.c \
+	tools/tandem/serve.c \
 	tools/tandem/session.c \
 	tools/tandem/tokenize.c

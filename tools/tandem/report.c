@@ -22,7 +22,7 @@ static const char *const finish_names[FINISH_COUNT] = {
 
 static const char *finish_name(const struct report *report)
 {
-	return report->stats->finish < FINISH_COUNT ? finish_names[report->stats->finish] : "?";
+	return report->result->stats.finish < FINISH_COUNT ? finish_names[report->result->stats.finish] : "?";
 }
 
 /* Time per token after the first; 0 when there was none. */
@@ -57,26 +57,34 @@ static void print_title(FILE *file, const struct report *report)
 	const char *on = may_colour(file) ? "\033[1m" : "";
 	const char *off = *on ? "\033[0m" : "";
 
+	if (report->prompts > 1)
+		fprintf(file, "%sprompt %u: %s", on, report->prompt + 1, off);
 	if (report->transport)
 		fprintf(file, "%sprefill on %s (%s), decode on %s (%s)%s\n", on,
-			report->prefill_device, report->prefill_profile, report->decode_device,
-			report->decode_profile, off);
+			report->prefill->name, report->prefill->profile, report->decode->name,
+			report->decode->profile, off);
 	else
-		fprintf(file, "%sprefill and decode on %s (%s)%s\n", on, report->decode_device,
-			report->decode_profile, off);
+		fprintf(file, "%sprefill and decode on %s (%s)%s\n", on, report->decode->name,
+			report->decode->profile, off);
 }
 
 int report_table(const struct report *report, FILE *file)
 {
-	const struct tandem_generation_stats *stats = report->stats;
+	const struct tandem_generation_stats *stats = &report->result->stats;
 
 	print_title(file, report);
+	if (report->result->error.code) {
+		print_row(file, "failed", "", report->result->error.message);
+		return ferror(file) || fflush(file) ? -EIO : 0;
+	}
 	print_number(file, "prompt", report->prompt_tokens, 0, "tokens");
 	if (stats->cached_tokens)
 		print_number(file, "  of these cached", stats->cached_tokens, 0, "tokens");
 	print_number(file, "generated", stats->generated, 0, "tokens");
 	print_row(file, "ended by", finish_name(report), "");
 	print_number(file, "time to first token", (double)stats->ttft_ns / 1e6, 2, "ms");
+	if (report->prompts > 1)
+		print_number(file, "  waited for room", (double)stats->waited_ns / 1e6, 2, "ms of it");
 	print_number(file, "time per token", tpot_ms(stats), 3, "ms");
 	if (report->transport) {
 		print_row(file, "KV cache moved over", report->transport, "");
@@ -136,30 +144,64 @@ static json_t *text_to_json(const char *text, size_t size)
 	return json;
 }
 
+/* What is there of each prompt, also of one that failed. */
+static json_t *common_object(const struct report *report)
+{
+	const struct tandem_generation_stats *stats = &report->result->stats;
+
+	return json_pack("{s:I, s:I, s:o, s:I, s:I, s:s, s:s, s:s, s:s, s:s}",
+			 "prompt", (json_int_t)report->prompt,
+			 "request", (json_int_t)stats->request,
+			 "text", text_to_json(report->text, report->text_bytes),
+			 "prompt_tokens", (json_int_t)report->prompt_tokens,
+			 "generated_tokens", (json_int_t)stats->generated,
+			 "prefill_device", report->prefill->name,
+			 "prefill_profile", report->prefill->profile,
+			 "decode_device", report->decode->name,
+			 "decode_profile", report->decode->profile,
+			 "mode", report->transport ? "disagg" : "agg");
+}
+
+static void add_transfer(json_t *object, const struct report *report)
+{
+	const struct tandem_generation_stats *stats = &report->result->stats;
+	json_t *transfer;
+
+	transfer = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}",
+			     "kv_transport", report->transport ? report->transport : "none",
+			     "kv_bytes", (json_int_t)stats->kv_bytes,
+			     "kv_pushes", (json_int_t)stats->kv_pushes,
+			     "kv_writes", (json_int_t)stats->kv_writes,
+			     "kv_retries", (json_int_t)stats->kv_retries,
+			     "kv_cpu_copied_bytes", (json_int_t)stats->kv_cpu_copied_bytes,
+			     "kv_post_ms", (double)stats->kv_post_ns / 1e6,
+			     "kv_wire_ms", (double)stats->kv_wire_ns / 1e6,
+			     "kv_exposed_ms", (double)stats->kv_exposed_ns / 1e6);
+	json_object_update_new(object, transfer);
+}
+
 static json_t *report_object(const struct report *report)
 {
-	const struct tandem_generation_stats *stats = report->stats;
-	json_t *object;
+	const struct tandem_generation_stats *stats = &report->result->stats;
+	json_t *object = common_object(report);
 
-	object = json_pack("{s:o, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:s, s:I, s:f, s:s, s:s, s:s, s:s, s:s, s:s}",
-			   "text", text_to_json(report->text, report->text_bytes),
-			   "prompt_tokens", (json_int_t)report->prompt_tokens,
-			   "cached_tokens", (json_int_t)stats->cached_tokens,
-			   "kv_cached_tokens", (json_int_t)stats->kv_cached_tokens,
-			   "generated_tokens", (json_int_t)stats->generated,
-			   "ttft_ms", (double)stats->ttft_ns / 1e6,
-			   "tpot_ms", tpot_ms(stats),
-			   "kv_bytes", (json_int_t)stats->kv_bytes,
-			   "kv_transport", report->transport ? report->transport : "none",
-			   "kv_cpu_copied_bytes", (json_int_t)stats->kv_cpu_copied_bytes,
-			   "kv_exposed_ms", (double)stats->kv_exposed_ns / 1e6,
-			   "prefill_device", report->prefill_device,
-			   "prefill_profile", report->prefill_profile,
-			   "decode_device", report->decode_device,
-			   "decode_profile", report->decode_profile,
-			   "mode", report->transport ? "disagg" : "agg",
-			   "finish", finish_name(report));
-	if (object && report->verified != REPORT_NOT_VERIFIED)
+	if (!object)
+		return NULL;
+	if (report->result->error.code) {
+		json_object_set_new(object, "error", json_string(report->result->error.message));
+		return object;
+	}
+	json_object_update_new(object, json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:s}",
+			       "cached_tokens", (json_int_t)stats->cached_tokens,
+			       "kv_cached_tokens", (json_int_t)stats->kv_cached_tokens,
+			       "waited_ms", (double)stats->waited_ns / 1e6,
+			       "ttft_ms", (double)stats->ttft_ns / 1e6,
+			       "tpot_ms", tpot_ms(stats),
+			       "steps", (json_int_t)stats->steps,
+			       "steps_repeated", (json_int_t)stats->steps_repeated,
+			       "finish", finish_name(report)));
+	add_transfer(object, report);
+	if (report->verified != REPORT_NOT_VERIFIED)
 		json_object_set_new(object, "aggregated_same",
 				    json_boolean(report->verified == REPORT_SAME));
 	return object;

@@ -17,20 +17,25 @@ enum report_verified {
 };
 
 /**
- * struct report - what there is to say about one run
+ * struct report - what there is to say about one prompt
+ * @prompt: which, from 0
+ * @prompts: of how many
  * @text: what was generated, @text_bytes long; need not be valid UTF-8
  * @transport: how the KV cache travelled, or NULL when aggregated
+ * @prefill: device that read the prompt
+ * @decode: device that made the tokens
+ * @result: of the request; one that failed has an error
  */
 struct report {
+	uint32_t prompt;
+	uint32_t prompts;
 	const char *text;
 	size_t text_bytes;
 	uint32_t prompt_tokens;
 	const char *transport;
-	const char *prefill_device;
-	const char *prefill_profile;
-	const char *decode_device;
-	const char *decode_profile;
-	const struct tandem_generation_stats *stats;
+	const struct tandem_device_info *prefill;
+	const struct tandem_device_info *decode;
+	const struct tandem_request_result *result;
 	enum report_verified verified;
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
  * tandem run: generate text, prefill and decode on two devices or one.
- *
- * Standard output gets the text and nothing else.
  */
 #include <argp.h>
 #include <errno.h>
@@ -10,15 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "commands.h"
 #include "failure.h"
+#include "prompts.h"
 #include "report.h"
+#include "serve.h"
 #include "session.h"
 
-/* Prompts with fewer tokens are read too fast for a progress line. */
-#define PROGRESS_TOKENS	128
+/* Requests that are served at once, unless something else is asked for. */
+#define BATCH_DEFAULT	8
+#define BATCH_MAX	64
 
 enum run_key {
 	KEY_MODEL = 'm',
@@ -47,14 +47,19 @@ enum run_key {
 	KEY_VERIFY,
 	KEY_NO_PREFIX_CACHE,
 	KEY_KV_TOKENS,
+	KEY_PROMPTS,
+	KEY_BATCH,
+	KEY_CHUNK_TOKENS,
+	KEY_PARSE_SPECIAL,
 };
 
 /* What the command line says. */
 struct run_options {
 	struct session_options session;
+	struct serve_options serve;
 	const char **prompts;
 	uint32_t prompt_count;
-	bool no_prefix_cache;
+	const char *prompts_path;
 	const char *stats_path;
 	uint32_t tokens;
 	struct tandem_sampling sampling;
@@ -64,27 +69,37 @@ struct run_options {
 };
 
 /**
- * struct output - where tokens go
- * @tokens: all so far, @count of them
- * @text: their text, @text_bytes long
- * @print: whether they are written to standard output
+ * struct reporting - what has been told so far
+ * @first: nothing; a file for it is begun anew
+ * @status: to exit with
  */
-struct output {
-	const struct tandem_tokenizer *tokenizer;
-	uint32_t *tokens;
+struct reporting {
+	const struct run_options *run;
+	bool first;
+	int status;
+};
+
+/**
+ * struct aggregated - an answer, made once more on one device
+ * @answer: to compare with
+ * @count: tokens so far
+ * @same: they were the same
+ */
+struct aggregated {
+	const struct answer *answer;
 	uint32_t count;
-	uint32_t previous;
-	char *text;
-	size_t text_bytes;
-	size_t text_room;
-	bool print;
-	bool progress;
-	bool failed;
+	bool same;
 };
 
 static const struct argp_option options[] = {
 	{ "model", KEY_MODEL, "FILE", 0, "model to run, GGUF (needed)", 0 },
-	{ "prompt", KEY_PROMPT, "TEXT", 0, "text to go on from (needed); given several times, one after the other", 0 },
+	{ "prompt", KEY_PROMPT, "TEXT", 0, "text to go on from; may be given several times", 0 },
+	{ "prompts", KEY_PROMPTS, "FILE", 0,
+	  "more prompts, as JSON lines: {\"prompt\": TEXT} with, if need be, \"tokens\", \"temperature\", \"seed\", \"timeout\" and \"tenant\"; - for standard input", 0 },
+	{ "batch", KEY_BATCH, "N", 0,
+	  "serve up to N prompts at once, 1 to 64 (default 8); with 1, one after the other", 0 },
+	{ "parse-special", KEY_PARSE_SPECIAL, NULL, 0,
+	  "control tokens may be spelled out in prompts (not for text of strangers)", 0 },
 	{ "tokens", KEY_TOKENS, "N", 0, "tokens to generate, at most (default 128)", 0 },
 	{ "mode", KEY_MODE, "disagg|agg", 0, "two devices, or one for both phases (default disagg)", 1 },
 	{ "prefill", KEY_PREFILL, "DEV", 0,
@@ -99,6 +114,8 @@ static const struct argp_option options[] = {
 	{ "block-tokens", KEY_BLOCK_TOKENS, "N", 0, "tokens of a KV block (default 16)", 1 },
 	{ "kv-tokens", KEY_KV_TOKENS, "N", 0,
 	  "room for that many tokens in the KV cache (default: the model's context)", 1 },
+	{ "chunk-tokens", KEY_CHUNK_TOKENS, "N", 0,
+	  "tokens of a prompt that are computed before others have their turn (default 256)", 1 },
 	{ "no-prefix-cache", KEY_NO_PREFIX_CACHE, NULL, 0,
 	  "compute all of each prompt, though one before began alike", 1 },
 	{ "temperature", KEY_TEMPERATURE, "T", 0,
@@ -183,6 +200,19 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_PROMPT:
 		run->prompts[run->prompt_count++] = argument;
 		return 0;
+	case KEY_PROMPTS:
+		run->prompts_path = argument;
+		return 0;
+	case KEY_BATCH:
+		run->serve.batch = (uint32_t)parse_number(state, "--batch", argument, 1, BATCH_MAX);
+		return 0;
+	case KEY_CHUNK_TOKENS:
+		run->serve.chunk_tokens =
+			(uint32_t)parse_number(state, "--chunk-tokens", argument, 1, 65536);
+		return 0;
+	case KEY_PARSE_SPECIAL:
+		run->serve.parse_special = true;
+		return 0;
 	case KEY_TOKENS:
 		run->tokens = (uint32_t)parse_number(state, "--tokens", argument, 1, UINT32_MAX);
 		return 0;
@@ -241,7 +271,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 			(uint32_t)parse_number(state, "--kv-tokens", argument, 1, 1u << 30);
 		return 0;
 	case KEY_NO_PREFIX_CACHE:
-		run->no_prefix_cache = true;
+		run->serve.no_prefix_cache = true;
 		return 0;
 	case KEY_RDMA_DEVICE:
 		run->session.connection.rdma_device = argument;
@@ -268,143 +298,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		argp_error(state, "'%s' is one word too many; put the prompt into quotes", argument);
 		return 0;
 	case ARGP_KEY_END:
-		if (!run->session.model || !run->prompt_count)
-			argp_error(state, "--model and --prompt are needed");
+		if (!run->session.model || (!run->prompt_count && !run->prompts_path))
+			argp_error(state, "--model and --prompt or --prompts are needed");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-/* Return the ids of the prompt, to be freed, or NULL with @error filled in. */
-static uint32_t *tokenize(const struct tandem_model *model, const char *prompt, uint32_t *count,
-			  struct tandem_error *error)
-{
-	const struct tandem_tokenizer *tokenizer = tandem_model_tokenizer(model);
-	const bool add_bos = tandem_tokenizer_add_bos(tokenizer);
-	const size_t length = strlen(prompt);
-	uint32_t *tokens = NULL;
-	ssize_t ret;
-
-	ret = tandem_tokenizer_encode(tokenizer, prompt, length, add_bos, NULL, 0);
-	if (ret > 0) {
-		tokens = calloc((size_t)ret, sizeof(*tokens));
-		ret = !tokens ? -ENOMEM :
-		      tandem_tokenizer_encode(tokenizer, prompt, length, add_bos, tokens,
-					      (size_t)ret);
-	}
-	if (ret > 0) {
-		*count = (uint32_t)ret;
-		return tokens;
-	}
-	failure(error, ret ? (int)ret : -EINVAL, "prompt: %s",
-		ret ? strerror(-(int)ret) :
-		      "is empty, and the model has no token to begin with");
-	free(tokens);
-	return NULL;
-}
-
-/* Add the text of @token to what there is. Return: its bytes, or -errno. */
-static ssize_t append_piece(struct output *output, uint32_t token)
-{
-	const size_t longest = tandem_tokenizer_piece_max(output->tokenizer);
-	ssize_t size;
-
-	if (longest > output->text_room - output->text_bytes) {
-		const size_t room = (output->text_bytes + longest) * 2;
-		char *grown = realloc(output->text, room);
-
-		if (!grown)
-			return -ENOMEM;
-		output->text = grown;
-		output->text_room = room;
-	}
-	size = tandem_tokenizer_decode(output->tokenizer, token, output->previous,
-				       output->text + output->text_bytes, longest);
-	if (size > 0)
-		output->text_bytes += (size_t)size;
-	return size;
-}
-
-static void clear_progress(struct output *output)
-{
-	if (output->progress)
-		fputs("\r\033[K", stderr);
-	output->progress = false;
-}
-
-static void show_progress(void *user, uint64_t done, uint64_t total)
-{
-	struct output *output = user;
-
-	if (output->progress)
-		fprintf(stderr, "\rprefill %3.0f %%", 100.0 * (double)done / (double)total);
-}
-
-static int take_token(void *user, uint32_t token)
-{
-	struct output *output = user;
-	const char *piece;
-	ssize_t size;
-
-	clear_progress(output);
-	size = append_piece(output, token);
-	output->tokens[output->count++] = token;
-	output->previous = token;
-	if (size < 0) {
-		output->failed = true;
-		return 1;
-	}
-	if (!output->print)
-		return 0;
-	piece = output->text + output->text_bytes - size;
-	/* A reader that has gone away ends the run. */
-	if (fwrite(piece, 1, (size_t)size, stdout) != (size_t)size || fflush(stdout))
-		output->failed = true;
-	return output->failed;
-}
-
-static int generate(const struct run_options *run, struct session *session,
-		    const uint32_t *prompt, uint32_t prompt_tokens, bool split,
-		    bool no_prefix_cache, struct output *output, struct tandem_generation_stats *stats,
-		    struct tandem_error *error)
-{
-	const struct tandem_generation generation = {
-		.prefill = split ? session->prefill : session->decode,
-		.decode = session->decode,
-		.push = split ? session->push : NULL,
-		.receive = split ? session->receive : NULL,
-		.prompt = prompt,
-		.prompt_tokens = prompt_tokens,
-		.tokens_max = run->tokens,
-		.sampling = run->sampling,
-		.timeout_ms = run->timeout_ms,
-		.no_prefix_cache = no_prefix_cache,
-		.on_token = take_token,
-		.on_prefill = show_progress,
-		.user = output,
-	};
-	struct tandem_model_info info;
-	int ret;
-
-	tandem_model_get_info(session->model, &info);
-	output->tokenizer = tandem_model_tokenizer(session->model);
-	output->previous = prompt[prompt_tokens - 1];
-	output->tokens = calloc(info.context + 1, sizeof(*output->tokens));
-	if (!output->tokens)
-		return failure(error, -ENOMEM, "out of memory");
-	output->progress = output->print && prompt_tokens >= PROGRESS_TOKENS && isatty(STDERR_FILENO);
-	ret = tandem_generate(session->loop, &generation, stats, error);
-	clear_progress(output);
-	if (!ret && output->failed)
-		ret = failure(error, -EIO, "standard output: the text could not be written");
-	return ret;
-}
-
-static void output_free(struct output *output)
-{
-	free(output->tokens);
-	free(output->text);
 }
 
 /* The reports of all prompts go to one file, one after the other. */
@@ -424,82 +323,112 @@ static int write_report(const struct run_options *run, const struct report *repo
 	return ret;
 }
 
-/* What one of the runs has cached may not help the other: that would prove nothing. */
-static int run_verified(const struct run_options *run, struct session *session,
-			const uint32_t *prompt, uint32_t prompt_tokens,
-			const struct output *split, enum report_verified *verified,
-			struct tandem_error *error)
+static int compare_token(void *user, uint32_t token)
 {
-	struct tandem_generation_stats stats;
-	struct output output = { 0 };
-	int ret;
+	struct aggregated *again = user;
+	const struct answer *answer = again->answer;
 
-	ret = generate(run, session, prompt, prompt_tokens, false, true, &output, &stats, error);
+	again->same = again->same && again->count < answer->count &&
+		      answer->tokens[again->count] == token;
+	again->count++;
+	return 0;
+}
+
+/* What was cached for one of the runs may not help the other: that would prove nothing. */
+static int verify(const struct run_options *run, struct session *session, struct answer *answer,
+		  enum report_verified *verified, struct tandem_error *error)
+{
+	struct aggregated again = { .answer = answer, .same = true };
+	const struct tandem_generation generation = {
+		.prefill = session->decode,
+		.decode = session->decode,
+		.prompt = answer->prompt_tokens,
+		.prompt_tokens = answer->prompt_count,
+		.tokens_max = answer->prompt->tokens,
+		.sampling = answer->prompt->sampling,
+		.timeout_ms = run->timeout_ms,
+		.no_prefix_cache = true,
+		.on_token = compare_token,
+		.user = &again,
+	};
+	int ret = tandem_generate(session->loop, &generation, NULL, error);
+
 	if (!ret)
-		*verified = output.count == split->count &&
-			    !memcmp(output.tokens, split->tokens,
-				    split->count * sizeof(*split->tokens)) ?
-			    REPORT_SAME : REPORT_DIFFERENT;
-	output_free(&output);
+		*verified = again.same && again.count == answer->count ? REPORT_SAME :
+									 REPORT_DIFFERENT;
 	return ret;
 }
 
-/* Run prompt @index, on a session that is open. Return: the exit status. */
-static int run_prompt(const struct run_options *run, struct session *session, uint32_t index)
+/* Tell how one prompt went. @reporting.status is the exit status so far. */
+static void report_answer(struct answer *answer, void *user)
 {
+	struct reporting *reporting = user;
+	const struct run_options *run = reporting->run;
+	struct session *session = answer->serving->session;
 	const bool split = run->session.split;
-	struct tandem_generation_stats stats;
-	struct tandem_error error = { 0 };
-	struct output output = { .print = true };
 	struct report report = {
+		.prompt = (uint32_t)(answer - answer->serving->answers),
+		.prompts = answer->serving->count,
+		.text = answer->text,
+		.text_bytes = answer->text_bytes,
+		.prompt_tokens = answer->prompt_count,
 		.transport = split ?
 			tandem_transport_name(run->session.connection.transport) : NULL,
-		.prefill_device = split ? session->prefill_info.name : session->decode_info.name,
-		.prefill_profile = split ? session->prefill_info.profile :
-					   session->decode_info.profile,
-		.decode_device = session->decode_info.name,
-		.decode_profile = session->decode_info.profile,
-		.stats = &stats,
+		.prefill = split ? &session->prefill_info : &session->decode_info,
+		.decode = &session->decode_info,
+		.result = &answer->result,
 	};
-	uint32_t *prompt;
-	int status = 1;
+	struct tandem_error error = answer->result.error;
 
-	prompt = tokenize(session->model, run->prompts[index], &report.prompt_tokens, &error);
-	if (!prompt)
-		return failure_print(&error);
-	if (generate(run, session, prompt, report.prompt_tokens, split, run->no_prefix_cache,
-		     &output, &stats, &error)) {
-		if (output.text_bytes)
-			putchar('\n');
+	if (!error.code && run->verify && split)
+		verify(run, session, answer, &report.verified, &error);
+	if (error.code)
 		failure_print(&error);
-		goto out;
-	}
-	putchar('\n');
-	fflush(stdout);
-	if (run->verify && split &&
-	    run_verified(run, session, prompt, report.prompt_tokens, &output, &report.verified,
-			 &error)) {
-		failure_print(&error);
-		goto out;
-	}
-	report.text = output.text;
-	report.text_bytes = output.text_bytes;
-	if (!write_report(run, &report, !index))
-		status = report.verified == REPORT_DIFFERENT;
-out:
-	output_free(&output);
-	free(prompt);
-	return status;
+	/* Of a single prompt that failed, the message says it all. */
+	if ((!error.code || report.prompts > 1) && write_report(run, &report, reporting->first))
+		reporting->status = 1;
+	reporting->first = false;
+	if (error.code || report.verified == REPORT_DIFFERENT)
+		reporting->status = 1;
 }
 
-/* All prompts in turn, up to one that fails. Return: the exit status. */
-static int run_on(const struct run_options *run, struct session *session)
+/* Have all prompts answered. Return: the exit status. */
+static int run_on(const struct run_options *run, struct session *session,
+		  const struct prompts *prompts)
 {
-	int status = 0;
+	struct reporting reporting = { .run = run, .first = true };
+	struct serving serving = { .session = session, .user = &reporting };
+	struct tandem_error error = { 0 };
 
-	for (uint32_t i = 0; i < run->prompt_count && !status; i++)
-		status = run_prompt(run, session, i);
-	return status;
+	/* To verify takes the device for itself: when all are served. */
+	if (!run->verify)
+		serving.on_answer = report_answer;
+	if (serve(&serving, prompts, &run->serve, &error))
+		reporting.status = failure_print(&error);
+	for (uint32_t i = 0; i < serving.count && run->verify && !error.code; i++)
+		report_answer(&serving.answers[i], &reporting);
+	serving_free(&serving);
+	return reporting.status;
+}
+
+/* Those of the command line, then those of the file. */
+static int gather_prompts(const struct run_options *run, struct prompts *prompts,
+			  struct tandem_error *error)
+{
+	const struct prompt like = {
+		.tokens = run->tokens,
+		.sampling = run->sampling,
+		.timeout_ms = run->timeout_ms,
+	};
+	int ret = 0;
+
+	for (uint32_t i = 0; i < run->prompt_count && !ret; i++)
+		ret = prompts_add(prompts, run->prompts[i], &like, error);
+	if (!ret && run->prompts_path)
+		ret = prompts_read(prompts, run->prompts_path, &like, error);
+	if (!ret && !prompts->count)
+		ret = failure(error, -EINVAL, "%s: there is no prompt in it", run->prompts_path);
+	return ret;
 }
 
 int command_run(int argc, char **argv)
@@ -507,7 +436,7 @@ int command_run(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.doc = "Generate text with a model, reading the prompt on one device and making the tokens on another. The text goes to standard output, a report to standard error.",
+		.doc = "Generate text with a model, reading prompts on one device and making the tokens on another. The texts go to standard output, a report to standard error.",
 	};
 	struct run_options run = {
 		.session = {
@@ -515,10 +444,12 @@ int command_run(int argc, char **argv)
 			.connection = { .transport = TANDEM_TRANSPORT_LOCAL, .gid_index = -1 },
 			.instance = { .kv_type = 1 },
 		},
+		.serve = { .batch = BATCH_DEFAULT },
 		.tokens = 128,
 		.sampling = { .seed = 1 },
 	};
 	struct tandem_error error = { 0 };
+	struct prompts prompts = { 0 };
 	struct session session;
 	int status = 1;
 
@@ -529,13 +460,16 @@ int command_run(int argc, char **argv)
 		return failure_print(&error);
 	}
 	argp_parse(&argp, argc, argv, 0, NULL, &run);
-	if (session_open(&session, &run.session, &error)) {
+	run.session.instance.batch_max = run.serve.batch;
+	if (gather_prompts(&run, &prompts, &error) ||
+	    session_open(&session, &run.session, &error)) {
 		failure_print(&error);
 		goto free_prompts;
 	}
-	status = run_on(&run, &session);
+	status = run_on(&run, &session, &prompts);
 	session_close(&session);
 free_prompts:
+	prompts_free(&prompts);
 	free(run.prompts);
 	return status;
 }

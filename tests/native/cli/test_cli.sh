@@ -77,7 +77,7 @@ tap_ok $? "no escape sequences in pipes"
 first="And God said to the people that the land was good, and they said that it was good in the land of the people"
 second="$first and that they should go up to the city"
 for mode in agg disagg; do
-	prompt=$first run --model "$model" --mode $mode --prompt "$second" --json \
+	prompt=$first run --model "$model" --mode $mode --prompt "$second" --batch 1 --json \
 		--stats "$work/stats"
 	tap_same $? 0 "$mode: two prompts"
 	cp "$work/text" "$work/both"
@@ -97,6 +97,66 @@ for mode in agg disagg; do
 done
 [ "$(json_field "$work/second" kv_bytes)" -lt "$(json_field "$work/plain" kv_bytes)" ]
 tap_ok $? "less was moved"
+
+# Many at once say the same as one after the other, in the order of the prompts.
+python3 - "$work/prompts" <<'END'
+import json, sys
+words = "And God said to the people that the land was good in the days of old".split()
+with open(sys.argv[1], "w") as out:
+    for i in range(12):
+        line = {"prompt": " ".join(words[i % 5:3 + i % 7 + i % 5]), "tokens": 3 + i}
+        if i % 3 == 2:
+            line.update(temperature=0.9, seed=i, tenant="tenant %d" % (i % 2))
+        out.write(json.dumps(line) + "\n")
+END
+tandem make-model --type f16 --dim 64 --layers 3 --heads 4 --kv-heads 2 --ffn 96 \
+	--vocabulary 300 --context 128 "$work/tiny.gguf"
+for file in "$model" "$work/tiny.gguf"; do
+	for mode in agg disagg; do
+		what="$(basename "$file"), $mode"
+		for batch in 1 8; do
+			tandem run --model "$file" --mode $mode --prompts "$work/prompts" \
+				--batch $batch --kv-tokens 1024 --no-prefix-cache --json \
+				--stats "$work/stats" >"$work/text$batch" 2>"$work/errors"
+			tap_same $? 0 "$what: 12 prompts, $batch at once"
+		done
+		cmp -s "$work/text1" "$work/text8"
+		tap_ok $? "$what: the same texts in the same order"
+		python3 - "$work/stats" <<'END'
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+assert [line["prompt"] for line in lines] == list(range(12)), "order"
+assert len({line["request"] for line in lines}) == 12, "requests have numbers"
+for i, line in enumerate(lines):
+    assert line["generated_tokens"] == 3 + i or line["finish"] == "end of text", line
+    assert line["kv_exposed_ms"] >= 0 and line["kv_post_ms"] >= 0, line
+    assert (line["kv_pushes"] > 0) == (line["mode"] == "disagg"), line
+END
+		tap_ok $? "$what: a report for each, in order"
+	done
+done
+
+# A bad one does not keep the others from being served.
+printf '%s\n' '{"prompt": "And God said", "tokens": 8}' \
+	"{\"prompt\": \"$(printf 'word %.0s' $(seq 2000))\"}" '{"prompt": "And God said", "tokens": 8}' |
+	tandem run --model "$model" --prompts - --json --stats "$work/stats" \
+	>"$work/text" 2>"$work/errors"
+tap_same $? 1 "one of three prompts is too long: status 1"
+tap_same "$(cat "$work/text")" "$(cat "$work/split" "$work/split")" "the other two are answered"
+tap_same "$(grep -c '"error"' "$work/stats")" 1 "and the report says which is not"
+for line in '{"prompt": 3}' '{"tokens": 3}' '{"prompt": "x", "tenor": 1}' '[1]' 'x'; do
+	echo "$line" | tandem run --model "$model" --prompts - >"$work/text" 2>"$work/errors"
+	tap_same $? 1 "a line that is no prompt: $line"
+	grep -q "line 1" "$work/errors"
+	tap_ok $? "named: $(cat "$work/errors")"
+done
+
+# Control tokens are text, unless they may be spelled out.
+prompt="And</s>God" run --model "$model" --json --stats "$work/stats"
+plain=$(json_field "$work/stats" prompt_tokens)
+prompt="And</s>God" run --model "$model" --parse-special --json --stats "$work/stats"
+[ "$(json_field "$work/stats" prompt_tokens)" -lt "$plain" ]
+tap_ok $? "--parse-special: one token for the spelling of a control token"
 
 # A terminal sees how a long prompt is worked through; a pipe does not.
 long="$(for _ in $(seq 60); do printf 'And God said '; done)"
