@@ -84,6 +84,11 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /**
  * struct deadlines - a look at all deadlines
  * @now: when
@@ -100,6 +105,9 @@ static void expect_check_deadline(struct xfer_expect *expect, void *user)
 {
 	struct deadlines *deadlines = user;
 
+	if (expect->stopping)
+		expect->deadline_ns = max_u64(expect->deadline_ns, expect->connection->heard_ns +
+					      expect->grace_ns);
 	if (expect->deadline_ns > deadlines->now)
 		deadlines->next = min_u64(deadlines->next, expect->deadline_ns);
 	else

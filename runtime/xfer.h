@@ -142,7 +142,9 @@ int xfer_description_decode(const void *buffer, size_t size,
  * @transfer: its name
  * @received: blocks so far
  * @expected: blocks in all, once @op is there
- * @deadline_ns: of @op, CLOCK_MONOTONIC
+ * @deadline_ns: of @op, CLOCK_MONOTONIC. While @stopping, when the connection
+ *	fails unless the other side has been heard of
+ * @grace_ns: while @stopping, how long it may be silent
  * @result: to end @op with when the connection fails; 0 for the connection's
  * @stopping: the other side has been asked to stop, and @op ends with @result
  *	when it has
@@ -156,6 +158,7 @@ struct xfer_expect {
 	uint64_t received;
 	uint64_t expected;
 	uint64_t deadline_ns;
+	uint64_t grace_ns;
 	int result;
 	bool stopping;
 	struct xfer_grant *grant;
@@ -309,8 +312,8 @@ void xfer_stop_free_all(struct xfer_stop_table *table);
  * @connection: connected
  * @expect: somebody waits for it, and it is not stopping; may be gone on return
  * @result: to end with, when nothing of it can land any more
- * @grace_ns: how long the other side may take to say so, or else the connection
- *	fails
+ * @grace_ns: how long the other side may be silent until it has said so, or else
+ *	the connection fails
  */
 void xfer_expect_stop(struct tandem_connection *connection, struct xfer_expect *expect,
 		      int result, uint64_t grace_ns);
@@ -363,7 +366,8 @@ int connection_told(struct tandem_connection *connection, const struct xfer_note
  * @transfer: name of the transfer
  * @priority: the application's
  * @deadline_ns: CLOCK_MONOTONIC. Once @result is set, when the connection fails
- *	unless @writes have been done
+ *	unless @writes have been done, or the other side has been heard of
+ * @grace_ns: once @result is set, how long it may be silent
  * @result: what @op will end with, though not everything has been written: no
  *	more is handed over. 0 as long as all is well
  * @generation: of the receiver's grant, or 0
@@ -385,6 +389,7 @@ struct xfer_push {
 	uint32_t transfer;
 	uint32_t priority;
 	uint64_t deadline_ns;
+	uint64_t grace_ns;
 	int result;
 	uint64_t generation;
 	uint64_t bytes_left;
@@ -636,7 +641,10 @@ void xfer_push_cancel_all(struct tandem_connection *connection);
  * connection.c
  */
 
-/* How long the other side may take to end what was cancelled, or is out of time. */
+/*
+ * How long the other side may be silent, while something is awaited that was
+ * cancelled, or is out of time.
+ */
 #define XFER_CANCEL_GRACE_NS	1000000000ull
 #define XFER_TIMEOUT_GRACE_NS	200000000ull
 

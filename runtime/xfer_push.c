@@ -182,6 +182,7 @@ static void push_stop(struct tandem_connection *connection, struct xfer_push *pu
 		push_end(connection, push, result);
 		return;
 	}
+	push->grace_ns = grace_ns;
 	push->deadline_ns = loop_now_ns() + grace_ns;
 	ret = connection_wake_at(connection, push->deadline_ns);
 	if (ret < 0)
@@ -201,6 +202,9 @@ uint64_t xfer_push_check_deadlines(struct tandem_connection *connection, uint64_
 		} else if (!push->result) {
 			next = min_u64(next, now + XFER_TIMEOUT_GRACE_NS);
 			push_stop(connection, push, -ETIMEDOUT, XFER_TIMEOUT_GRACE_NS);
+		} else if (connection->heard_ns + push->grace_ns > now) {
+			push->deadline_ns = connection->heard_ns + push->grace_ns;
+			next = min_u64(next, push->deadline_ns);
 		} else {
 			connection_fail(connection, -ECONNRESET);
 		}

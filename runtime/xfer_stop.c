@@ -132,6 +132,7 @@ void xfer_expect_stop(struct tandem_connection *connection, struct xfer_expect *
 
 	expect->result = result;
 	expect->stopping = true;
+	expect->grace_ns = grace_ns;
 	expect->deadline_ns = loop_now_ns() + grace_ns;
 	if (connection->ops->tell)
 		ret = connection_wake_at(connection, expect->deadline_ns);

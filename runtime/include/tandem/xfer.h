@@ -201,9 +201,9 @@ struct tandem_push {
  * With -ECANCELED and -ETIMEDOUT the connection goes on, and other operations
  * are not touched. What has not been handed to the transport is dropped. What
  * has been cannot be recalled, with any transport, and the operation ends when
- * it has landed; so part of the destination may have been written. If it has not
- * landed 1 s after the cancellation, or 0.2 s after the deadline, the other side
- * counts as lost, and the connection ends. The other side is not told of it:
+ * it has landed; so part of the destination may have been written. If the other
+ * side is silent for 1 s meanwhile, or 0.2 s after a deadline, it counts as lost,
+ * and the connection ends. The other side is not told of it:
  * what waits for these blocks there ends by its own deadline, or is cancelled
  * there. -ECANCELED can also mean that the other side has cancelled what waited,
  * or had no time left for it. After any other end but 0 the connection takes no more of anything.
@@ -245,8 +245,8 @@ int tandem_room_start(struct tandem_connection *connection, struct tandem_operat
  * and the operation ends when it has said that nothing more will land. Pushes of
  * this transfer are refused there from then on, also with -ECANCELED: the name
  * is not to be used again on this connection. (With grants it can be: another
- * generation makes it another transfer.) If no answer has come 1 s after the
- * cancellation, or 0.2 s after the deadline, the connection ends. VERBS cannot ask
+ * generation makes it another transfer.) If the other side is silent for 1 s
+ * meanwhile, or 0.2 s after a deadline, the connection ends. VERBS cannot ask
  * a NIC to stop: the connection ends at once. After any other end but 0 the
  * connection takes no more of anything.
  *
