@@ -64,6 +64,7 @@ runtime-src += \
 	runtime/xfer_push.c \
 	runtime/xfer_runs.c \
 	runtime/xfer_stop.c \
+	runtime/xfer_table.c \
 	runtime/xfer_tcp.c \
 	runtime/xfer_tcp_frame.c \
 	runtime/xfer_tcp_greet.c \

@@ -4,6 +4,7 @@
  *
  *	xfer_description.c	what the two sides tell one another
  *	xfer_runs.c		putting neighbouring blocks together
+ *	xfer_table.c		the same for ranges that are sent again and again
  *	xfer_expect.c		counting what arrives
  *	xfer_grant.c		what may arrive
  *	xfer_stop.c		giving up a transfer that the other side sends
@@ -72,6 +73,35 @@ int xfer_push_check(const struct tandem_kv_layout *local, const struct tandem_kv
 size_t xfer_runs_build(const struct tandem_kv_layout *local,
 		       const struct tandem_kv_layout *remote, const struct tandem_push *push,
 		       struct xfer_run *runs);
+
+/* Adds blocks to @count runs, if need be to the last. Return: how many there are then. */
+size_t xfer_runs_add(struct xfer_run *runs, size_t count, struct xfer_run *last,
+		     const struct xfer_run *add);
+
+/*
+ * xfer_table.c
+ */
+
+/**
+ * struct tandem_xfer_table - ranges that are sent again and again
+ * @local: layout of the local pool that they are of
+ * @remote: of the other side's
+ * @count: of @runs and @ends
+ * @ends: for each entry, the number of the first one that does not continue it
+ * @runs: the entries, in blocks
+ */
+struct tandem_xfer_table {
+	struct tandem_kv_layout local;
+	struct tandem_kv_layout remote;
+	uint32_t count;
+	uint32_t *ends;
+	struct xfer_run runs[];
+};
+
+/* As xfer_push_check() and xfer_runs_build(), for pushes with a table. */
+int xfer_table_check(const struct tandem_kv_layout *local, const struct tandem_kv_layout *remote,
+		     const struct tandem_push *push);
+size_t xfer_table_build(const struct tandem_push *push, struct xfer_run *runs);
 
 /*
  * xfer_description.c

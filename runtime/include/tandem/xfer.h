@@ -23,6 +23,7 @@ extern "C" {
 #endif
 
 struct tandem_connection;
+struct tandem_xfer_table;
 
 /**
  * enum tandem_transport - how blocks travel
@@ -155,13 +156,61 @@ struct tandem_transfer_stats {
 };
 
 /**
+ * struct tandem_xfer_entry - a range on both sides
+ * @local: where it begins in the local pool, bytes, as tandem_kv_block_offset()
+ *	tells
+ * @remote: where it begins in the other side's
+ * @length: bytes
+ *
+ * All three are whole blocks.
+ */
+struct tandem_xfer_entry {
+	uint64_t local;
+	uint64_t remote;
+	uint64_t length;
+};
+
+/**
+ * tandem_xfer_table_create() - prepare ranges that will be sent again and again
+ * @connection: connected
+ * @entries: read before the call returns
+ * @count: of @entries
+ * @table: where to put it
+ * @error: filled in on failure; may be NULL
+ *
+ * Entries are checked and neighbours put together here, once; a push then names
+ * them by number. A table can be used with every connection whose two sides have
+ * the same layouts, also a later one, and by one thread at a time.
+ *
+ * Return: 0; -EINVAL an entry that is not of whole blocks, or out of range;
+ * -ENOTCONN; -ENOMEM.
+ */
+int tandem_xfer_table_create(struct tandem_connection *connection,
+			     const struct tandem_xfer_entry *entries, uint32_t count,
+			     struct tandem_xfer_table **table, struct tandem_error *error);
+
+/* Pushes that have been started do not need it any more. NULL is fine. */
+void tandem_xfer_table_destroy(struct tandem_xfer_table *table);
+
+/**
  * struct tandem_push - blocks to send
  * @transfer: names the transfer at the receiver, 0 … 65535
  * @layer_first: first layer
  * @layer_count: layers
- * @local_blocks: numbers of blocks in the local pool, @block_count of them
- * @remote_blocks: where each goes in the other side's pool
+ * @local_blocks: numbers of blocks in the local pool, @block_count of them; or
+ *	NULL: block i is @local_first + i * @local_stride
+ * @remote_blocks: where each goes in the other side's pool; or NULL, likewise
  * @block_count: for each layer
+ * @local_first: with @local_blocks NULL: the first one's number
+ * @local_stride: with @local_blocks NULL: to the next one
+ * @remote_first: with @remote_blocks NULL
+ * @remote_stride: with @remote_blocks NULL; not 0 for more than one block
+ * @table: take entries of this table in place of all the above, which is zero
+ *	then but for @transfer; NULL for none
+ * @entries: numbers of entries in @table, @entry_count of them; or NULL: the
+ *	entries from @entry_first on
+ * @entry_first: with @entries NULL
+ * @entry_count: with @table
  * @generation: of the receiver's grant; 0 on connections without grants
  * @timeout_ms: how long it may take, from now; 0 for the connection's
  * @priority: what has more overtakes what has less, as far as that has not been
@@ -181,6 +230,14 @@ struct tandem_push {
 	const uint32_t *local_blocks;
 	const uint32_t *remote_blocks;
 	uint32_t block_count;
+	uint32_t local_first;
+	uint32_t local_stride;
+	uint32_t remote_first;
+	uint32_t remote_stride;
+	struct tandem_xfer_table *table;
+	const uint32_t *entries;
+	uint32_t entry_first;
+	uint32_t entry_count;
 	uint64_t generation;
 	unsigned int timeout_ms;
 	uint32_t priority;
@@ -210,7 +267,7 @@ struct tandem_push {
  *
  * Return: 0; -EAGAIN as many pushes or bytes are under way as the connection
  * allows, see tandem_room_start(); -ECANCELED the other side has given up this
- * transfer; -EINVAL a block or layer out of range, or no
+ * transfer; -EINVAL a block, layer or entry out of range, a table of other pools, or no
  * generation where there are grants; -ENOTCONN; -ENOMEM.
  */
 int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,

@@ -6,6 +6,7 @@ native-tests += \
 	tests/native/xfer/test_control \
 	tests/native/xfer/test_description \
 	tests/native/xfer/test_engine \
+	tests/native/xfer/test_forms \
 	tests/native/xfer/test_grant \
 	tests/native/xfer/test_push \
 	tests/native/xfer/test_runs \
@@ -33,6 +34,11 @@ tests/native/xfer/test_control-src := \
 tests/native/xfer/test_engine-src := \
 	tests/native/xfer/test_engine.c \
 	tests/native/xfer/shim.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds.c
+
+tests/native/xfer/test_forms-src := \
+	tests/native/xfer/test_forms.c \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/kinds.c
 
