@@ -71,7 +71,8 @@ struct tandem_fw_bus {
  * @copy_queues: I/O queues of kind COPY that can exist at once
  * @compute_queues: likewise COMPUTE; the sum of both is 1 … 255
  * @cores: threads that a compute queue works with; 0 means 1
- * @isa: instruction set of the kernels ("scalar", "avx2", "avx512", "avx512vnni"); NULL for the best
+ * @isa: instruction set of the kernels ("scalar", "avx2", "avx512", "avx512vnni",
+ *	"avx512bf16"); NULL for the best
  * @working_memory_max: bytes that a compute queue may take from the process for
  *	a program and what lies between its steps; 0 means 1 GiB
  * @look_us_max: the longest that an engine looks for a command before it

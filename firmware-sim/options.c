@@ -46,7 +46,7 @@ static const struct argp_option known[] = {
 	{ "look", KEY_LOOK, "US", 0,
 	  "Microseconds that an engine looks for the next command before it sleeps, at most, when commands come close to each other (default 200; 0 with one processor)", 0 },
 	{ "isa", KEY_ISA, "SET", 0,
-	  "Instructions of the kernels: scalar, avx2, avx512 or avx512vnni (default: the best there is)", 0 },
+	  "Instructions of the kernels: scalar, avx2, avx512, avx512vnni or avx512bf16 (default: the best there is)", 0 },
 	{ "device", KEY_DEVICE, "PATH", 0, "Control node of the bus (default /dev/tandem-emu)",
 	  0 },
 	{ "log", KEY_LOG, "LEVEL", 0, "What to print: error, info or debug (default error). The log that the driver reads always has error and info, and debug when it is printed", 0 },

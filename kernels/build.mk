@@ -15,6 +15,9 @@ kernels-avx512-src := \
 kernels-vnni-src := \
 	kernels/quantised_vnni.c
 
+kernels-bf16-src := \
+	kernels/matmul_bf16.c
+
 kernels-scalar-src := \
 	kernels/attention_scalar.c \
 	kernels/elementwise_scalar.c \
@@ -27,7 +30,7 @@ kernels-scalar-src := \
 	kernels/select.c
 
 kernels-src := $(kernels-scalar-src) $(kernels-avx2-src) \
-	$(kernels-avx512-src) $(kernels-vnni-src)
+	$(kernels-avx512-src) $(kernels-vnni-src) $(kernels-bf16-src)
 
 avx512-flags := -ffp-contract=off -mavx2 -mfma -mf16c \
 	-mavx512f -mavx512bw -mavx512dq -mavx512vl
@@ -39,3 +42,5 @@ $(foreach src,$(kernels-avx2-src),$(eval \
 $(foreach src,$(kernels-avx512-src),$(eval cflags-$(src) := $(avx512-flags)))
 $(foreach src,$(kernels-vnni-src),$(eval \
 	cflags-$(src) := $(avx512-flags) -mavx512vnni))
+$(foreach src,$(kernels-bf16-src),$(eval \
+	cflags-$(src) := $(avx512-flags) -mavx512bf16))

@@ -112,6 +112,10 @@ struct tandem_kernels {
 	 * at most a 254th of the largest magnitude a in each block of 32, so
 	 * the result is off by at most the sum over the blocks of
 	 * a / 254 * (sum of the magnitudes of w there), and rounding.
+	 *
+	 * With weights in BF16, set "avx512bf16" rounds x to BF16: its result
+	 * is off by at most the sum of |x w| / 256, and rounding; what is
+	 * smaller than 2^-126 counts as zero.
 	 */
 	void (*matmul)(const struct tandem_matmul *a, size_t n_begin,
 		       size_t n_end);
@@ -217,8 +221,8 @@ struct tandem_kernels {
 /**
  * tandem_kernels_select() - the kernels for an instruction set
  * @isa: "scalar", "avx2" (which means AVX2, FMA and F16C), "avx512" (F, BW, DQ
- *	and VL beside those), "avx512vnni" (VNNI beside those), or NULL for the
- *	best that this CPU has
+ *	and VL beside those), "avx512vnni" (VNNI beside those), "avx512bf16"
+ *	(BF16 beside those), or NULL for the best that this CPU has
  *
  * Return: the kernels; NULL if @isa is unknown or this CPU lacks it. Never NULL
  * for "scalar" or NULL.

@@ -47,6 +47,9 @@ static const struct tandem_kernels avx512_kernels =
 static const struct tandem_kernels avx512vnni_kernels = AVX2_WITH(
 	"avx512vnni", tandem_avx512vnni_matmul, tandem_avx512_attention);
 
+static const struct tandem_kernels avx512bf16_kernels = AVX2_WITH(
+	"avx512bf16", tandem_avx512bf16_matmul, tandem_avx512_attention);
+
 static bool always(void)
 {
 	return true;
@@ -72,11 +75,17 @@ static bool cpu_has_avx512vnni(void)
 	return cpu_has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
+static bool cpu_has_avx512bf16(void)
+{
+	return cpu_has_avx512vnni() && __builtin_cpu_supports("avx512bf16");
+}
+
 /* The best first. */
 static const struct {
 	const struct tandem_kernels *kernels;
 	bool (*cpu_has)(void);
 } sets[] = {
+	{ &avx512bf16_kernels, cpu_has_avx512bf16 },
 	{ &avx512vnni_kernels, cpu_has_avx512vnni },
 	{ &avx512_kernels, cpu_has_avx512 },
 	{ &avx2_kernels, cpu_has_avx2 },

@@ -19,7 +19,8 @@
 #define TEST_EACH_ISA(function)                                               \
 	TEST_OF_ISA(function, "scalar"), TEST_OF_ISA(function, "avx2"),       \
 		TEST_OF_ISA(function, "avx512"),                              \
-		TEST_OF_ISA(function, "avx512vnni")
+		TEST_OF_ISA(function, "avx512vnni"),                          \
+		TEST_OF_ISA(function, "avx512bf16")
 
 /* Loops over the types that a KV cache can have, and those without blocks. */
 #define EACH_KV_TYPE(type)                                             \

@@ -113,20 +113,21 @@ static bool cpuinfo_has(const char *flag)
 
 static void test_select(void **state)
 {
-	static const char *const order[] = { "avx512vnni", "avx512", "avx2",
+	static const char *const order[] = { "avx512bf16", "avx512vnni", "avx512", "avx2",
 					     "scalar" };
 	bool avx2 = cpuinfo_has("avx2") && cpuinfo_has("fma") &&
 		    cpuinfo_has("f16c");
 	bool avx512 = avx2 && cpuinfo_has("avx512f") &&
 		      cpuinfo_has("avx512bw") && cpuinfo_has("avx512dq") &&
 		      cpuinfo_has("avx512vl");
-	const bool has[] = { avx512 && cpuinfo_has("avx512_vnni"), avx512, avx2,
+	bool vnni = avx512 && cpuinfo_has("avx512_vnni");
+	const bool has[] = { vnni && cpuinfo_has("avx512_bf16"), vnni, avx512, avx2,
 			     true };
 	const struct tandem_kernels *kernels;
 	const char *best = NULL;
 
 	(void)state;
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 5; i++) {
 		kernels = tandem_kernels_select(order[i]);
 		if (!has[i]) {
 			assert_null(kernels);
