@@ -128,8 +128,10 @@ static int allocate(struct tandem_instance *instance, uint64_t size, const char 
 				(unsigned long long)info.memory_size, strerror(-ret));
 }
 
-static int place_weights(struct tandem_instance *instance, struct tandem_error *error)
+static int place_weights(struct tandem_instance *instance,
+			 const struct tandem_instance_options *options, struct tandem_error *error)
 {
+	struct model_progress progress = { .told = options->on_load, .user = options->user };
 	const struct tandem_model_info *info = &instance->model->info;
 	struct tandem_program_model *description;
 	void *base;
@@ -147,7 +149,7 @@ static int place_weights(struct tandem_instance *instance, struct tandem_error *
 	memcpy(base, description, instance->model_bytes);
 	/* Of a pool with one model only; it does not tell weights of one shape apart. */
 	tandem_kv_pool_set_identity(instance->pool, description, instance->model_bytes);
-	ret = model_load_tensors(instance->model, description, base, error);
+	ret = model_load_tensors(instance->model, description, base, &progress, error);
 free_description:
 	free(description);
 	return ret;
@@ -264,7 +266,7 @@ int tandem_instance_create(struct tandem_loop *loop, struct tandem_device *devic
 	if (!ret)
 		ret = place_buffers(new, error);
 	if (!ret)
-		ret = place_weights(new, error);
+		ret = place_weights(new, options, error);
 	if (ret) {
 		tandem_instance_destroy(new);
 		return ret;

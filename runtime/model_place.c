@@ -112,7 +112,7 @@ uint64_t model_describe(const struct tandem_model *model,
 static int load_tensor(const struct tandem_model *model,
 		       const struct tandem_gguf_tensor *tensor,
 		       struct tandem_program_tensor place, unsigned char *base,
-		       struct tandem_error *error)
+		       struct model_progress *progress, struct tandem_error *error)
 {
 	uint64_t done = 0;
 
@@ -127,13 +127,16 @@ static int load_tensor(const struct tandem_model *model,
 		if (ret)
 			return ret;
 		done += piece;
+		progress->done += piece;
+		if (progress->told)
+			progress->told(progress->user, progress->done, model->info.weight_bytes);
 	}
 	return 0;
 }
 
 static int load_layer(const struct tandem_model *model, uint32_t index,
 		      const struct tandem_program_layer *layer, unsigned char *base,
-		      struct tandem_error *error)
+		      struct model_progress *progress, struct tandem_error *error)
 {
 	const struct tandem_program_tensor places[MODEL_LAYER_TENSORS] = {
 		[MODEL_ATTENTION_NORM] = layer->attention_norm,
@@ -154,13 +157,14 @@ static int load_layer(const struct tandem_model *model, uint32_t index,
 	int ret = 0;
 
 	for (int i = 0; i < MODEL_LAYER_TENSORS && !ret; i++)
-		ret = load_tensor(model, model->layers[index][i], places[i], base, error);
+		ret = load_tensor(model, model->layers[index][i], places[i], base, progress,
+				  error);
 	return ret;
 }
 
 int model_load_tensors(const struct tandem_model *model,
 		       const struct tandem_program_model *description, unsigned char *base,
-		       struct tandem_error *error)
+		       struct model_progress *progress, struct tandem_error *error)
 {
 	int ret;
 
@@ -168,13 +172,13 @@ int model_load_tensors(const struct tandem_model *model,
 		memcpy(base + description->rope_factors.offset, model->rope_factors,
 		       model->rope_dim / 2 * sizeof(float));
 	ret = load_tensor(model, model->token_embedding, description->token_embedding, base,
-			  error);
+			  progress, error);
 	if (!ret)
 		ret = load_tensor(model, model->output_norm, description->output_norm, base,
-				  error);
+				  progress, error);
 	if (!ret)
-		ret = load_tensor(model, model->output, description->output, base, error);
+		ret = load_tensor(model, model->output, description->output, base, progress, error);
 	for (uint32_t i = 0; i < description->layers && !ret; i++)
-		ret = load_layer(model, i, &description->layer[i], base, error);
+		ret = load_layer(model, i, &description->layer[i], base, progress, error);
 	return ret;
 }

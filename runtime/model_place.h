@@ -25,17 +25,31 @@ uint64_t model_describe(const struct tandem_model *model,
 			struct tandem_program_model *description);
 
 /**
+ * struct model_progress - how far loading is
+ * @told: called after each piece with the bytes that are in place, of all tensors;
+ *	may be NULL
+ * @user: passed on
+ * @done: bytes
+ */
+struct model_progress {
+	void (*told)(void *user, uint64_t done, uint64_t total);
+	void *user;
+	uint64_t done;
+};
+
+/**
  * model_load_tensors() - read all tensors from the file into place
  * @model: the model
  * @description: from model_describe()
  * @base: where the description goes, as many bytes as model_describe() said; may be
  *	mapped device memory
+ * @progress: from nothing
  * @error: filled in on failure; may be NULL
  *
  * Return: as tandem_gguf_read().
  */
 int model_load_tensors(const struct tandem_model *model,
 		       const struct tandem_program_model *description, unsigned char *base,
-		       struct tandem_error *error);
+		       struct model_progress *progress, struct tandem_error *error);
 
 #endif /* TANDEM_RUNTIME_MODEL_PLACE_H */

@@ -20,6 +20,7 @@ tools-src := \
 	tools/tandem/main.c \
 	tools/tandem/make_model.c \
 	tools/tandem/list.c \
+	tools/tandem/progress.c \
 	tools/tandem/prompts.c \
 	tools/tandem/report.c \
 	tools/tandem/run.c \

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "failure.h"
 #include "serve.h"
@@ -28,21 +27,12 @@ static bool is_next(const struct answer *answer)
 	return number_of(answer) == answer->serving->next;
 }
 
-static void clear_progress(struct serving *serving)
-{
-	if (serving->progress)
-		fputs("\r\033[K", stderr);
-	serving->progress = false;
-}
-
 static void show_progress(void *user, uint64_t done, uint64_t total)
 {
 	struct answer *answer = user;
 
-	if (!is_next(answer) || answer->prompt_count < PROGRESS_TOKENS || !isatty(STDERR_FILENO))
-		return;
-	answer->serving->progress = true;
-	fprintf(stderr, "\rprefill %3.0f %%", 100.0 * (double)done / (double)total);
+	if (is_next(answer) && answer->prompt_count >= PROGRESS_TOKENS)
+		progress_show(&answer->serving->progress, "prefill", done, total);
 }
 
 /* Bring standard output up to what there is of an answer. */
@@ -51,7 +41,7 @@ static void print(struct answer *answer)
 	struct serving *serving = answer->serving;
 	const size_t size = answer->text_bytes - answer->printed;
 
-	clear_progress(serving);
+	progress_clear(&serving->progress);
 	if (!size || serving->failed)
 		return;
 	/* A reader that has gone away ends all of it. */
@@ -251,7 +241,7 @@ int serve(struct serving *serving, const struct prompts *prompts,
 	/* What is still under way, because nobody reads it, is cancelled. */
 	tandem_scheduler_destroy(serving->scheduler);
 	serving->scheduler = NULL;
-	clear_progress(serving);
+	progress_clear(&serving->progress);
 	if (serving->failed)
 		return failure(error, -EIO, "standard output: the text could not be written");
 	return ret ? failure(error, ret, "event loop: %s", strerror(-ret)) : 0;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "progress.h"
 #include "prompts.h"
 #include "session.h"
 
@@ -58,7 +59,7 @@ struct answer {
  * @next: the first that is not over and printed: its text is shown as it comes
  * @on_answer: told of each that is over and printed, in order; may be NULL
  * @user: for that
- * @progress: there is a progress line on the terminal
+ * @progress: of the prompt that is read
  * @failed: standard output takes no more
  */
 struct serving {
@@ -69,7 +70,7 @@ struct serving {
 	uint32_t next;
 	void (*on_answer)(struct answer *answer, void *user);
 	void *user;
-	bool progress;
+	struct progress progress;
 	bool failed;
 };
 

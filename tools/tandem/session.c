@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "failure.h"
+#include "progress.h"
 #include "session.h"
 
 #define DEVICES_MAX	64
@@ -41,6 +42,42 @@ static void choose_device(enum tandem_role role, char *name, size_t size)
 	tandem_loop_destroy(loop);
 }
 
+/**
+ * struct loading - a model on its way to a device
+ * @progress: as it is shown
+ * @what: how it is called
+ */
+struct loading {
+	struct progress progress;
+	char what[96];
+};
+
+static void show_loading(void *user, uint64_t done, uint64_t total)
+{
+	struct loading *loading = user;
+
+	progress_show(&loading->progress, loading->what, done, total);
+}
+
+static int place_model(struct session *session, const struct session_options *options,
+		       struct tandem_device *device, struct tandem_instance **instance,
+		       struct tandem_error *error)
+{
+	struct tandem_instance_options instance_options = options->instance;
+	struct loading loading = { 0 };
+	struct tandem_device_info info;
+	int ret;
+
+	tandem_device_get_info(device, &info);
+	snprintf(loading.what, sizeof(loading.what), "loading to %.24s", info.name);
+	instance_options.on_load = show_loading;
+	instance_options.user = &loading;
+	ret = tandem_instance_create(session->loop, device, session->model, &instance_options,
+				     instance, error);
+	progress_clear(&loading.progress);
+	return ret;
+}
+
 static int open_device(struct session *session, const struct session_options *options,
 		       const char *wanted, enum tandem_role role, struct tandem_device **device,
 		       struct tandem_device_info *info, struct tandem_instance **instance,
@@ -59,8 +96,7 @@ static int open_device(struct session *session, const struct session_options *op
 	ret = tandem_device_get_info(*device, info);
 	if (ret)
 		return failure(error, ret, "%s: %s", wanted, strerror(-ret));
-	return tandem_instance_create(session->loop, *device, session->model, &options->instance,
-				      instance, error);
+	return place_model(session, options, *device, instance, error);
 }
 
 static int introduce(struct tandem_connection *from, struct tandem_connection *to,

@@ -79,6 +79,9 @@ const struct tandem_tokenizer *tandem_model_tokenizer(const struct tandem_model 
  * @rows_max: most rows that one program takes; 0 for 256. Rounded up to whole
  *	blocks.
  * @batch_max: most sequences that one step takes, at most @rows_max; 0 for 1
+ * @on_load: called while weights are copied into the device's memory, with the bytes
+ *	that are there, of all tensors; may be NULL
+ * @user: passed on to it
  */
 struct tandem_instance_options {
 	uint32_t kv_type;
@@ -86,6 +89,8 @@ struct tandem_instance_options {
 	uint32_t kv_tokens;
 	uint32_t rows_max;
 	uint32_t batch_max;
+	void (*on_load)(void *user, uint64_t done, uint64_t total);
+	void *user;
 };
 
 /**
