@@ -43,6 +43,7 @@ struct accel_queue {
  *	NULL for others
  * @signal: what it was told to signal
  * @queue: the driver's id of its queue
+ * @modelled: a program: it reports the modelled time, not the measured one
  * @cancelling: @cancel_event is under way
  */
 struct accel_command {
@@ -55,6 +56,7 @@ struct accel_command {
 	struct tandem_segment *segments;
 	struct tandem_fence_point signal;
 	uint32_t queue;
+	bool modelled;
 	bool cancelling;
 };
 
@@ -147,6 +149,7 @@ static void command_fire(struct loop_event *event, int result, uint64_t extra)
 {
 	struct accel_command *command = (struct accel_command *)event;
 	struct tandem_operation *op = command->op;
+	const bool modelled = command->modelled;
 
 	loop_timer_stop(command->cancel_retry);
 	command->cancel_retry = NULL;
@@ -156,7 +159,9 @@ static void command_fire(struct loop_event *event, int result, uint64_t extra)
 	else if (result && command->signal.fence)
 		accel_fence_ended(command->signal.fence, command->signal.point);
 	command_put(command);
-	device_operation_complete(op, result, result ? 0 : extra);
+	if (modelled)
+		op->modelled_ns = result ? 0 : extra;
+	device_operation_complete(op, result, result || modelled ? 0 : extra);
 }
 
 /* The list as the driver wants it, kept until it has read it. */
@@ -215,14 +220,18 @@ int accel_queue_submit(struct tandem_queue *queue, const struct device_command *
 		.length = command->length,
 		.cookie = ++device->cookie,
 	};
+	const bool modelled = command->opcode == DEVICE_EXEC;
 	struct accel_command *new;
 	struct io_uring_sqe *sqe;
 	uint64_t before = 0;
 	int ret;
 
+	if (modelled)
+		uring.flags = TANDEM_COMMAND_REPORT(TANDEM_REPORT_MODELLED);
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
+	new->modelled = modelled;
 	ret = command_set_segments(new, command, &uring);
 	if (ret < 0)
 		goto free_command;

@@ -271,6 +271,7 @@ static bool queue_reap(struct inproc_device *device, struct inproc_queue *queue)
 		command = queue->commands[id];
 		inproc_set_cq_head(device, queue->number, ++queue->cq_head);
 		command_retire(device, command);
+		command->op->modelled_ns = le64toh(completion.modelled_ns);
 		command_end(device, command, status_to_errno(le16toh(completion.status)),
 			    le64toh(completion.duration_ns));
 	}

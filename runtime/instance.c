@@ -614,6 +614,7 @@ static void exec_done(struct tandem_operation *exec)
 	slot->pinned_count = 0;
 	slot->caller = NULL;
 	caller->device_ns = exec->device_ns;
+	caller->modelled_ns = exec->modelled_ns;
 	operation_complete(caller, exec->result);
 }
 

@@ -27,6 +27,7 @@ int operation_begin_fenced(struct tandem_operation *op, loop_cancel_fn cancel, v
 	op->pending = 1;
 	op->result = 0;
 	op->device_ns = 0;
+	op->modelled_ns = 0;
 	return 0;
 }
 

@@ -190,6 +190,16 @@ static uint32_t no_more_than(uint32_t value, uint32_t most)
 	return value && value < most ? value : most;
 }
 
+static uint64_t slower_link(const struct tandem_scheduler_options *options)
+{
+	struct tandem_device_info prefill, decode;
+
+	tandem_device_get_info(tandem_instance_device(options->prefill), &prefill);
+	tandem_device_get_info(tandem_instance_device(options->decode), &decode);
+	return prefill.profile_link_bandwidth < decode.profile_link_bandwidth ?
+		prefill.profile_link_bandwidth : decode.profile_link_bandwidth;
+}
+
 static void fill_in(struct tandem_scheduler *scheduler,
 		    const struct tandem_scheduler_options *options)
 {
@@ -210,6 +220,7 @@ static void fill_in(struct tandem_scheduler *scheduler,
 	scheduler->split = options->prefill != options->decode;
 	scheduler->block_tokens = layout->block_tokens;
 	scheduler->layer_block_bytes = tandem_kv_block_bytes(layout);
+	scheduler->link_bandwidth = slower_link(options);
 	tandem_model_get_info(tandem_instance_model(options->decode), &scheduler->model);
 	scheduler->tokenizer = tandem_model_tokenizer(tandem_instance_model(options->decode));
 }

@@ -225,6 +225,8 @@ struct scheduler_watch {
  * @prefilling: of the active, those with chunks to be started, by turns
  * @decoding: of the active, those that wait for a step, who waits longest first
  * @layer_block_bytes: bytes of one block of one layer
+ * @link_bandwidth: bytes/s of the slower network link of the two profiles; 0 when
+ *	one is not known
  * @task: looks for what to start next
  * @closing: takes no more
  *
@@ -239,6 +241,7 @@ struct tandem_scheduler {
 	bool closing;
 	uint32_t block_tokens;
 	uint64_t layer_block_bytes;
+	uint64_t link_bandwidth;
 	struct request_list waiting;
 	struct request_list active;
 	struct request_list prefilling;

@@ -70,6 +70,7 @@ static void step_done(struct tandem_operation *op)
 		struct request *request = step->requests[i];
 
 		request->result->stats.decode_device_ns += op->device_ns;
+		request->result->stats.decode_modelled_ns += op->modelled_ns;
 		request->result->stats.steps++;
 		if (request->suspect)
 			request->result->stats.steps_repeated++;
@@ -138,6 +139,7 @@ static void step_refused(struct tandem_scheduler *scheduler, int status)
 
 	op->result = status;
 	op->device_ns = 0;
+	op->modelled_ns = 0;
 	step_done(op);
 }
 

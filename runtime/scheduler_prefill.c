@@ -110,6 +110,7 @@ static void program_done(struct tandem_operation *op)
 	struct tandem_scheduler *scheduler = request->scheduler;
 
 	request->result->stats.prefill_device_ns += op->device_ns;
+	request->result->stats.prefill_modelled_ns += op->modelled_ns;
 	if (!request_is_over(request)) {
 		if (op->result < 0)
 			request_fail_on_device(request, scheduler->options.prefill, "prefill",

@@ -281,7 +281,7 @@ void request_emit_token(struct request *request)
 	struct tandem_generation_stats *stats = &request->result->stats;
 	int stop;
 
-	if (tandem_tokenizer_is_end(scheduler->tokenizer, request->token)) {
+	if (!what->ignore_end && tandem_tokenizer_is_end(scheduler->tokenizer, request->token)) {
 		finish(request, TANDEM_FINISH_END);
 		return;
 	}

@@ -277,6 +277,9 @@ void transfer_collect(struct request *request)
 
 	if (!request->scheduler->split || !request->admitted)
 		return;
+	if (request->scheduler->link_bandwidth)
+		stats->kv_modelled_ns = (uint64_t)((double)stats->kv_bytes * 1e9 /
+						   (double)request->scheduler->link_bandwidth + 0.5);
 	tandem_connection_get_stats(options->push, &sent);
 	tandem_connection_get_stats(options->receive, &received);
 	all = sent.bytes_pushed - transfer->sent_before.bytes_pushed;

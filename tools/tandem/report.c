@@ -68,6 +68,29 @@ static void print_title(FILE *file, const struct report *report)
 			report->decode->profile, off);
 }
 
+static void print_estimate(FILE *file, const char *name, uint64_t ns, const char *unit)
+{
+	if (ns)
+		print_number(file, name, (double)ns / 1e3, 3, unit);
+}
+
+/* Not measured: what the parts that the devices stand for would need at least. */
+static void print_modelled(FILE *file, const struct report *report)
+{
+	const struct tandem_generation_stats *stats = &report->result->stats;
+	char name[64];
+
+	if (!stats->prefill_modelled_ns && !stats->decode_modelled_ns)
+		return;
+	fprintf(file, "  modelled, not measured (at least; Documentation/compute.rst)\n");
+	snprintf(name, sizeof(name), "  prefill on a %s", report->prefill->profile);
+	print_estimate(file, name, stats->prefill_modelled_ns, "us");
+	print_estimate(file, "  transfer", stats->kv_modelled_ns, "us");
+	snprintf(name, sizeof(name), "  step on a %s", report->decode->profile);
+	if (stats->steps)
+		print_estimate(file, name, stats->decode_modelled_ns / stats->steps, "us");
+}
+
 int report_table(const struct report *report, FILE *file)
 {
 	const struct tandem_generation_stats *stats = &report->result->stats;
@@ -98,6 +121,7 @@ int report_table(const struct report *report, FILE *file)
 			print_number(file, "  there already", stats->kv_cached_tokens, 0,
 				     "tokens of the prompt");
 	}
+	print_modelled(file, report);
 	if (report->verified != REPORT_NOT_VERIFIED)
 		print_row(file, "aggregated run",
 			  report->verified == REPORT_SAME ? "same" : "DIFFERENT", "tokens");
@@ -180,6 +204,21 @@ static void add_transfer(json_t *object, const struct report *report)
 	json_object_update_new(object, transfer);
 }
 
+/* What the profiles would have needed at least; null where they say nothing. */
+static json_t *modelled_ms(uint64_t ns)
+{
+	return ns ? json_real((double)ns / 1e6) : json_null();
+}
+
+static json_t *modelled_object(const struct tandem_generation_stats *stats)
+{
+	return json_pack("{s:o, s:o, s:o}",
+			 "prefill_ms", modelled_ms(stats->prefill_modelled_ns),
+			 "kv_ms", modelled_ms(stats->kv_modelled_ns),
+			 "step_ms", modelled_ms(stats->steps ? stats->decode_modelled_ns /
+							       stats->steps : 0));
+}
+
 static json_t *report_object(const struct report *report)
 {
 	const struct tandem_generation_stats *stats = &report->result->stats;
@@ -201,6 +240,7 @@ static json_t *report_object(const struct report *report)
 			       "steps_repeated", (json_int_t)stats->steps_repeated,
 			       "finish", finish_name(report)));
 	add_transfer(object, report);
+	json_object_set_new(object, "modelled", modelled_object(stats));
 	if (report->verified != REPORT_NOT_VERIFIED)
 		json_object_set_new(object, "aggregated_same",
 				    json_boolean(report->verified == REPORT_SAME));

@@ -40,7 +40,10 @@ struct tandem_fence_point {
  * @result: after the end: 0 or more, or a negative errno
  * @pending: not zero between start and end
  * @device_ns: after the end: time that a device spent on it, measured; 0 when
- *	no device was involved
+ *	no device was involved, and for programs on accel devices, whose driver
+ *	reports one time only
+ * @modelled_ns: after the end of a program: time that the device's profile would
+ *	have needed at least, estimated; 0 where there is no estimate
  * @wait: for operations on a queue: the point to wait for before it begins. Some
  *	operation, or tandem_fence_signal(), was told to signal it before this
  *	one is started (and, where it is on another loop, that loop was run
@@ -62,6 +65,7 @@ struct tandem_operation {
 	int result;
 	int pending;
 	uint64_t device_ns;
+	uint64_t modelled_ns;
 	struct tandem_fence_point wait;
 	struct tandem_fence_point signal;
 	uint64_t internal[8];

@@ -92,6 +92,7 @@ void tandem_scheduler_destroy(struct tandem_scheduler *scheduler);
  *	and beside others
  * @timeout_ms: time from now for the whole of it; 0 for no limit
  * @no_prefix_cache: not 0: compute all of the prompt, and leave nothing for others
+ * @ignore_end: not 0: tokens that end a text are tokens like others, for benchmarks
  * @salt: the tenant: with whom to share prefixes, see &struct tandem_kv_salt; NULL
  *	for all zeros; read before the call returns. Also those who are given turns:
  *	of the requests that wait, one of the tenant with the fewest active ones
@@ -110,6 +111,7 @@ struct tandem_request {
 	struct tandem_sampling sampling;
 	unsigned int timeout_ms;
 	int no_prefix_cache;
+	int ignore_end;
 	const struct tandem_kv_salt *salt;
 	int (*on_token)(void *user, uint32_t token);
 	void (*on_prefill)(void *user, uint64_t done, uint64_t total);
@@ -133,6 +135,11 @@ struct tandem_request {
  * @prefill_device_ns: time that the device spent on the prompt's programs
  * @decode_device_ns: likewise on the steps of decode that it took part in, each
  *	counted as a whole however many took part
+ * @prefill_modelled_ns: time that the profile of prefill's device would have needed
+ *	at least for the prompt's programs: an estimate, 0 where there is none
+ * @decode_modelled_ns: likewise the profile of decode's device for the steps, each
+ *	counted as a whole
+ * @kv_modelled_ns: likewise both for @kv_bytes on the slower one's network link
  * @steps: of these
  * @steps_repeated: of these, those that were done again alone, because a batch
  *	had failed that it was in
@@ -158,6 +165,9 @@ struct tandem_generation_stats {
 	uint64_t decode_ns;
 	uint64_t prefill_device_ns;
 	uint64_t decode_device_ns;
+	uint64_t prefill_modelled_ns;
+	uint64_t decode_modelled_ns;
+	uint64_t kv_modelled_ns;
 	uint32_t steps;
 	uint32_t steps_repeated;
 	uint64_t kv_bytes;

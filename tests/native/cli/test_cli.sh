@@ -51,6 +51,28 @@ tap_same $? 0 "a split run over tcp"
 tap_same "$(cat "$work/text")" "$(cat "$work/split")" "tcp: the same text"
 tap_same "$(json_field "$work/stats" kv_transport)" tcp "tcp: named in the report"
 
+# What the profiles would have needed: an estimate, where they have figures.
+run --model "$model" --prefill inproc:trn2 --decode inproc:host --json --stats "$work/stats"
+python3 - "$work/stats" <<'END'
+import json, sys
+modelled = json.load(open(sys.argv[1]))["modelled"]
+assert modelled["prefill_ms"] > 0, modelled
+assert modelled["kv_ms"] is None and modelled["step_ms"] is None, modelled
+END
+tap_ok $? "modelled time of trn2, and none of host"
+run --model "$model" --prefill inproc:trn2 --decode inproc:h100 --json --stats "$work/stats"
+python3 - "$work/stats" <<'END'
+import json, sys
+stats = json.load(open(sys.argv[1]))
+# The link of trn2 is the slower one: 200 Gbit/s.
+assert abs(stats["modelled"]["kv_ms"] - stats["kv_bytes"] / 25e9 * 1e3) < 1e-6, stats
+assert 0 < stats["modelled"]["step_ms"], stats
+END
+tap_ok $? "modelled time of the transfer, and of a step"
+run --model "$model" --prefill inproc:trn2 --decode inproc:h100
+grep -q "modelled, not measured" "$work/errors"
+tap_ok $? "labelled as such"
+
 run --model "$model" --mode agg --json
 tap_same $? 0 "an aggregated run"
 tap_same "$(cat "$work/text")" "$(cat "$work/split")" "the same text"
@@ -161,13 +183,19 @@ tap_ok $? "--parse-special: one token for the spelling of a control token"
 # A terminal sees how a long prompt is worked through; a pipe does not.
 long="$(for _ in $(seq 60); do printf 'And God said '; done)"
 prompt=$long run --model "$model"
-! grep -q "prefill .*%" "$work/errors"
+! grep -q "prefill .*%\|loading .*%" "$work/errors"
 tap_ok $? "no progress line in a pipe"
 if command -v script >/dev/null; then
 	script -qec "tandem run --model '$model' --prompt '$long' --tokens 2" /dev/null \
 		</dev/null >"$work/terminal" 2>&1
 	grep -aq "prefill 100 %" "$work/terminal"
 	tap_ok $? "a progress line on a terminal"
+	grep -aq "loading to inproc:wse3 100 %" "$work/terminal"
+	tap_ok $? "also for loading"
+	NO_COLOR=1 script -qec "tandem run --model '$model' --prompt x --tokens 2" /dev/null \
+		</dev/null >"$work/terminal" 2>&1
+	! grep -aq $'\033' "$work/terminal"
+	tap_ok $? "with NO_COLOR, no escape sequences"
 else
 	tap_skip "a progress line on a terminal" "there is no script(1)"
 fi
