@@ -12,6 +12,7 @@ tools-src := \
 	tools/tandem/bench_peak.c \
 	tools/tandem/bench_peer.c \
 	tools/tandem/bench_program.c \
+	tools/tandem/bench_serve.c \
 	tools/tandem/bench_table.c \
 	tools/tandem/bench_xfer.c \
 	tools/tandem/bench_xfer_pair.c \

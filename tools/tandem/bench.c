@@ -17,6 +17,7 @@ static const struct benchmark benchmarks[] = {
 	  bench_driver },
 	{ "file", "device memory to storage and back, beside fio", bench_file },
 	{ "model", "tokens a second of prefill and decode, beside llama.cpp", bench_model },
+	{ "serve", "many requests on two devices, beside one", bench_serve },
 	{ "xfer", "how fast KV blocks travel, and what that costs", bench_xfer },
 };
 

@@ -9,6 +9,7 @@
 int bench_driver(int argc, char **argv);
 int bench_file(int argc, char **argv);
 int bench_model(int argc, char **argv);
+int bench_serve(int argc, char **argv);
 int bench_xfer(int argc, char **argv);
 
 #endif /* TANDEM_BENCH_H */
