@@ -8,8 +8,9 @@
  * multiplied with weights as they come from memory: products of 64 elements of
  * sixteen columns are sums in sixteen lanes each, which sum_columns() brings to
  * one lane a column; meanwhile the next sixteen columns are fetched, as their
- * rows are too short for the processor to foresee that. For more rows (prefill) weights are packed first: for 32
- * columns and a chunk of the depth, four elements of sixteen columns a vector.
+ * rows are too short for the processor to foresee that. For more rows (prefill)
+ * weights are packed first: for 32 columns and a chunk of the depth, four elements
+ * of sixteen columns a vector.
  * The panel, CHUNK * 32 bytes and its scales, stays in the caches while all rows
  * of x pass by, six at a time.
  */
@@ -110,41 +111,112 @@ avx512_inline void load_half_scales(struct scales *scales,
 					(const __m256i *)half[b])));
 }
 
+/* Turn sixteen vectors of sixteen 32-bit elements. */
+avx512_inline void transpose(__m512i *v)
+{
+	__m512i t[16];
+
+#pragma GCC unroll 8
+	for (int i = 0; i < 16; i += 2) {
+		t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+		t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+	}
+#pragma GCC unroll 4
+	for (int i = 0; i < 16; i += 4) {
+		v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+		v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+		v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+		v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+	}
+	/* Now v[4 i + p] has in quarter q column 4 q + p of rows 4 i to 4 i + 3. */
+#pragma GCC unroll 4
+	for (int p = 0; p < 4; p++) {
+		t[p] = _mm512_shuffle_i32x4(v[p], v[4 + p], 0x44);
+		t[4 + p] = _mm512_shuffle_i32x4(v[p], v[4 + p], 0xee);
+		t[8 + p] = _mm512_shuffle_i32x4(v[8 + p], v[12 + p], 0x44);
+		t[12 + p] = _mm512_shuffle_i32x4(v[8 + p], v[12 + p], 0xee);
+	}
+#pragma GCC unroll 4
+	for (int p = 0; p < 4; p++) {
+		v[p] = _mm512_shuffle_i32x4(t[p], t[8 + p], 0x88);
+		v[4 + p] = _mm512_shuffle_i32x4(t[p], t[8 + p], 0xdd);
+		v[8 + p] = _mm512_shuffle_i32x4(t[4 + p], t[12 + p], 0x88);
+		v[12 + p] = _mm512_shuffle_i32x4(t[4 + p], t[12 + p], 0xdd);
+	}
+}
+
+/*
+ * The sixteen scales of a block as they are multiplied, with the block's own; the
+ * bits are those of one after the other.
+ */
+avx512_inline __m512i q6_k_scales(const char *block)
+{
+	__m128i s = _mm_loadu_si128((const __m128i *)(block + Q6_K_SCALES));
+
+	return _mm512_castps_si512(_mm512_mul_ps(
+		_mm512_set1_ps(_cvtsh_ss(block_half(block + Q6_K_D))),
+		_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(s))));
+}
+
+/* Likewise eight scales, and eight minima: block_q4_k_scale(), four at a time. */
+avx512_inline __m512i q4_k_scales(const char *block)
+{
+	const float d = _cvtsh_ss(block_half(block));
+	const float minimum = _cvtsh_ss(block_half(block + Q4_K_MINIMUM));
+	uint32_t a, b, c;
+	__m128i s;
+
+	memcpy(&a, block + Q4_K_SCALES, 4);
+	memcpy(&b, block + Q4_K_SCALES + 4, 4);
+	memcpy(&c, block + Q4_K_SCALES + 8, 4);
+	s = _mm_setr_epi32(
+		(int)(a & 0x3f3f3f3f),
+		(int)((c & 0x0f0f0f0f) | (a >> 6 & 0x03030303) << 4),
+		(int)(b & 0x3f3f3f3f),
+		(int)((c >> 4 & 0x0f0f0f0f) | (b >> 6 & 0x03030303) << 4));
+	return _mm512_castps_si512(_mm512_mul_ps(
+		_mm512_insertf32x8(_mm512_set1_ps(d), _mm256_set1_ps(minimum),
+				   1),
+		_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(s))));
+}
+
 avx512_inline void load_q4_k_scales(struct scales *scales,
 				    const char *const *row, size_t l,
 				    size_t depth)
 {
-	for (size_t c = 0; c < LANES; c++)
-		for (size_t b = 0; b < depth / 32; b++) {
-			const char *block =
-				row[c] + (l + b * 32) / 256 * Q4_K_BYTES;
-			uint8_t s, m;
+	for (size_t b = 0; b < depth / 256; b++) {
+		__m512i v[LANES];
 
-			block_q4_k_scale((const uint8_t *)block + Q4_K_SCALES,
-					 b % 8, &s, &m);
-			scales->scale[b][c] =
-				_cvtsh_ss(block_half(block)) * (float)s;
-			scales->minimum[b][c] =
-				_cvtsh_ss(block_half(block + Q4_K_MINIMUM)) *
-				(float)m;
+#pragma GCC unroll 16
+		for (size_t c = 0; c < LANES; c++)
+			v[c] = q4_k_scales(row[c] +
+					   (l / 256 + b) * Q4_K_BYTES);
+		transpose(v);
+#pragma GCC unroll 8
+		for (size_t g = 0; g < 8; g++) {
+			_mm512_store_si512(scales->scale[8 * b + g], v[g]);
+			_mm512_store_si512(scales->minimum[8 * b + g],
+					   v[8 + g]);
 		}
+	}
 }
 
 avx512_inline void load_q6_k_scales(struct scales *scales,
 				    const char *const *row, size_t l,
 				    size_t depth)
 {
-	for (size_t c = 0; c < LANES; c++)
-		for (size_t g = 0; g < depth / 16; g++) {
-			const char *block =
-				row[c] + (l + g * 16) / 256 * Q6_K_BYTES;
-			const int8_t *s =
-				(const int8_t *)block + Q6_K_SCALES + g % 16;
+	for (size_t b = 0; b < depth / 256; b++) {
+		__m512i v[LANES];
 
-			scales->scale[g][c] =
-				_cvtsh_ss(block_half(block + Q6_K_D)) *
-				(float)*s;
-		}
+#pragma GCC unroll 16
+		for (size_t c = 0; c < LANES; c++)
+			v[c] = q6_k_scales(row[c] +
+					   (l / 256 + b) * Q6_K_BYTES);
+		transpose(v);
+#pragma GCC unroll 16
+		for (size_t g = 0; g < LANES; g++)
+			_mm512_store_si512(scales->scale[16 * b + g], v[g]);
+	}
 }
 
 avx512_inline void load_scales(struct scales *scales, const char *const *row,
@@ -319,40 +391,6 @@ avx512_inline void direct(const struct tandem_matmul *a, size_t j, size_t n_end,
 			a->y + i * a->ldy + j,
 			avx512_mask(n_end - j < LANES ? n_end - j : LANES),
 			sum[i]);
-}
-
-/* Turn sixteen vectors of sixteen 32-bit elements. */
-avx512_inline void transpose(__m512i *v)
-{
-	__m512i t[16];
-
-#pragma GCC unroll 8
-	for (int i = 0; i < 16; i += 2) {
-		t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-		t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-	}
-#pragma GCC unroll 4
-	for (int i = 0; i < 16; i += 4) {
-		v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-		v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-		v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-		v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-	}
-	/* Now v[4 i + p] has in quarter q column 4 q + p of rows 4 i to 4 i + 3. */
-#pragma GCC unroll 4
-	for (int p = 0; p < 4; p++) {
-		t[p] = _mm512_shuffle_i32x4(v[p], v[4 + p], 0x44);
-		t[4 + p] = _mm512_shuffle_i32x4(v[p], v[4 + p], 0xee);
-		t[8 + p] = _mm512_shuffle_i32x4(v[8 + p], v[12 + p], 0x44);
-		t[12 + p] = _mm512_shuffle_i32x4(v[8 + p], v[12 + p], 0xee);
-	}
-#pragma GCC unroll 4
-	for (int p = 0; p < 4; p++) {
-		v[p] = _mm512_shuffle_i32x4(t[p], t[8 + p], 0x88);
-		v[4 + p] = _mm512_shuffle_i32x4(t[p], t[8 + p], 0xdd);
-		v[8 + p] = _mm512_shuffle_i32x4(t[4 + p], t[12 + p], 0x88);
-		v[12 + p] = _mm512_shuffle_i32x4(t[4 + p], t[12 + p], 0xdd);
-	}
 }
 
 /* Elements [begin, begin + depth) of 32 columns from @j. */
