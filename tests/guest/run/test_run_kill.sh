@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # kill -9 of either firmware under `tandem run`, in prefill and in decode: the
-# run ends within 5 s, names the device, and fails; a new device can be plugged
-# in and used. (tests/guest/xfer kills it in the middle of a transfer.)
+# run ends within 5 s, names the device, and fails, unless it does not need that
+# device any more; a new device can be plugged in and used. (tests/guest/xfer kills
+# it in the middle of a transfer.)
 #
 # Runs in the guest. Starts devices of its own, and leaves the others alone.
 set -u
