@@ -64,6 +64,7 @@ struct transfer_push {
 /**
  * struct transfer - the KV cache of one request on its way
  * @number: names it on the connection
+ * @generation: of the grant of its blocks, or 0
  * @expect: the wait for all blocks, on the side of decode
  * @parts: computed and not sent yet, @part_count of them, oldest first
  * @pushes: those that are under way have their operation pending
@@ -76,6 +77,7 @@ struct transfer_push {
  */
 struct transfer {
 	uint32_t number;
+	uint64_t generation;
 	struct tandem_operation expect;
 	struct transfer_part parts[TRANSFER_PARTS];
 	uint32_t part_count;

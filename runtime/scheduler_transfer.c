@@ -93,6 +93,7 @@ static int start_push(struct request *request, struct transfer_push *push,
 	struct transfer *transfer = &request->transfer;
 	const struct tandem_push what = {
 		.transfer = transfer->number,
+		.generation = transfer->generation,
 		.layer_first = part->first_layer,
 		.layer_count = part->end_layer - part->first_layer,
 		.local_blocks = request->prompt_sequence.blocks + part->first_block,
@@ -213,14 +214,46 @@ static void expect_done(struct tandem_operation *op)
 	request_settle(request);
 }
 
+/*
+ * Wait for what decode has not got of the prompt. On a connection with grants nothing
+ * else can land there, and nothing of another prompt in these blocks.
+ */
+static int await_blocks(struct request *request)
+{
+	const struct tandem_scheduler *scheduler = request->scheduler;
+	struct tandem_connection *connection = scheduler->options.receive;
+	const uint32_t blocks = (request->what.prompt_tokens - 1) / scheduler->block_tokens + 1;
+	const uint32_t there =
+		request->result->stats.kv_cached_tokens / scheduler->block_tokens;
+	struct transfer *transfer = &request->transfer;
+	struct tandem_receive receive = {
+		.transfer = transfer->number,
+		.layer_count = scheduler->model.layers,
+		.blocks = request->decode_sequence.blocks + there,
+		.block_count = blocks - there,
+		/*
+		 * The wait begins before prefill does, so its deadline is the
+		 * request's own; each push has the connection's.
+		 */
+		.timeout_ms = UINT32_MAX,
+	};
+	int ret;
+
+	if (!connection->grants)
+		return tandem_expect_start(connection, receive.transfer,
+					   (uint64_t)receive.layer_count * receive.block_count,
+					   receive.timeout_ms, &transfer->expect);
+	ret = tandem_receive_start(connection, &receive, &transfer->expect);
+	transfer->generation = receive.generation;
+	return ret;
+}
+
 int transfer_start(struct request *request)
 {
 	const struct tandem_scheduler *scheduler = request->scheduler;
 	const struct tandem_scheduler_options *options = &scheduler->options;
 	const struct tandem_generation_stats *stats = &request->result->stats;
 	struct transfer *transfer = &request->transfer;
-	const uint32_t blocks = (request->what.prompt_tokens - 1) / scheduler->block_tokens + 1;
-	const uint32_t there = stats->kv_cached_tokens / scheduler->block_tokens;
 	const struct transfer_part cached = {
 		.end_block = stats->cached_tokens / scheduler->block_tokens,
 		.end_layer = scheduler->model.layers,
@@ -232,13 +265,7 @@ int transfer_start(struct request *request)
 	transfer->number = instance_next_transfer(options->prefill);
 	transfer->expect.done = expect_done;
 	transfer->expect.user = request;
-	/*
-	 * The wait begins before prefill does, so its deadline is the request's own;
-	 * each push has the connection's.
-	 */
-	ret = tandem_expect_start(options->receive, transfer->number,
-				  (uint64_t)scheduler->model.layers * (blocks - there),
-				  UINT32_MAX, &transfer->expect);
+	ret = await_blocks(request);
 	if (ret < 0) {
 		request_fail_on_connection(request, ret);
 		return ret;

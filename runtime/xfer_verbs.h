@@ -247,7 +247,7 @@ struct verbs_write {
  * @working: grants of this side that have something to do
  * @granted: the others
  * @spare: windows that are not bound
- * @keys: what the other side has granted
+ * @keys: what the other side has granted, what was asked for last first
  * @key_generation: the last of them
  * @key_bytes: memory that @keys take
  */
@@ -282,7 +282,7 @@ struct verbs {
 	TAILQ_HEAD(verbs_grants, verbs_grant) working;
 	struct verbs_grants granted;
 	SLIST_HEAD(, verbs_window) spare;
-	TAILQ_HEAD(, verbs_keys) keys;
+	TAILQ_HEAD(verbs_keys_list, verbs_keys) keys;
 	uint64_t key_generation;
 	uint64_t key_bytes;
 };

@@ -74,8 +74,11 @@ static int keys_add(struct verbs *verbs, const struct verbs_message *message,
 		return -EPROTO;
 	bytes = sizeof(*new) + message->run_total * sizeof(new->runs[0]) +
 		xfer_grant_bytes(layout);
-	if (bytes > KEY_BYTES_MAX - verbs->key_bytes)
+	if (bytes > KEY_BYTES_MAX)
 		return -EPROTO;
+	/* What nobody asks for any more, as of transfers that were given up. */
+	while (bytes > KEY_BYTES_MAX - verbs->key_bytes)
+		keys_free(verbs, TAILQ_LAST(&verbs->keys, verbs_keys_list));
 	new = calloc(1, sizeof(*new) + message->run_total * sizeof(new->runs[0]));
 	if (!new)
 		return -ENOMEM;
@@ -90,7 +93,7 @@ static int keys_add(struct verbs *verbs, const struct verbs_message *message,
 	new->bytes = bytes;
 	verbs->key_bytes += bytes;
 	verbs->key_generation = message->generation;
-	TAILQ_INSERT_TAIL(&verbs->keys, new, entry);
+	TAILQ_INSERT_HEAD(&verbs->keys, new, entry);
 	*keys = new;
 	return 0;
 }

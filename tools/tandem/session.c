@@ -114,14 +114,16 @@ static int introduce(struct tandem_connection *from, struct tandem_connection *t
 static int connect_pools(struct session *session, const struct session_options *options,
 			 struct tandem_error *error)
 {
+	struct tandem_connection_options connection = options->connection;
 	int ret;
 
+	connection.grants = 1;
 	ret = tandem_connection_open(session->loop, tandem_instance_kv_pool(session->prefill),
-				     &options->connection, &session->push, error);
+				     &connection, &session->push, error);
 	if (!ret)
 		ret = tandem_connection_open(session->loop,
 					     tandem_instance_kv_pool(session->decode),
-					     &options->connection, &session->receive, error);
+					     &connection, &session->receive, error);
 	if (!ret)
 		ret = introduce(session->push, session->receive, error);
 	if (!ret)

@@ -148,7 +148,7 @@ static void introduce(struct tandem_connection *from, struct tandem_connection *
 
 static struct tandem_connection *open_connection(int i, const char *transport)
 {
-	struct tandem_connection_options options = { .gid_index = -1 };
+	struct tandem_connection_options options = { .gid_index = -1, .grants = 1 };
 	struct tandem_connection *connection = NULL;
 	struct tandem_error error = { 0 };
 	int number = tandem_transport_parse(transport);
