@@ -70,6 +70,7 @@ runtime-src += \
 	runtime/xfer_tcp_greet.c \
 	runtime/xfer_tcp_listen.c \
 	runtime/xfer_tcp_stream.c \
+	runtime/xfer_unordered.c \
 	runtime/xfer_verbs.c \
 	runtime/xfer_verbs_control.c \
 	runtime/xfer_verbs_grant.c \

@@ -8,6 +8,7 @@
  *	xfer_expect.c		counting what arrives
  *	xfer_grant.c		what may arrive
  *	xfer_stop.c		giving up a transfer that the other side sends
+ *	xfer_unordered.c	writes where nothing keeps order
  *	xfer_push.c		pushes, from their start to their end
  *	connection.c		what else all transports have in common
  *	xfer_local.c, xfer_verbs*.c, xfer_tcp*.c	the transports

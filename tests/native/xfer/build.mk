@@ -13,7 +13,10 @@ native-tests += \
 	tests/native/xfer/test_tcp \
 	tests/native/xfer/test_tcp_frame \
 	tests/native/xfer/test_tcp_process \
-	tests/native/xfer/test_verbs_key
+	tests/native/xfer/test_verbs_key \
+	tests/native/xfer/test_unordered \
+	tests/native/xfer/test_push_unordered \
+	tests/native/xfer/test_grant_unordered
 
 thread-tests += \
 	tests/native/xfer/test_control \
@@ -63,3 +66,19 @@ tests/native/xfer/test_grant-src := \
 	tests/native/xfer/test_grant.c \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/kinds.c
+
+tests/native/xfer/test_unordered-src := \
+	tests/native/xfer/test_unordered.c \
+	tests/native/xfer/unordered.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds_unordered.c
+tests/native/xfer/test_push_unordered-src := \
+	tests/native/xfer/test_push.c \
+	tests/native/xfer/unordered.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds_unordered.c
+tests/native/xfer/test_grant_unordered-src := \
+	tests/native/xfer/test_grant.c \
+	tests/native/xfer/unordered.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds_unordered.c

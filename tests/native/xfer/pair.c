@@ -168,6 +168,8 @@ void pair_connect(struct pair *pair)
 	pair->connection[1] = pair_connection(pair, 1);
 	pair_introduce(pair->connection[0], pair->connection[1]);
 	pair_introduce(pair->connection[1], pair->connection[0]);
+	if (pair_kind->connected)
+		pair_kind->connected(pair);
 }
 
 void pair_reconnect(struct pair *pair)

@@ -18,18 +18,24 @@
 /* How long anything may take on a slow and busy machine. */
 #define PAIR_PATIENCE_MS	120000
 
+struct pair;
+
 /**
  * struct pair_kind - what the pair is made of
  * @name: for messages
  * @device: names of the devices
  * @transport: between them
+ * @cannot_stop: giving up what the other side sends costs the connection
  * @prepare: called before anything is opened; may be NULL
+ * @connected: called when both sides are connected; may be NULL
  */
 struct pair_kind {
 	const char *name;
 	const char *device[2];
 	enum tandem_transport transport;
+	bool cannot_stop;
 	void (*prepare)(void);
+	void (*connected)(struct pair *pair);
 };
 
 /* What this program tests; ends with an entry without a name. */

@@ -37,6 +37,8 @@ static void connect_with_grants(struct pair *pair)
 	}
 	pair_introduce(pair->connection[0], pair->connection[1]);
 	pair_introduce(pair->connection[1], pair->connection[0]);
+	if (pair_kind->connected)
+		pair_kind->connected(pair);
 }
 
 static int setup(void **state)
@@ -266,16 +268,18 @@ static void test_blocks_that_were_not_granted(void **state)
 	struct pair *pair = *state;
 	struct tandem_push push;
 
-	/* The first one, so that nothing before it may land. */
+	/* Nothing else, as that may land before. */
 	memcpy(other, remote, sizeof(other));
 	other[0] = 5;
 	assert_int_equal(tandem_receive_start(pair->connection[1], &receive, &received[0]), 0);
 	push = whole_push(receive.generation);
 	push.remote_blocks = other;
+	push.block_count = 1;
 	refused(pair, &push);
 	assert_int_equal(tandem_receive_start(pair->connection[1], &receive, &received[1]), 0);
 	push = whole_push(receive.generation);
 	push.layer_first = 0;
+	push.layer_count = 1;
 	refused(pair, &push);
 	assert_int_equal(tandem_receive_start(pair->connection[1], &receive, &received[2]), 0);
 	push = whole_push(receive.generation);

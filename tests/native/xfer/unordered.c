@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A fabric without order, as the transport of both sides. Random but seeded: a test
+ * that fails does so again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/xfer_unordered.h"
+#include "unordered.h"
+
+#define STEPS_AT_ONCE	16
+/* In steps of the fabric. */
+#define LATE_MAX	400
+
+enum what {
+	LAND,		/* the bytes, which then are told of and acknowledged */
+	TELL,		/* the receiver */
+	ACKNOWLEDGE,	/* the sender */
+};
+
+/**
+ * struct event - something that will happen
+ * @entry: in &fabric.events
+ * @what: see there
+ * @from: sending side
+ * @after: not before this step
+ * @write: which
+ * @number: of it
+ */
+struct event {
+	TAILQ_ENTRY(event) entry;
+	enum what what;
+	int from;
+	uint64_t after;
+	struct xfer_write write;
+	uint64_t number;
+};
+
+/**
+ * struct fabric - between the two sides
+ * @connection: these; NULL once one is closed
+ * @below: their own transport, which only closes them
+ * @slots: of the writes of each side
+ * @arrivals: at each side
+ * @events: that have not happened
+ * @count: of these
+ * @step: number of the next
+ * @landed: number after the newest write of each side that has landed
+ * @random: state of the generator
+ * @task: for the next steps
+ * @loop: of both sides
+ */
+static struct fabric {
+	struct tandem_connection *connection[2];
+	const struct xfer_transport_ops *below;
+	struct xfer_slots slots[2];
+	struct xfer_arrivals arrivals[2];
+	TAILQ_HEAD(, event) events;
+	unsigned int count;
+	uint64_t step;
+	uint64_t landed[2];
+	uint64_t random;
+	struct loop_task task;
+	struct tandem_loop *loop;
+} fabric;
+
+struct unordered_counts unordered_counts;
+
+static uint32_t chance(uint32_t bound)
+{
+	fabric.random = fabric.random * 6364136223846793005ull + 1442695040888963407ull;
+	return (fabric.random >> 33) % bound;
+}
+
+static void add_event(enum what what, int from, const struct xfer_write *write, uint64_t number)
+{
+	struct event *event = calloc(1, sizeof(*event));
+
+	assert_non_null(event);
+	event->what = what;
+	event->from = from;
+	event->write = *write;
+	event->number = number;
+	event->after = fabric.step + (chance(8) ? chance(8) : chance(LATE_MAX));
+	TAILQ_INSERT_TAIL(&fabric.events, event, entry);
+	fabric.count++;
+	loop_task_post(fabric.loop, &fabric.task);
+}
+
+static void remove_event(struct event *event)
+{
+	TAILQ_REMOVE(&fabric.events, event, entry);
+	fabric.count--;
+	free(event);
+}
+
+/* Nothing of this side's, or to it, happens any more. */
+static void drop_events(void)
+{
+	struct event *event;
+
+	while ((event = TAILQ_FIRST(&fabric.events)))
+		remove_event(event);
+}
+
+static uint8_t *pool_bytes(struct tandem_connection *connection)
+{
+	void *pointer = NULL;
+
+	assert_int_equal(tandem_memory_map(tandem_kv_pool_memory(connection->pool), &pointer), 0);
+	return pointer;
+}
+
+static void land(const struct event *event)
+{
+	struct tandem_connection *from = fabric.connection[event->from];
+	struct tandem_connection *to = fabric.connection[1 - event->from];
+	const struct xfer_write *write = &event->write;
+
+	if (connection_admit(to, write) < 0) {
+		connection_fail(to, -EACCES);
+		connection_fail(from, -ECONNRESET);
+		return;
+	}
+	memcpy(pool_bytes(to) + write->remote_offset, pool_bytes(from) + write->local_offset,
+	       write->length);
+	if (event->number < fabric.landed[event->from])
+		unordered_counts.overtaken++;
+	else
+		fabric.landed[event->from] = event->number + 1;
+	add_event(TELL, event->from, write, event->number);
+	add_event(ACKNOWLEDGE, event->from, write, event->number);
+	if (!chance(4))
+		add_event(TELL, event->from, write, event->number);
+	if (!chance(4))
+		add_event(ACKNOWLEDGE, event->from, write, event->number);
+}
+
+static void tell(const struct event *event)
+{
+	const uint32_t immediate = xfer_unordered_immediate(event->write.transfer,
+							    event->write.blocks, event->number);
+	uint32_t transfer, blocks;
+
+	if (xfer_arrivals_take(&fabric.arrivals[1 - event->from], immediate, &transfer, &blocks))
+		connection_received(fabric.connection[1 - event->from], transfer, blocks);
+	else
+		unordered_counts.told_twice++;
+}
+
+static void acknowledge(const struct event *event)
+{
+	struct tandem_connection *from = fabric.connection[event->from];
+	struct xfer_slots *slots = &fabric.slots[event->from];
+	struct xfer_push *push;
+	uint64_t bytes;
+
+	if (!xfer_slots_acknowledge(slots, event->number, &push, &bytes)) {
+		unordered_counts.acknowledged_twice++;
+		return;
+	}
+	connection_write_done(from, push, bytes, 0);
+	from->write_slots = from->writes + xfer_slots_room(slots);
+	connection_continue(from);
+}
+
+/* Any one whose time has come. */
+static struct event *choose_event(void)
+{
+	struct event *event = TAILQ_FIRST(&fabric.events);
+	unsigned int skip = fabric.count ? chance(fabric.count) : 0;
+
+	for (; skip; skip--)
+		event = TAILQ_NEXT(event, entry);
+	while (event && event->after > fabric.step)
+		event = TAILQ_NEXT(event, entry);
+	return event;
+}
+
+static void one_step(void)
+{
+	struct event *chosen = choose_event();
+	struct event event;
+
+	fabric.step++;
+	if (!chosen)
+		return;
+	event = *chosen;
+	remove_event(chosen);
+	switch (event.what) {
+	case LAND:
+		land(&event);
+		break;
+	case TELL:
+		tell(&event);
+		break;
+	case ACKNOWLEDGE:
+		acknowledge(&event);
+		break;
+	}
+}
+
+static void run_fabric(struct loop_task *task)
+{
+	int i;
+
+	for (i = 0; i < STEPS_AT_ONCE && fabric.count; i++)
+		one_step();
+	if (fabric.count)
+		loop_task_post(fabric.loop, task);
+}
+
+static int side_of(const struct tandem_connection *connection)
+{
+	return connection == fabric.connection[1];
+}
+
+static int unordered_write(struct tandem_connection *connection, const struct xfer_write *write)
+{
+	const int side = side_of(connection);
+
+	/* Nothing may rely on an order that is not there. */
+	assert_int_equal(write->length % tandem_kv_block_bytes(&connection->layout), 0);
+	assert_true(write->blocks && write->blocks <= XFER_UNORDERED_BLOCKS);
+	assert_true(xfer_slots_room(&fabric.slots[side]) > 0);
+	add_event(LAND, side, write, xfer_slots_take(&fabric.slots[side], write->push,
+						     write->length));
+	return 0;
+}
+
+static int unordered_flush(struct tandem_connection *connection)
+{
+	(void)connection;
+	return 0;
+}
+
+/* The other side learns of it, if it is there. */
+static void detach(struct tandem_connection *connection)
+{
+	struct tandem_connection *other = fabric.connection[1 - side_of(connection)];
+
+	drop_events();
+	if (other && other != connection)
+		connection_fail(other, -ECONNRESET);
+}
+
+static void unordered_abort(struct tandem_connection *connection)
+{
+	detach(connection);
+	connection_quiesced(connection);
+}
+
+static void unordered_close(struct tandem_connection *connection)
+{
+	detach(connection);
+	loop_task_cancel(fabric.loop, &fabric.task);
+	fabric.connection[side_of(connection)] = NULL;
+	fabric.below->close(connection);
+}
+
+static const struct xfer_transport_ops unordered_ops = {
+	.write = unordered_write,
+	.flush = unordered_flush,
+	.abort = unordered_abort,
+	.close = unordered_close,
+};
+
+void unordered_attach(struct pair *pair)
+{
+	struct tandem_connection *connection;
+	int side;
+
+	memset(&fabric, 0, sizeof(fabric));
+	TAILQ_INIT(&fabric.events);
+	fabric.random = pair->random;
+	fabric.loop = pair->loop;
+	fabric.task.run = run_fabric;
+	fabric.below = &xfer_local_ops;
+	for (side = 0; side < 2; side++) {
+		connection = pair->connection[side];
+		fabric.connection[side] = connection;
+		connection->ops = &unordered_ops;
+		connection->write_slots = xfer_slots_room(&fabric.slots[side]);
+		connection->write_bytes =
+			XFER_UNORDERED_BLOCKS * tandem_kv_block_bytes(&connection->layout);
+	}
+}
