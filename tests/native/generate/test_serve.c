@@ -213,7 +213,11 @@ static void introduce(struct tandem_connection *from, struct tandem_connection *
 static void open_scheduler(const char *transport, struct tandem_scheduler_options options)
 {
 	/* Less than all of them would like to send at once. */
-	struct tandem_connection_options connection = { .gid_index = -1, .pushes_max = 3 };
+	struct tandem_connection_options connection = {
+		.gid_index = -1,
+		.grants = 1,
+		.pushes_max = 3,
+	};
 	struct tandem_error error = { 0 };
 
 	options.prefill = world.instance[transport ? 0 : 1];
