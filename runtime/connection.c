@@ -19,6 +19,7 @@
 
 #define TIMEOUT_MS_DEFAULT	30000u
 #define PUSHES_MAX_DEFAULT	4096u
+#define UNIT_DEFAULT		4096u
 /* Silence after which the other side is probed, while something is awaited. */
 #define PROBE_NS		1000000000ull
 #define NSEC_PER_MSEC		1000000ull
@@ -251,30 +252,40 @@ static int options_check(const struct tandem_connection_options *options,
 	return 0;
 }
 
-int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool,
-			   const struct tandem_connection_options *options,
-			   struct tandem_connection **connection, struct tandem_error *error)
+/* Is the device that the connection's memory is of fit for it? */
+static int device_check(const struct tandem_device *device, const struct tandem_loop *loop,
+			struct tandem_error *error)
 {
-	struct tandem_device *device = tandem_memory_device(tandem_kv_pool_memory(pool));
-	struct tandem_connection *new;
-	int ret;
-
-	ret = options_check(options, error);
-	if (ret < 0)
-		return ret;
 	if (device->loop != loop)
 		return tandem_error_set(error, -EINVAL,
 					"%s: its connections have to be on the loop that it was opened on",
 					device->name);
 	if (device->lost)
 		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
-	new = calloc(1, sizeof(*new));
+	return 0;
+}
+
+/*
+ * @from holds loop, pool, memory, pointer and layout, and is copied.
+ */
+static int connection_create(const struct tandem_connection *from,
+			     const struct tandem_connection_options *options,
+			     struct tandem_connection **connection, struct tandem_error *error)
+{
+	struct tandem_device *device = from->memory ? tandem_memory_device(from->memory) : NULL;
+	struct tandem_connection *new;
+	int ret;
+
+	ret = options_check(options, error);
+	if (!ret && device)
+		ret = device_check(device, from->loop, error);
+	if (ret < 0)
+		return ret;
+	new = malloc(sizeof(*new));
 	if (!new)
 		return tandem_error_set(error, -ENOMEM, "connection: out of memory");
 
-	new->loop = loop;
-	new->pool = pool;
-	new->layout = *tandem_kv_pool_layout(pool);
+	*new = *from;
 	new->ops = transport_ops(options->transport);
 	new->transport_number = options->transport;
 	new->timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS_DEFAULT;
@@ -296,9 +307,70 @@ int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool
 		return ret;
 	}
 	new->watch.lost = connection_device_lost;
-	device_watch_add(device, &new->watch);
+	if (device)
+		device_watch_add(device, &new->watch);
 	*connection = new;
 	return 0;
+}
+
+int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool,
+			   const struct tandem_connection_options *options,
+			   struct tandem_connection **connection, struct tandem_error *error)
+{
+	const struct tandem_connection from = {
+		.loop = loop,
+		.pool = pool,
+		.memory = tandem_kv_pool_memory(pool),
+		.layout = *tandem_kv_pool_layout(pool),
+	};
+
+	return connection_create(&from, options, connection, error);
+}
+
+/* Memory that is no pool, as a layout. */
+static int memory_layout(const struct tandem_xfer_memory *memory, struct tandem_kv_layout *layout,
+			 struct tandem_error *error)
+{
+	uint32_t unit = memory->unit ? memory->unit : UNIT_DEFAULT;
+
+	if (!memory->memory == !memory->pointer)
+		return tandem_error_set(error, -EINVAL,
+					"memory: it is either a device's or the process's; give one of both");
+	if (memory->memory && memory->length > tandem_memory_size(memory->memory))
+		return tandem_error_set(error, -EINVAL,
+					"memory: %" PRIu64 " bytes are more than the %" PRIu64
+					" that there are",
+					memory->length, tandem_memory_size(memory->memory));
+	if (!memory->length || unit % 2 || memory->length % unit ||
+	    memory->length / unit > UINT32_MAX)
+		return tandem_error_set(error, -EINVAL,
+					"memory: %" PRIu64 " bytes in units of %" PRIu32
+					": units are even, and there are whole ones, up to 2^32 - 1",
+					memory->length, unit);
+	*layout = (struct tandem_kv_layout){
+		.type = KV_TYPE_BYTES,
+		.layers = 1,
+		/* K and V are a half each. */
+		.kv_width = unit / 2,
+		.block_tokens = 1,
+		.blocks = memory->length / unit,
+	};
+	return 0;
+}
+
+int tandem_connection_open_memory(struct tandem_loop *loop, const struct tandem_xfer_memory *memory,
+				  const struct tandem_connection_options *options,
+				  struct tandem_connection **connection, struct tandem_error *error)
+{
+	struct tandem_connection from = {
+		.loop = loop,
+		.memory = memory->memory,
+		.pointer = memory->pointer,
+	};
+	int ret;
+
+	ret = memory_layout(memory, &from.layout, error);
+	return ret < 0 ? ret : connection_create(&from, options, connection, error);
 }
 
 int tandem_connection_describe(struct tandem_connection *connection, void *buffer, size_t size)
@@ -320,6 +392,15 @@ static int layout_mismatch(const struct tandem_kv_layout *ours,
 		"the KV pools do not match: %s is %" PRIu32 " here and %" PRIu32
 		" on the other side; give both the same model and KV options";
 
+	if ((ours->type == KV_TYPE_BYTES) != (theirs->type == KV_TYPE_BYTES))
+		return tandem_error_set(error, -EINVAL,
+					"a KV pool and memory that is none do not match; use the same on both sides");
+	if (ours->type == KV_TYPE_BYTES && ours->kv_width != theirs->kv_width)
+		return tandem_error_set(error, -EINVAL,
+					"the memories do not match: units of %" PRIu64
+					" bytes here and of %" PRIu64
+					" on the other side; use the same",
+					tandem_kv_block_bytes(ours), tandem_kv_block_bytes(theirs));
 	if (ours->type != theirs->type)
 		return tandem_error_set(error, -EINVAL, format, "the element type", ours->type,
 					theirs->type);
@@ -576,7 +657,8 @@ void tandem_connection_close(struct tandem_connection *connection)
 	if (!connection)
 		return;
 	connection->state = CONNECTION_CLOSING;
-	device_watch_remove(&connection->watch);
+	if (connection->memory)
+		device_watch_remove(&connection->watch);
 	loop_timer_stop(connection->timer);
 	connection->timer = NULL;
 	connection->ops->close(connection);

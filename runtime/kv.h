@@ -19,6 +19,12 @@
 /* In place of a block's number: none. */
 #define KV_NONE		UINT32_MAX
 
+/*
+ * Element type of memory that is no KV pool but is sent like one: GGUF's I8. There
+ * are no pools of it.
+ */
+#define KV_TYPE_BYTES	24
+
 /**
  * struct kv_block - one block of a pool
  * @references: sequences that have it

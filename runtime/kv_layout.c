@@ -12,6 +12,7 @@
 #define TYPE_F32	0
 #define TYPE_F16	1
 #define TYPE_Q8_0	8
+#define TYPE_I8		KV_TYPE_BYTES
 
 /* Q8_0 comes in blocks of so many elements and bytes. */
 #define Q8_0_ELEMENTS	32
@@ -29,6 +30,8 @@ static uint64_t row_bytes(const struct tandem_kv_layout *layout)
 		return 2 * width;
 	case TYPE_Q8_0:
 		return width % Q8_0_ELEMENTS ? 0 : width / Q8_0_ELEMENTS * Q8_0_BYTES;
+	case TYPE_I8:
+		return width;
 	default:
 		return 0;
 	}

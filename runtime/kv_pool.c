@@ -32,6 +32,8 @@ int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_l
 	int ret;
 
 	ret = kv_layout_check(layout, &bytes);
+	if (!ret && layout->type == KV_TYPE_BYTES)
+		ret = -EINVAL;
 	if (ret < 0)
 		return kv_layout_error(layout, ret, error);
 	new = calloc(1, sizeof(*new));

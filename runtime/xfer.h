@@ -538,8 +538,11 @@ enum connection_state {
 /**
  * struct tandem_connection - one side of a connection
  * @loop: where everything of it happens
- * @pool: the local pool
- * @layout: of it
+ * @pool: the local pool; NULL for memory that is none
+ * @memory: of the pool, or the application's; NULL for memory of the process
+ * @pointer: memory of the process, or NULL
+ * @layout: of the pool; of memory that is none, which has one layer of
+ *	%KV_TYPE_BYTES whose blocks are its units
  * @remote_layout: of the other side's, once connected
  * @ops: the transport
  * @transport_number: &enum tandem_transport
@@ -568,7 +571,7 @@ enum connection_state {
  * @timer: for the next deadline or probe, or NULL
  * @timer_ns: when that is
  * @heard_ns: when the other side was last heard of
- * @watch: of the pool's device
+ * @watch: of the device of @memory
  * @wire_since_ns: since when pushes have been under way; 0 if none is
  * @stats: see there
  *
@@ -577,6 +580,8 @@ enum connection_state {
 struct tandem_connection {
 	struct tandem_loop *loop;
 	struct tandem_kv_pool *pool;
+	struct tandem_memory *memory;
+	void *pointer;
 	struct tandem_kv_layout layout;
 	struct tandem_kv_layout remote_layout;
 	const struct xfer_transport_ops *ops;

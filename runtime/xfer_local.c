@@ -173,7 +173,7 @@ static int registry_find(uint64_t id, struct tandem_loop *loop, struct local **f
 
 static struct tandem_device *local_device(const struct tandem_connection *connection)
 {
-	return tandem_memory_device(tandem_kv_pool_memory(connection->pool));
+	return tandem_memory_device(connection->memory);
 }
 
 static int local_open(struct tandem_connection *connection,
@@ -185,6 +185,9 @@ static int local_open(struct tandem_connection *connection,
 	int ret;
 
 	(void)options;
+	if (!connection->memory)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"local: a device reaches memory of devices only; use tcp");
 	local = calloc(1, sizeof(*local));
 	if (!local)
 		return tandem_error_set(error, -ENOMEM, "local: out of memory");
@@ -272,7 +275,7 @@ static int local_connect(struct tandem_connection *connection,
 	if (memcmp(&peer->connection->layout, &remote->layout, sizeof(remote->layout)))
 		return tandem_error_set(error, -EPROTO,
 					"local: the description says other things of the pool than are true");
-	ret = tandem_memory_share(tandem_kv_pool_memory(peer->connection->pool),
+	ret = tandem_memory_share(peer->connection->memory,
 				  local_device(connection), &local->view, error);
 	if (ret < 0)
 		return ret;
@@ -395,7 +398,7 @@ static int local_write(struct tandem_connection *connection, const struct xfer_w
 	STAILQ_INSERT_TAIL(&local->batch, slot, entry);
 	segment = &local->segments[local->batch_count++];
 	segment->destination = local->view;
-	segment->source = tandem_kv_pool_memory(connection->pool);
+	segment->source = connection->memory;
 	segment->destination_offset = write->remote_offset;
 	segment->source_offset = write->local_offset;
 	segment->length = write->length;

@@ -90,7 +90,7 @@ int tandem_room_start(struct tandem_connection *connection, struct tandem_operat
 static void push_hold_blocks(struct tandem_connection *connection, const struct xfer_push *push,
 			     bool hold)
 {
-	for (size_t run = 0; run < push->run_count; run++)
+	for (size_t run = 0; connection->pool && run < push->run_count; run++)
 		for (uint64_t i = 0; i < push->runs[run].count; i++) {
 			/* Runs count through all layers. */
 			const uint32_t block =

@@ -96,8 +96,7 @@ static int tcp_prepare(struct tcp *tcp, const struct tandem_connection_options *
 static int tcp_open(struct tandem_connection *connection,
 		    const struct tandem_connection_options *options, struct tandem_error *error)
 {
-	struct tandem_memory *memory = tandem_kv_pool_memory(connection->pool);
-	void *pointer;
+	void *pointer = connection->pointer;
 	struct tcp *tcp;
 	int ret;
 
@@ -117,7 +116,8 @@ static int tcp_open(struct tandem_connection *connection,
 				 strerror(-ret));
 		goto free_tcp;
 	}
-	ret = tandem_memory_map(memory, &pointer);
+	if (connection->memory)
+		ret = tandem_memory_map(connection->memory, &pointer);
 	if (ret < 0) {
 		tandem_error_set(error, ret, "tcp: cannot map device memory: %s",
 				 strerror(-ret));

@@ -483,7 +483,7 @@ static int verbs_describe_self(struct verbs *verbs)
 static int verbs_register(struct verbs *verbs, struct tandem_error *error)
 {
 	struct tandem_connection *connection = verbs->connection;
-	struct tandem_memory *memory = tandem_kv_pool_memory(connection->pool);
+	struct tandem_memory *memory = connection->memory;
 	size_t bytes = (VERBS_RECEIVES + VERBS_CONTROLS) * VERBS_MESSAGE_BYTES;
 	int access = IBV_ACCESS_LOCAL_WRITE;
 
@@ -513,6 +513,9 @@ static int verbs_open(struct tandem_connection *connection,
 	struct verbs *verbs;
 	int ret;
 
+	if (!connection->memory)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"verbs: memory of the process cannot be registered yet; use tcp");
 	verbs = calloc(1, sizeof(*verbs));
 	if (!verbs)
 		return tandem_error_set(error, -ENOMEM, "verbs: out of memory");

@@ -109,7 +109,7 @@ static void window_release(struct verbs *verbs, struct verbs_window *window)
 /* A window, or without them a region of the run, whose key is good at once. */
 static struct verbs_window *window_make(struct verbs *verbs, struct verbs_run *run)
 {
-	struct tandem_memory *memory = tandem_kv_pool_memory(verbs->connection->pool);
+	struct tandem_memory *memory = verbs->connection->memory;
 	uint64_t block_bytes = tandem_kv_block_bytes(&verbs->connection->layout);
 	struct verbs_window *window = SLIST_FIRST(&verbs->spare);
 

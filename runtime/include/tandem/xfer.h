@@ -105,6 +105,43 @@ int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool
 			   struct tandem_connection **connection, struct tandem_error *error);
 
 /**
+ * struct tandem_xfer_memory - memory that is no KV pool
+ * @memory: memory of a device; or NULL
+ * @pointer: memory of this process, with @memory NULL. TCP only
+ * @length: bytes of it, from its first; whole units
+ * @unit: bytes that are sent and counted as one block; even; 0 for 4096. The same
+ *	on both sides
+ */
+struct tandem_xfer_memory {
+	struct tandem_memory *memory;
+	void *pointer;
+	uint64_t length;
+	uint32_t unit;
+};
+
+/**
+ * tandem_connection_open_memory() - make one side of a connection between memories
+ * @loop: as for tandem_connection_open()
+ * @memory: what is sent from and received into; read before the call returns.
+ *	It stays in place until the connection is closed
+ * @options: how
+ * @connection: where to put it
+ * @error: filled in on failure; may be NULL
+ *
+ * Each side has one; they may be of different lengths and kinds. All else is as
+ * with KV pools: units are the blocks of one layer, number 0, and are what
+ * expectations count. Ranges are checked against @length by both sides; with
+ * VERBS, without grants, the other side's NIC reaches all of a device's object.
+ *
+ * Return: as tandem_connection_open(); -EINVAL also for a length or unit that is
+ * none; -EOPNOTSUPP memory that the transport does not reach.
+ */
+int tandem_connection_open_memory(struct tandem_loop *loop, const struct tandem_xfer_memory *memory,
+				  const struct tandem_connection_options *options,
+				  struct tandem_connection **connection,
+				  struct tandem_error *error);
+
+/**
  * tandem_connection_describe() - what the other side has to know
  * @connection: this side
  * @buffer: filled in

@@ -8,6 +8,7 @@ native-tests += \
 	tests/native/xfer/test_engine \
 	tests/native/xfer/test_forms \
 	tests/native/xfer/test_grant \
+	tests/native/xfer/test_memory \
 	tests/native/xfer/test_push \
 	tests/native/xfer/test_runs \
 	tests/native/xfer/test_tcp \
@@ -42,6 +43,11 @@ tests/native/xfer/test_engine-src := \
 
 tests/native/xfer/test_forms-src := \
 	tests/native/xfer/test_forms.c \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/kinds.c
+
+tests/native/xfer/test_memory-src := \
+	tests/native/xfer/test_memory.c \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/kinds.c
 
