@@ -276,8 +276,12 @@ static void hand_on(struct work_struct *work)
 
 void tandem_coredump_prepare(struct tandem_coredump *coredump)
 {
+	char *buffer;
+
 	INIT_WORK(&coredump->work, hand_on);
-	seq_buf_init(&coredump->text, vmalloc(TEXT_BYTES), TEXT_BYTES);
+	/* Without memory for it now, there will be no dumps: no harm. */
+	buffer = __vmalloc(TEXT_BYTES, GFP_KERNEL | __GFP_NOWARN);
+	seq_buf_init(&coredump->text, buffer, buffer ? TEXT_BYTES : 0);
 }
 
 void tandem_coredump_release(struct tandem_coredump *coredump)

@@ -21,8 +21,8 @@
 
 #define OBJECT_SIZE	(64ull << 10)
 #define ALLOCATIONS_MAX	2000
-/* See is_of_drm_minor(). */
-#define DRM_MINOR_ALLOCATIONS	10
+/* See is_of_drm_minor(): with those that an IDR may need for its nodes. */
+#define DRM_MINOR_ALLOCATIONS	16
 
 /**
  * struct scene - what calls work on
