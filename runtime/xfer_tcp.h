@@ -107,6 +107,7 @@ struct tcp;
  * @head: decoded, from %TCP_PART_ENTRIES on
  * @entries: decoded, in %TCP_PART_BYTES
  * @frames_received: with entries
+ * @early: the first head has come before the end of the answer was told
  */
 struct tcp_stream {
 	struct tcp *tcp;
@@ -135,6 +136,7 @@ struct tcp_stream {
 	struct tcp_head head;
 	struct tcp_entry entries[TCP_FRAME_ENTRIES];
 	uint64_t frames_received;
+	bool early;
 };
 
 struct tcp_listener;
@@ -238,6 +240,9 @@ void tcp_greet_received(struct tcp_stream *stream, int result);
  */
 
 void tcp_stream_init(struct tcp *tcp, unsigned int index);
+
+/* Notice if the other side goes before the stream is up. Return: 0 or -ENOMEM. */
+int tcp_stream_watch(struct tcp_stream *stream);
 
 /* Begin to carry blocks. Return: 0 or -ENOMEM. */
 int tcp_stream_up(struct tcp_stream *stream);

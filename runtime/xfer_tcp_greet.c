@@ -153,7 +153,7 @@ void tcp_greet_received(struct tcp_stream *stream, int result)
 int tcp_greeted(struct tcp *tcp, int fd, const struct tcp_greeting *greeting)
 {
 	struct tcp_stream *stream;
-	int ret = 0;
+	int ret;
 
 	if (tcp->stopping || tcp->dials || greeting->stream >= tcp->stream_count ||
 	    (tcp->connected && greeting->streams != tcp->stream_count))
@@ -164,7 +164,8 @@ int tcp_greeted(struct tcp *tcp, int fd, const struct tcp_greeting *greeting)
 	socket_prepare(fd, tcp->connection->timeout_ms);
 	stream->fd = fd;
 	stream->state = TCP_STREAM_PARKED;
-	if (tcp->connected)
+	ret = tcp_stream_watch(stream);
+	if (!ret && tcp->connected)
 		ret = stream_greet(stream, TCP_STREAM_ANSWERING);
 	if (ret < 0)
 		connection_fail(tcp->connection, ret);

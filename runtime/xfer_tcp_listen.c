@@ -26,6 +26,8 @@
 /* Accepted before the loop's other events have their turn. */
 #define ACCEPTS_MAX		64u
 #define BACKLOG			256
+/* When the process has no descriptors or no memory left. */
+#define ACCEPT_RETRY_MS		100
 #define ADDRESS_DEFAULT		"127.0.0.1"
 
 /**
@@ -55,6 +57,7 @@ struct tcp_caller {
  * @port: that it has
  * @poll: the loop's watch
  * @accept_task: goes on where a long round of accepting left off
+ * @retry: accepts again after a failure; or NULL
  * @sides: those that are reached here
  * @callers: oldest first
  * @caller_count: entries of @callers
@@ -67,6 +70,7 @@ struct tcp_listener {
 	uint16_t port;
 	struct loop_poll *poll;
 	struct loop_task accept_task;
+	struct loop_timer *retry;
 	LIST_HEAD(, tcp) sides;
 	TAILQ_HEAD(, tcp_caller) callers;
 	unsigned int caller_count;
@@ -167,6 +171,16 @@ static void listener_accepted(struct tcp_listener *listener, int fd)
 		caller_free(caller);
 }
 
+static void listener_retry(void *user);
+
+/* Without memory for a timer, the next caller is the next occasion. */
+static void listener_accept_later(struct tcp_listener *listener)
+{
+	if (!listener->retry)
+		loop_timer_start(listener->loop, ACCEPT_RETRY_MS, listener_retry, listener,
+				 &listener->retry);
+}
+
 static void listener_accept(struct tcp_listener *listener)
 {
 	unsigned int count;
@@ -174,11 +188,25 @@ static void listener_accept(struct tcp_listener *listener)
 
 	for (count = 0; count < ACCEPTS_MAX; count++) {
 		fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd < 0)
+		if (fd >= 0) {
+			listener_accepted(listener, fd);
+			continue;
+		}
+		/* Who waits in the backlog is not announced again. */
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			listener_accept_later(listener);
+		if (errno != ECONNABORTED && errno != EINTR)
 			return;
-		listener_accepted(listener, fd);
 	}
 	loop_task_post(listener->loop, &listener->accept_task);
+}
+
+static void listener_retry(void *user)
+{
+	struct tcp_listener *listener = user;
+
+	listener->retry = NULL;
+	listener_accept(listener);
 }
 
 static void listener_accept_more(struct loop_task *task)
@@ -339,6 +367,7 @@ static void listener_close(struct tcp_listener *listener)
 	LIST_REMOVE(listener, entry);
 	pthread_mutex_unlock(&registry.lock);
 	loop_task_cancel(listener->loop, &listener->accept_task);
+	loop_timer_stop(listener->retry);
 	loop_poll_stop(listener->poll);
 	close(listener->fd);
 	/* Ended now, lest the loop be destroyed before they have told. */

@@ -183,15 +183,39 @@ static int stream_await_head(struct tcp_stream *stream)
 	return tcp_stream_receive_range(stream, stream->in_frame, TCP_HEAD_BYTES);
 }
 
+static int stream_got(struct tcp_stream *stream);
+
+int tcp_stream_watch(struct tcp_stream *stream)
+{
+	return stream_await_head(stream);
+}
+
+/* What comes, or does not, while the other side waits for our answer. */
+static int stream_watched(struct tcp_stream *stream, int result)
+{
+	if (result <= 0)
+		return tcp_error(result);
+	/* The kernel may tell of the end of the answer after this. */
+	if (stream->state != TCP_STREAM_ANSWERING)
+		return -EPROTO;
+	stream->early = true;
+	return 0;
+}
+
 int tcp_stream_up(struct tcp_stream *stream)
 {
-	int ret;
+	int ret = 0;
 
 	stream->state = TCP_STREAM_UP;
-	ret = stream_await_head(stream);
-	if (!ret)
-		tcp_stream_is_up(stream->tcp);
-	return ret;
+	if (!stream->receiving && !stream->early)
+		ret = stream_await_head(stream);
+	if (ret < 0)
+		return ret;
+	tcp_stream_is_up(stream->tcp);
+	if (!stream->early || stream->state != TCP_STREAM_UP)
+		return 0;
+	stream->early = false;
+	return stream_got(stream);
 }
 
 /* The other side has @count more of our frames. */
@@ -468,6 +492,8 @@ static void stream_received(struct loop_event *event, int result, uint64_t extra
 		stream->other_gone = true;
 	if (left)
 		ret = stream_post_receive(stream);
+	else if (stream->state == TCP_STREAM_PARKED || stream->state == TCP_STREAM_ANSWERING)
+		ret = stream_watched(stream, result);
 	else if (stream->state != TCP_STREAM_UP)
 		tcp_greet_received(stream, result);
 	else

@@ -112,9 +112,9 @@ static void greet(const struct rogue *rogue, const uint8_t *token, uint16_t stre
 }
 
 /* Take the place of side 0; the lowest token there is makes us dial. */
-static void rogue_introduce(struct pair *pair, struct rogue *rogue)
+static void rogue_introduce(struct pair *pair, struct rogue *rogue, uint16_t streams)
 {
-	struct tcp_endpoint endpoint = { .port = 9, .streams = 1, .address_count = 1 };
+	struct tcp_endpoint endpoint = { .port = 9, .streams = streams, .address_count = 1 };
 	struct xfer_description description = {
 		.transport = TANDEM_TRANSPORT_TCP,
 		.layout = pair_layout[0],
@@ -137,7 +137,7 @@ static void rogue_connect(struct pair *pair, struct rogue *rogue)
 	uint8_t answer[TCP_GREETING_BYTES];
 	struct tcp_greeting greeting;
 
-	rogue_introduce(pair, rogue);
+	rogue_introduce(pair, rogue, 1);
 	rogue->fd = dial(&rogue->endpoint);
 	greet(rogue, rogue->endpoint.token, 0, 1);
 	receive(pair, rogue->fd, answer, sizeof(answer));
@@ -271,7 +271,7 @@ static void test_wrong_token(void **state)
 	struct rogue rogue;
 	int wrong;
 
-	rogue_introduce(pair, &rogue);
+	rogue_introduce(pair, &rogue, 1);
 	memcpy(token, rogue.endpoint.token, sizeof(token));
 	token[15] ^= 1;
 	rogue.fd = wrong = dial(&rogue.endpoint);
@@ -390,6 +390,66 @@ static void test_crowd(void **state)
 		close(crowd[i]);
 }
 
+/* Who has greeted is missed at once, even by a side that has yet to be connected. */
+static void test_gone_before_all_is_up(void **state)
+{
+	struct tandem_operation received = { 0 };
+	struct pair *pair = *state;
+	struct rogue rogue = { .pair = pair };
+	struct tandem_error error;
+
+	pair->connection[1] = pair_connection(pair, 1);
+	read_endpoint(pair->connection[1], &rogue.endpoint);
+	rogue.fd = dial(&rogue.endpoint);
+	greet(&rogue, rogue.endpoint.token, 0, 1);
+	pair_run(pair, 50);
+	close(rogue.fd);
+	pair_run(pair, 50);
+	pair->connection[0] = pair_connection(pair, 0);
+	{
+		uint8_t bytes[TANDEM_DESCRIPTION_MAX];
+		int size = tandem_connection_describe(pair->connection[0], bytes, sizeof(bytes));
+
+		assert_int_equal(tandem_connection_connect(pair->connection[1], bytes, size,
+							   &error), -ECONNRESET);
+	}
+	tandem_connection_close(pair->connection[1]);
+
+	/* One of two streams, and the side waits for blocks. */
+	rogue_introduce(pair, &rogue, 2);
+	rogue.fd = dial(&rogue.endpoint);
+	greet(&rogue, rogue.endpoint.token, 0, 2);
+	assert_int_equal(tandem_expect_start(pair->connection[1], 1, 1, 0, &received), 0);
+	pair_run(pair, 50);
+	close(rogue.fd);
+	assert_int_equal(pair_wait(pair, &received), -ECONNRESET);
+}
+
+/* Nothing is accepted while there are no descriptors left; then it is, unasked. */
+static void test_no_descriptors(void **state)
+{
+	uint8_t answer[TCP_GREETING_BYTES];
+	struct rlimit before, now;
+	struct pair *pair = *state;
+	struct tcp_greeting greeting;
+	struct rogue rogue;
+
+	rogue_introduce(pair, &rogue, 1);
+	pair_run(pair, 10);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	rogue.fd = dial(&rogue.endpoint);
+	greet(&rogue, rogue.endpoint.token, 0, 1);
+	now = before;
+	now.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	pair_run(pair, 50);
+	assert_true(recv(rogue.fd, answer, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	receive(pair, rogue.fd, answer, sizeof(answer));
+	assert_int_equal(tcp_greeting_decode(answer, &greeting), 0);
+	close(rogue.fd);
+}
+
 static void test_options(void **state)
 {
 	struct tandem_connection_options options = { .transport = TANDEM_TRANSPORT_TCP };
@@ -484,6 +544,8 @@ int main(void)
 		TCP_TEST(test_wrong_answer),
 		TCP_TEST(test_nobody_there),
 		TCP_TEST(test_crowd),
+		TCP_TEST(test_gone_before_all_is_up),
+		TCP_TEST(test_no_descriptors),
 		TCP_TEST(test_options),
 		TCP_TEST(test_closed_in_callback),
 	};
