@@ -4,6 +4,7 @@
 native-tests	:=
 thread-tests	:=
 guest-tests	:=
+node-tests	:=
 native-scripts	:=
 guest-scripts	:=
 guest-fuzzers	:=
