@@ -392,33 +392,6 @@ static void test_slow_receiver(void **state)
 	end();
 }
 
-/* The NIC of either side goes, and comes back. */
-static void test_nic_removed(void **state)
-{
-	static const char removal[] = "rdma link delete rxe0";
-	static const char addition[] = "rdma link add rxe0 type rxe netdev eth0";
-
-	(void)state;
-	if (transport != TANDEM_TRANSPORT_VERBS) {
-		printf("# skip: only verbs has a NIC of its own\n");
-		skip();
-	}
-	begin();
-	device_may_go = true;
-	await_complete(2);
-	shell(removal);
-	await_trouble();
-	shell(addition);
-	await_complete(2);
-	if (remote_shell(removal))
-		fail_msg("node 1: %s: failed", removal);
-	await_trouble();
-	if (remote_shell(addition))
-		fail_msg("node 1: %s: failed", addition);
-	await_complete(2);
-	end();
-}
-
 /* The memory of a device stays what it is. */
 static void test_device_reset(void **state)
 {
@@ -574,7 +547,6 @@ static int test_both(void)
 		TEST(test_receiver_stopped),
 		TEST(test_sender_stopped),
 		TEST(test_slow_receiver),
-		TEST(test_nic_removed),
 		TEST(test_device_reset),
 		TEST(test_nothing_left),
 		TEST(test_soak),

@@ -256,10 +256,13 @@ static void grant(struct side *side, const struct slot slots[SLOTS], struct slot
 	choose_blocks(side, slots, slot);
 	slot->slices = side->options->timeout_ms / SLICE_MS + GRACE_SLICES;
 	ret = tandem_peer_receive_start(side->peer, receive, &slot->op);
-	if (ret < 0)
+	if (ret < 0) {
+		/* Nothing has begun, and nothing will end. */
+		receive->block_count = 0;
 		side->joined = false;
-	else
-		side->counts->started++;
+		return;
+	}
+	side->counts->started++;
 }
 
 /* Wait for one to end. Return: has one? */
@@ -338,7 +341,7 @@ static void create_peer(struct side *side)
 			.gid_index = -1,
 			.timeout_ms = side->options->timeout_ms,
 			.address = "0.0.0.0",
-			.grants = side->options->transport == TANDEM_TRANSPORT_TCP,
+			.grants = 1,
 		},
 		.timeout_ms = 10000,
 	};
