@@ -24,67 +24,61 @@ thread-tests += \
 	tests/native/xfer/test_engine \
 	tests/native/xfer/test_push
 
-tests/native/xfer/test_connect-src := \
-	tests/native/xfer/test_connect.c \
+# Both sides of a connection, over each transport, or over a fabric without order.
+xfer-pair := \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/kinds.c
+xfer-pair-unordered := \
+	tests/native/xfer/pair.c \
+	tests/native/xfer/unordered.c \
+	tests/native/xfer/kinds_unordered.c
+
+tests/native/xfer/test_connect-src := \
+	tests/native/xfer/test_connect.c \
+	$(xfer-pair)
 
 tests/native/xfer/test_control-src := \
 	tests/native/xfer/test_control.c \
 	tests/native/xfer/shim.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds.c
+	$(xfer-pair)
 
 tests/native/xfer/test_engine-src := \
 	tests/native/xfer/test_engine.c \
 	tests/native/xfer/shim.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds.c
+	$(xfer-pair)
 
 tests/native/xfer/test_forms-src := \
 	tests/native/xfer/test_forms.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds.c
+	$(xfer-pair)
 
 tests/native/xfer/test_memory-src := \
 	tests/native/xfer/test_memory.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds.c
+	$(xfer-pair)
 
 tests/native/xfer/test_push-src := \
 	tests/native/xfer/test_push.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds.c
+	$(xfer-pair)
 
 tests/native/xfer/test_tcp-src := \
 	tests/native/xfer/test_tcp.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds.c
+	$(xfer-pair)
 
 tests/native/xfer/test_tcp_process-src := \
 	tests/native/xfer/test_tcp_process.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds.c
+	$(xfer-pair)
 
 native-scripts += tests/native/xfer/test_fuzz.sh
 
 tests/native/xfer/test_grant-src := \
 	tests/native/xfer/test_grant.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds.c
+	$(xfer-pair)
 
 tests/native/xfer/test_unordered-src := \
 	tests/native/xfer/test_unordered.c \
-	tests/native/xfer/unordered.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds_unordered.c
+	$(xfer-pair-unordered)
 tests/native/xfer/test_push_unordered-src := \
 	tests/native/xfer/test_push.c \
-	tests/native/xfer/unordered.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds_unordered.c
+	$(xfer-pair-unordered)
 tests/native/xfer/test_grant_unordered-src := \
 	tests/native/xfer/test_grant.c \
-	tests/native/xfer/unordered.c \
-	tests/native/xfer/pair.c \
-	tests/native/xfer/kinds_unordered.c
+	$(xfer-pair-unordered)
