@@ -24,6 +24,8 @@
  * @ranges: in order of address
  * @base: address in this process of device address 0
  * @size: bytes
+ * @freed_start: no range below was ever freed
+ * @freed_end: nor any from here on; what lies between may be poisoned
  * @references: the device, and each range
  */
 struct inproc_store {
@@ -31,6 +33,8 @@ struct inproc_store {
 	TAILQ_HEAD(inproc_ranges, inproc_range) ranges;
 	uint8_t *base;
 	uint64_t size;
+	uint64_t freed_start;
+	uint64_t freed_end;
 	unsigned int references;
 };
 
@@ -49,6 +53,7 @@ struct inproc_store *inproc_store_create(uint64_t size)
 	pthread_mutex_init(&store->lock, NULL);
 	TAILQ_INIT(&store->ranges);
 	store->size = size;
+	store->freed_start = size;
 	store->references = 1;
 	return store;
 }
@@ -61,7 +66,10 @@ static void inproc_store_put_locked(struct inproc_store *store)
 	pthread_mutex_unlock(&store->lock);
 	if (!last)
 		return;
-	ASAN_UNPOISON_MEMORY_REGION(store->base, store->size);
+	/* Not all of it: an eighth of the machine's memory would be written. */
+	if (store->freed_start < store->freed_end)
+		ASAN_UNPOISON_MEMORY_REGION(store->base + store->freed_start,
+					    store->freed_end - store->freed_start);
 	munmap(store->base, store->size);
 	pthread_mutex_destroy(&store->lock);
 	free(store);
@@ -158,6 +166,10 @@ void inproc_range_put(struct inproc_range *range)
 	 */
 	madvise(store->base + range->address, range->size, MADV_DONTNEED);
 	ASAN_POISON_MEMORY_REGION(store->base + range->address, range->size);
+	if (range->address < store->freed_start)
+		store->freed_start = range->address;
+	if (range->address + range->size > store->freed_end)
+		store->freed_end = range->address + range->size;
 	TAILQ_REMOVE(&store->ranges, range, entry);
 	free(range);
 	inproc_store_put_locked(store);
