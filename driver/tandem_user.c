@@ -59,19 +59,32 @@ static enum dma_data_direction direction(const struct tandem_user_memory *user)
 	return user->write ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
 }
 
+/*
+ * Nothing keeps a process from having several commands on the same pages at
+ * once, which is no error of the driver's: what such commands make of each
+ * other's bytes is the process's affair. A mapping that owns the CPU's caches
+ * would be one, so none does; each command makes them agree for its own bytes.
+ */
+#define USER_MAP_ATTRS	DMA_ATTR_SKIP_CPU_SYNC
+
 int tandem_user_map(struct tandem_device *tdev, struct tandem_user_memory *user)
 {
 	int ret;
 
-	ret = dma_map_sgtable(tdev->dev, &user->sgt, direction(user), 0);
+	ret = dma_map_sgtable(tdev->dev, &user->sgt, direction(user),
+			      USER_MAP_ATTRS);
 	if (ret)
 		return ret;
 	ret = tdev->bus->map_sgtable(tdev->dev, &user->sgt, direction(user),
 				     &user->bus_address);
-	if (ret)
-		dma_unmap_sgtable(tdev->dev, &user->sgt, direction(user), 0);
-	/* Bus addresses ran out: too much is in flight. */
-	return ret == -ENOSPC ? -ENOMEM : ret;
+	if (ret) {
+		dma_unmap_sgtable(tdev->dev, &user->sgt, direction(user),
+				  USER_MAP_ATTRS);
+		/* Bus addresses ran out: too much is in flight. */
+		return ret == -ENOSPC ? -ENOMEM : ret;
+	}
+	dma_sync_sgtable_for_device(tdev->dev, &user->sgt, direction(user));
+	return 0;
 }
 
 void tandem_user_release(struct tandem_device *tdev,
@@ -79,7 +92,11 @@ void tandem_user_release(struct tandem_device *tdev,
 {
 	if (user->bus_address) {
 		tdev->bus->unmap(tdev->dev, user->bus_address);
-		dma_unmap_sgtable(tdev->dev, &user->sgt, direction(user), 0);
+		if (user->write)
+			dma_sync_sgtable_for_cpu(tdev->dev, &user->sgt,
+						 direction(user));
+		dma_unmap_sgtable(tdev->dev, &user->sgt, direction(user),
+				  USER_MAP_ATTRS);
 		user->bus_address = 0;
 	}
 	if (user->pages) {
