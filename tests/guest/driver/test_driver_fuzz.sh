@@ -10,9 +10,9 @@ fuzzer=${TANDEM_BUILD:-build/release}/tests/fuzz/fuzz_driver
 case ${TANDEM_KERNEL:-} in
 uml)
 	# Several processes are too much for User Mode Linux itself.
-	options=(--seconds 30 --processes 1) ;;
+	options=(--seconds 60 --processes 1) ;;
 debug)
-	options=(--seconds 30) ;;
+	options=(--seconds 60) ;;
 *)
 	options=(--seconds 15) ;;
 esac
