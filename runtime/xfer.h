@@ -9,12 +9,14 @@
  *	xfer_grant.c		what may arrive
  *	xfer_stop.c		giving up a transfer that the other side sends
  *	xfer_unordered.c	writes where nothing keeps order
- *	xfer_push.c		pushes, from their start to their end
+ *	xfer_push.c		pushes and pulls, from their start to their end
  *	connection.c		what else all transports have in common
  *	xfer_local.c, xfer_verbs*.c, xfer_tcp*.c	the transports
  *
- * xfer_push.c cuts a push into writes and hands the transport as many as it
- * has slots for; the transport says when each has been carried out. Nothing in
+ * xfer_push.c cuts a push into writes, or a pull into reads, and hands the
+ * transport as many as it has slots for; the transport says when each has been
+ * carried out. What is said of pushes and writes in here holds for pulls and reads
+ * too, where the two are not told apart. Nothing in
  * here calls an application's callback but tandem_connection_close(): results
  * are posted to the loop, so no function has to fear that its connection is
  * gone when a call returns.
@@ -54,11 +56,12 @@ struct xfer_run {
  * @local: this side's layout
  * @remote: the other side's
  * @push: from the application
+ * @pull: the remote blocks go to the local ones
  *
  * Return: 0 or -EINVAL.
  */
 int xfer_push_check(const struct tandem_kv_layout *local, const struct tandem_kv_layout *remote,
-		    const struct tandem_push *push);
+		    const struct tandem_push *push, bool pull);
 
 /**
  * xfer_runs_build() - put the blocks of a push together
@@ -388,20 +391,21 @@ int connection_told(struct tandem_connection *connection, const struct xfer_note
 #define XFER_WINDOW_BYTES	(128ull << 20)
 
 /**
- * struct xfer_push - a push under way
+ * struct xfer_push - a push or pull under way
  * @entry: in &tandem_connection.pushes, oldest first
  * @waiting: in &tandem_connection.waiting, while @is_waiting
  * @is_waiting: it is not handed over in full
  * @connection: of it
  * @op: the application's
- * @transfer: name of the transfer
+ * @pull: it reads
+ * @transfer: name of the transfer; 0 for pulls, which have none
  * @priority: the application's
  * @deadline_ns: CLOCK_MONOTONIC. Once @result is set, when the connection fails
  *	unless @writes have been done, or the other side has been heard of
  * @grace_ns: once @result is set, how long it may be silent
  * @result: what @op will end with, though not everything has been written: no
  *	more is handed over. 0 as long as all is well
- * @generation: of the receiver's grant, or 0
+ * @generation: of the receiver's grant or the other side's offer, or 0
  * @bytes_left: not written and acknowledged
  * @stats: so far
  * @stats_out: the application's, or NULL
@@ -417,6 +421,7 @@ struct xfer_push {
 	bool is_waiting;
 	struct tandem_connection *connection;
 	struct tandem_operation *op;
+	bool pull;
 	uint32_t transfer;
 	uint32_t priority;
 	uint64_t deadline_ns;
@@ -446,8 +451,9 @@ struct xfer_room {
 };
 
 /**
- * struct xfer_write - a range for the transport to write
+ * struct xfer_write - a range for the transport to write, or to read
  * @push: to tell the end of
+ * @pull: read it: from the other side's memory into the local pool
  * @local_offset: bytes from the local pool's start
  * @remote_offset: bytes from the other side's
  * @length: bytes, at most &tandem_connection.write_bytes
@@ -456,10 +462,11 @@ struct xfer_room {
  *	than @write_bytes; only a transport that keeps the order of writes may
  *	ask for less than a block
  * @last: nothing of the push comes after it
- * @generation: of the receiver's grant, or 0
+ * @generation: of the receiver's grant or the other side's offer, or 0
  */
 struct xfer_write {
 	struct xfer_push *push;
+	bool pull;
 	uint64_t local_offset;
 	uint64_t remote_offset;
 	uint64_t length;
@@ -479,6 +486,7 @@ struct xfer_write {
  *	@write_slots. May be tried again after a failure. Where it takes time
  *	until blocks can travel, @write_slots is 0 until then, and then
  *	connection_continue() is called
+ * @reads: @write takes reads as well
  * @write: take a write; there is a slot free. It may be kept back until
  *	@flush. Ends with connection_write_done(), not from within. Return: 0 or
  *	a negative errno, upon which the connection fails
@@ -509,6 +517,7 @@ struct xfer_transport_ops {
 	size_t (*describe)(struct tandem_connection *connection, uint8_t *part);
 	int (*connect)(struct tandem_connection *connection,
 		       const struct xfer_description *remote, struct tandem_error *error);
+	bool reads;
 	int (*write)(struct tandem_connection *connection, const struct xfer_write *write);
 	int (*flush)(struct tandem_connection *connection);
 	int (*tell)(struct tandem_connection *connection, const struct xfer_note *note);
@@ -660,7 +669,8 @@ uint64_t xfer_push_check_deadlines(struct tandem_connection *connection, uint64_
  * @transfer: its name
  * @generation: of the receiver's grant, or 0
  *
- * Its pushes end with -ECANCELED, when what was handed over has landed.
+ * Its pushes end with -ECANCELED, when what was handed over has landed. Pulls are of
+ * no transfer.
  */
 void xfer_push_stop_transfer(struct tandem_connection *connection, uint32_t transfer,
 			     uint64_t generation);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The local transport: both sides are in this process, and the sending device
- * writes into the receiving device's memory by itself. It sees that memory
- * through tandem_memory_share(), for accel devices a dma-buf. Writes that are
- * handed over together are one command of the device.
+ * The local transport: both sides are in this process, and the device of the side
+ * that pushes or pulls writes into the other one's memory, or reads it, by itself. It
+ * sees that memory through tandem_memory_share(), for accel devices a dma-buf. Writes
+ * that are handed over together are one command of the device.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -39,6 +39,7 @@ struct local;
  * struct local_write - a write
  * @entry: in &local_copy.writes, or in &local.unused
  * @push: that it belongs to
+ * @pull: it reads: nobody is told
  * @bytes: length
  * @transfer: for the receiver
  * @blocks: for the receiver
@@ -46,6 +47,7 @@ struct local;
 struct local_write {
 	STAILQ_ENTRY(local_write) entry;
 	struct xfer_push *push;
+	bool pull;
 	uint64_t bytes;
 	uint32_t transfer;
 	uint32_t blocks;
@@ -72,10 +74,10 @@ struct local_copy {
  * @entry: in the registry
  * @id: under which the other side finds it; unguessable
  * @connection: of it; NULL once closed
- * @queue: of the sending device
+ * @queue: of this side's device
  * @peer: the other side, once connected and as long as it is there
  * @sender: the side that has connected to this one, likewise
- * @view: the other side's memory as the sending device sees it, also where
+ * @view: the other side's memory as this side's device sees it, also where
  *	that is the same device: taking it away is what stops writes for sure
  * @slots: for writes
  * @unused: those that are free
@@ -312,7 +314,7 @@ static void local_copy_tell(struct local *local, struct local_copy *copy, int re
 		STAILQ_INSERT_HEAD(&local->unused, write, entry);
 		/* In this order: counting may make both sides fail, and end the push. */
 		connection_write_done(local->connection, write->push, write->bytes, result);
-		if (!result && local->peer)
+		if (!result && local->peer && !write->pull)
 			connection_received(local->peer->connection, write->transfer,
 					    write->blocks);
 	}
@@ -369,10 +371,21 @@ static int local_flush(struct tandem_connection *connection)
 	return 0;
 }
 
+static void local_fill_segment(struct local *local, const struct xfer_write *write,
+			       struct tandem_copy_segment *segment)
+{
+	struct tandem_memory *own = local->connection->memory;
+
+	segment->destination = write->pull ? own : local->view;
+	segment->source = write->pull ? local->view : own;
+	segment->destination_offset = write->pull ? write->local_offset : write->remote_offset;
+	segment->source_offset = write->pull ? write->remote_offset : write->local_offset;
+	segment->length = write->length;
+}
+
 static int local_write(struct tandem_connection *connection, const struct xfer_write *write)
 {
 	struct local *local = connection->transport;
-	struct tandem_copy_segment *segment;
 	struct local_write *slot;
 	int ret;
 
@@ -380,7 +393,7 @@ static int local_write(struct tandem_connection *connection, const struct xfer_w
 		return -ECONNRESET;
 	if (local->peer->connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
-	ret = connection_admit(local->peer->connection, write);
+	ret = write->pull ? 0 : connection_admit(local->peer->connection, write);
 	if (ret < 0)
 		return ret;
 	if (local->batch_count == LOCAL_COPY_WRITES ||
@@ -392,16 +405,12 @@ static int local_write(struct tandem_connection *connection, const struct xfer_w
 	slot = STAILQ_FIRST(&local->unused);
 	STAILQ_REMOVE_HEAD(&local->unused, entry);
 	slot->push = write->push;
+	slot->pull = write->pull;
 	slot->bytes = write->length;
 	slot->transfer = write->transfer;
 	slot->blocks = write->blocks;
 	STAILQ_INSERT_TAIL(&local->batch, slot, entry);
-	segment = &local->segments[local->batch_count++];
-	segment->destination = local->view;
-	segment->source = connection->memory;
-	segment->destination_offset = write->remote_offset;
-	segment->source_offset = write->local_offset;
-	segment->length = write->length;
+	local_fill_segment(local, write, &local->segments[local->batch_count++]);
 	local->batch_bytes += write->length;
 	return 0;
 }
@@ -487,6 +496,7 @@ const struct xfer_transport_ops xfer_local_ops = {
 	.open = local_open,
 	.describe = local_describe,
 	.connect = local_connect,
+	.reads = true,
 	.write = local_write,
 	.flush = local_flush,
 	.tell = local_tell,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pushes, from their start to their end.
+ * Pushes and pulls, from their start to their end. A pull is a push whose bytes go the
+ * other way; what it is cut into are reads.
  *
  * A push is cut into writes, and the transport is handed as many as it has slots
  * for. What it has been handed it carries out; so a push that is to end early
@@ -86,7 +87,7 @@ int tandem_room_start(struct tandem_connection *connection, struct tandem_operat
  * The end of a push
  */
 
-/* Keep the blocks that are sent in place, or let go of them. */
+/* Keep the local blocks in place, or let go of them. */
 static void push_hold_blocks(struct tandem_connection *connection, const struct xfer_push *push,
 			     bool hold)
 {
@@ -163,11 +164,13 @@ static struct tandem_operation *push_free(struct tandem_connection *connection,
 
 static void push_end(struct tandem_connection *connection, struct xfer_push *push, int result)
 {
-	uint32_t transfer = push->transfer;
+	const uint32_t transfer = push->transfer;
+	const bool pull = push->pull;
 
 	operation_post(connection->loop, push_free(connection, push, result), result);
 	rooms_check(connection);
-	xfer_stop_check(connection, transfer);
+	if (!pull)
+		xfer_stop_check(connection, transfer);
 }
 
 /* Hand over nothing more of it, and end it when what was handed over has landed. */
@@ -214,7 +217,7 @@ uint64_t xfer_push_check_deadlines(struct tandem_connection *connection, uint64_
 
 static bool push_is_of(const struct xfer_push *push, uint32_t transfer, uint64_t generation)
 {
-	return push->transfer == transfer && push->generation == generation;
+	return !push->pull && push->transfer == transfer && push->generation == generation;
 }
 
 void xfer_push_stop_transfer(struct tandem_connection *connection, uint32_t transfer,
@@ -280,6 +283,7 @@ static void push_cut(struct tandem_connection *connection, struct xfer_push *pus
 	uint64_t blocks, in_block;
 
 	write->push = push;
+	write->pull = push->pull;
 	write->transfer = push->transfer;
 	write->generation = push->generation;
 	write->local_offset = run->local * block_bytes + push->run_offset;
@@ -377,7 +381,10 @@ void connection_write_done(struct tandem_connection *connection, struct xfer_pus
 		connection_fail(connection, result);
 		return;
 	}
-	connection->stats.bytes_pushed += bytes;
+	if (push->pull)
+		connection->stats.bytes_pulled += bytes;
+	else
+		connection->stats.bytes_pushed += bytes;
 	connection->bytes_under_way -= bytes;
 	push->bytes_left -= bytes;
 	push->stats.bytes += bytes;
@@ -424,11 +431,12 @@ static void push_insert(struct tandem_connection *connection, struct xfer_push *
 
 /* All of it but the runs. */
 static void push_init(struct xfer_push *push, struct tandem_connection *connection,
-		      const struct tandem_push *from, struct tandem_operation *op)
+		      const struct tandem_push *from, bool pull, struct tandem_operation *op)
 {
 	memset(push, 0, sizeof(*push));
 	push->connection = connection;
 	push->op = op;
+	push->pull = pull;
 	push->transfer = from->transfer;
 	push->priority = from->priority;
 	push->generation = from->generation;
@@ -445,8 +453,8 @@ static void push_measure(struct xfer_push *push, uint64_t block_bytes)
 		push->bytes_left += push->runs[run].count * block_bytes;
 }
 
-int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,
-		      struct tandem_operation *op)
+static int push_start(struct tandem_connection *connection, const struct tandem_push *push,
+		      bool pull, struct tandem_operation *op)
 {
 	struct xfer_push *new;
 	size_t run_count;
@@ -454,10 +462,12 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
 
 	if (connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
+	if (pull && (!connection->ops->reads || connection->grants))
+		return -EOPNOTSUPP;
 	if (!operation_may_begin(op) || !push->generation != !connection->grants ||
-	    xfer_push_check(&connection->layout, &connection->remote_layout, push) < 0)
+	    xfer_push_check(&connection->layout, &connection->remote_layout, push, pull) < 0)
 		return -EINVAL;
-	if (!xfer_stop_allows(connection, push->transfer, push->generation))
+	if (!pull && !xfer_stop_allows(connection, push->transfer, push->generation))
 		return -ECANCELED;
 	if (!has_room(connection)) {
 		connection->stats.pushes_refused++;
@@ -469,7 +479,7 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
 	new = malloc(sizeof(*new) + run_count * sizeof(new->runs[0]));
 	if (!new)
 		return -ENOMEM;
-	push_init(new, connection, push, op);
+	push_init(new, connection, push, pull, op);
 	new->run_count = run_count;
 	xfer_runs_build(&connection->layout, &connection->remote_layout, push, new->runs);
 	push_measure(new, tandem_kv_block_bytes(&connection->layout));
@@ -490,4 +500,36 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
 free_push:
 	free(new);
 	return ret;
+}
+
+int tandem_push_start(struct tandem_connection *connection, const struct tandem_push *push,
+		      struct tandem_operation *op)
+{
+	return push_start(connection, push, false, op);
+}
+
+int tandem_pull_start(struct tandem_connection *connection, const struct tandem_pull *pull,
+		      struct tandem_operation *op)
+{
+	const struct tandem_push push = {
+		.layer_first = pull->layer_first,
+		.layer_count = pull->layer_count,
+		.local_blocks = pull->local_blocks,
+		.remote_blocks = pull->remote_blocks,
+		.block_count = pull->block_count,
+		.local_first = pull->local_first,
+		.local_stride = pull->local_stride,
+		.remote_first = pull->remote_first,
+		.remote_stride = pull->remote_stride,
+		.table = pull->table,
+		.entries = pull->entries,
+		.entry_first = pull->entry_first,
+		.entry_count = pull->entry_count,
+		.generation = pull->generation,
+		.timeout_ms = pull->timeout_ms,
+		.priority = pull->priority,
+		.stats = pull->stats,
+	};
+
+	return push_start(connection, &push, true, op);
 }

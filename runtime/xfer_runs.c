@@ -35,7 +35,7 @@ static bool stride_fits(uint32_t first, uint32_t stride, uint32_t count, uint32_
 }
 
 int xfer_push_check(const struct tandem_kv_layout *local, const struct tandem_kv_layout *remote,
-		    const struct tandem_push *push)
+		    const struct tandem_push *push, bool pull)
 {
 	if (push->transfer >= XFER_TRANSFERS)
 		return -EINVAL;
@@ -45,6 +45,10 @@ int xfer_push_check(const struct tandem_kv_layout *local, const struct tandem_kv
 	    push->layer_first >= local->layers ||
 	    push->layer_count > local->layers - push->layer_first)
 		return -EINVAL;
+	/* One goal of several blocks would be nobody's wish. */
+	if (push->block_count > 1 && (pull ? !push->local_blocks && !push->local_stride :
+					     !push->remote_blocks && !push->remote_stride))
+		return -EINVAL;
 	if (push->local_blocks ? !list_fits(push->local_blocks, push->block_count, local->blocks) :
 				 !stride_fits(push->local_first, push->local_stride,
 					      push->block_count, local->blocks))
@@ -52,9 +56,6 @@ int xfer_push_check(const struct tandem_kv_layout *local, const struct tandem_kv
 	if (push->remote_blocks)
 		return list_fits(push->remote_blocks, push->block_count, remote->blocks) ? 0 :
 											   -EINVAL;
-	/* One goal of several blocks would be nobody's wish. */
-	if (push->block_count > 1 && !push->remote_stride)
-		return -EINVAL;
 	return stride_fits(push->remote_first, push->remote_stride, push->block_count,
 			   remote->blocks) ? 0 : -EINVAL;
 }

@@ -5,7 +5,8 @@
  * A connection joins two KV pools, one on each side. The sides may be in one
  * process or on two hosts: each describes itself in a few opaque bytes, which
  * the application carries to the other side by whatever means it has, and
- * takes in the other's. Then either side pushes blocks into the other's pool.
+ * takes in the other's. Then either side pushes blocks into the other's pool, or
+ * pulls blocks out of it.
  */
 #ifndef TANDEM_XFER_H
 #define TANDEM_XFER_H
@@ -64,9 +65,9 @@ int tandem_transport_parse(const char *name);
  *	both sides' numbers counts
  * @grants: not zero: the other side may write only what tandem_receive_start()
  *	has granted it, and pushes have to name the grant. Give it on both sides
- * @pushes_max: pushes that can be under way; 0 for 4096
- * @bytes_max: once so many bytes are under way, no push is taken until some
- *	have arrived; 0 for no limit. So one push of any size can be started when
+ * @pushes_max: pushes and pulls that can be under way; 0 for 4096
+ * @bytes_max: once so many bytes are under way, neither is taken until some
+ *	have arrived; 0 for no limit. So one of any size can be started when
  *	nothing is under way
  */
 struct tandem_connection_options {
@@ -169,13 +170,13 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
 			      size_t size, struct tandem_error *error);
 
 /**
- * struct tandem_transfer_stats - how one push went
+ * struct tandem_transfer_stats - how one push or pull went
  * @posted_ns: when it was started
  * @first_write_ns: when its first write was handed to the transport; 0 never
  * @last_write_ns: when its last one so far was
  * @done_ns: when it ended
- * @bytes: written and acknowledged
- * @writes: handed to the transport
+ * @bytes: written and acknowledged, or read
+ * @writes: handed to the transport, of a pull its reads
  * @retries: TCP segments that the kernel sent again meanwhile, on all of the
  *	connection's sockets. 0 with other transports: LOCAL repeats nothing, and
  *	of what a NIC repeats by itself nothing is known
@@ -311,12 +312,82 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
 		      struct tandem_operation *op);
 
 /**
- * tandem_room_start() - wait until a push can be started
- * @connection: connected
- * @op: ends with 0 when tandem_push_start() would not return -EAGAIN, which may
- *	be at once; with -ECANCELED, or with what ended the connection
+ * struct tandem_pull - blocks to read
+ * @layer_first: first layer
+ * @layer_count: layers
+ * @local_blocks: where each block goes in the local pool, @block_count of them; or
+ *	NULL: block i goes to @local_first + i * @local_stride
+ * @remote_blocks: numbers of blocks in the other side's pool; or NULL, likewise
+ * @block_count: for each layer
+ * @local_first: with @local_blocks NULL: the first one's number
+ * @local_stride: with @local_blocks NULL: to the next one; not 0 for more than one
+ *	block
+ * @remote_first: with @remote_blocks NULL
+ * @remote_stride: with @remote_blocks NULL
+ * @table: take entries of this table in place of all the above, which is zero
+ *	then; NULL for none. A table is good for pushes and pulls
+ * @entries: as with &struct tandem_push
+ * @entry_first: likewise
+ * @entry_count: likewise
+ * @generation: 0
+ * @timeout_ms: how long it may take, from now; 0 for the connection's
+ * @priority: as with &struct tandem_push. Pushes and pulls of one connection share
+ *	what the transport takes at once
+ * @stats: filled in when the pull ends, and in place until then; may be NULL
  *
- * Of several that wait, all end, and the first to push has the room: -EAGAIN can
+ * Arrays are read before the call returns. Blocks come in any order: one that is
+ * being pulled into must not be the goal of anything else meanwhile.
+ */
+struct tandem_pull {
+	uint32_t layer_first;
+	uint32_t layer_count;
+	const uint32_t *local_blocks;
+	const uint32_t *remote_blocks;
+	uint32_t block_count;
+	uint32_t local_first;
+	uint32_t local_stride;
+	uint32_t remote_first;
+	uint32_t remote_stride;
+	struct tandem_xfer_table *table;
+	const uint32_t *entries;
+	uint32_t entry_first;
+	uint32_t entry_count;
+	uint64_t generation;
+	unsigned int timeout_ms;
+	uint32_t priority;
+	struct tandem_transfer_stats *stats;
+};
+
+/**
+ * tandem_pull_start() - read blocks from the other side's pool into the local one
+ * @connection: connected
+ * @pull: what; all of it is started or nothing
+ * @op: ends with 0 when the blocks are in local memory; otherwise as that of
+ *	tandem_push_start(). After an end other than 0 nothing of it lands later,
+ *	though some of the destination may have been written
+ *
+ * The other side's application takes no part in it and is not told. What is read is
+ * what the blocks hold meanwhile: that nobody writes to them is seen to by the
+ * applications. The local blocks stay in place until the operation has ended.
+ *
+ * Ends early as a push does: what has been asked for comes, and then the operation
+ * ends, and the connection goes on. A pull counts against the connection's
+ * pushes_max and bytes_max like a push, and is counted like one.
+ *
+ * Return: 0; -EAGAIN, see tandem_room_start(); -EINVAL a block, layer or entry out of
+ * range, or a table of other pools; -EOPNOTSUPP the transport cannot read, or the
+ * connection is one with grants; -ENOTCONN; -ENOMEM.
+ */
+int tandem_pull_start(struct tandem_connection *connection, const struct tandem_pull *pull,
+		      struct tandem_operation *op);
+
+/**
+ * tandem_room_start() - wait until a push or pull can be started
+ * @connection: connected
+ * @op: ends with 0 when neither would return -EAGAIN, which may be at once; with
+ *	-ECANCELED, or with what ended the connection
+ *
+ * Of several that wait, all end, and the first to start one has the room: -EAGAIN can
  * follow all the same.
  *
  * Return: 0, -ENOTCONN, -EINVAL, -ENOMEM.
@@ -401,19 +472,20 @@ int tandem_receive_start(struct tandem_connection *connection, struct tandem_rec
 /**
  * struct tandem_connection_stats - what a connection has done
  * @bytes_pushed: bytes of blocks written and acknowledged
- * @writes: writes they were put into
+ * @writes: writes they were put into; pulls have reads, which count too
  * @blocks_received: blocks counted by this side
  * @cpu_copied_bytes: bytes that this process's processor time copied on the
  *	way, beside what NIC and devices do (0 where that never happens; with
  *	TCP all, by the kernel's socket layer)
- * @wire_ns: time during which at least one push was under way
- * @pushes_done: pushes that ended with 0
+ * @wire_ns: time during which at least one push or pull was under way
+ * @pushes_done: pushes that ended with 0; pulls count too, here and below
  * @pushes_cancelled: that ended with -ECANCELED
  * @pushes_timed_out: that ended with -ETIMEDOUT
  * @pushes_failed: that ended otherwise
  * @pushes_refused: that were not started for want of room, -EAGAIN
  * @pushes_under_way: now
  * @bytes_under_way: of these, not acknowledged
+ * @bytes_pulled: bytes of blocks that have been read from the other side
  */
 struct tandem_connection_stats {
 	uint64_t bytes_pushed;
@@ -428,6 +500,7 @@ struct tandem_connection_stats {
 	uint64_t pushes_refused;
 	uint64_t pushes_under_way;
 	uint64_t bytes_under_way;
+	uint64_t bytes_pulled;
 };
 
 void tandem_connection_get_stats(const struct tandem_connection *connection,

@@ -9,6 +9,7 @@ native-tests += \
 	tests/native/xfer/test_forms \
 	tests/native/xfer/test_grant \
 	tests/native/xfer/test_memory \
+	tests/native/xfer/test_pull \
 	tests/native/xfer/test_push \
 	tests/native/xfer/test_runs \
 	tests/native/xfer/test_tcp \
@@ -16,6 +17,7 @@ native-tests += \
 	tests/native/xfer/test_tcp_process \
 	tests/native/xfer/test_verbs_key \
 	tests/native/xfer/test_unordered \
+	tests/native/xfer/test_pull_unordered \
 	tests/native/xfer/test_push_unordered \
 	tests/native/xfer/test_grant_unordered
 
@@ -55,6 +57,10 @@ tests/native/xfer/test_memory-src := \
 	tests/native/xfer/test_memory.c \
 	$(xfer-pair)
 
+tests/native/xfer/test_pull-src := \
+	tests/native/xfer/test_pull.c \
+	$(xfer-pair)
+
 tests/native/xfer/test_push-src := \
 	tests/native/xfer/test_push.c \
 	$(xfer-pair)
@@ -75,6 +81,9 @@ tests/native/xfer/test_grant-src := \
 
 tests/native/xfer/test_unordered-src := \
 	tests/native/xfer/test_unordered.c \
+	$(xfer-pair-unordered)
+tests/native/xfer/test_pull_unordered-src := \
+	tests/native/xfer/test_pull.c \
 	$(xfer-pair-unordered)
 tests/native/xfer/test_push_unordered-src := \
 	tests/native/xfer/test_push.c \

@@ -25,7 +25,7 @@ static void check_runs(const struct tandem_kv_layout *remote, const struct tande
 	struct xfer_run runs[1000];
 	size_t i;
 
-	assert_int_equal(xfer_push_check(&same, remote, push), 0);
+	assert_int_equal(xfer_push_check(&same, remote, push, false), 0);
 	assert_int_equal(xfer_runs_build(&same, remote, push, NULL), count);
 	assert_int_equal(xfer_runs_build(&same, remote, push, runs), count);
 	for (i = 0; i < count; i++) {

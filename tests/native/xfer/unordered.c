@@ -24,7 +24,7 @@ enum what {
  * struct event - something that will happen
  * @entry: in &fabric.events
  * @what: see there
- * @from: sending side
+ * @from: sending side, or reading
  * @after: not before this step
  * @write: which
  * @number: of it
@@ -119,6 +119,12 @@ static void land(const struct event *event)
 	struct tandem_connection *to = fabric.connection[1 - event->from];
 	const struct xfer_write *write = &event->write;
 
+	if (write->pull) {
+		memcpy(pool_bytes(from) + write->local_offset,
+		       pool_bytes(to) + write->remote_offset, write->length);
+		add_event(ACKNOWLEDGE, event->from, write, event->number);
+		return;
+	}
 	if (connection_admit(to, write) < 0) {
 		connection_fail(to, -EACCES);
 		connection_fail(from, -ECONNRESET);
@@ -261,6 +267,7 @@ static void unordered_close(struct tandem_connection *connection)
 }
 
 static const struct xfer_transport_ops unordered_ops = {
+	.reads = true,
 	.write = unordered_write,
 	.flush = unordered_flush,
 	.abort = unordered_abort,
