@@ -17,9 +17,9 @@
 #include "worker.h"
 
 #define PORT		4791u
-/* A turn of the loop, and how many after its deadline an operation may have. */
+/* A turn of the loop at most, and how long after its deadline an operation may take. */
 #define SLICE_MS	100
-#define GRACE_SLICES	100
+#define GRACE_MS	10000
 #define FINISH_SECONDS	60
 /* Granted at once. */
 #define SLOTS		2u
@@ -39,13 +39,13 @@ char worker_address[64];
  * @op: of it
  * @receive: what was granted
  * @blocks: of it
- * @slices: that it may still have
+ * @due_ns: when it has to have ended, by &side.clock_ns; 0 once it was overdue
  */
 struct slot {
 	struct tandem_operation op;
 	struct tandem_receive receive;
 	uint32_t blocks[BLOCKS_MAX];
-	int slices;
+	uint64_t due_ns;
 };
 
 /**
@@ -63,6 +63,7 @@ struct slot {
  * @opening: of it
  * @error: of that
  * @joined: it is open, as far as is known
+ * @clock_ns: how long the loop has run, but for turns in which the process was stopped
  * @random: state
  * @transfer: name of the last one
  */
@@ -80,16 +81,24 @@ struct side {
 	struct tandem_operation opening;
 	struct tandem_error error;
 	bool joined;
+	uint64_t clock_ns;
 	uint64_t random;
 	uint32_t transfer;
 };
 
 static volatile sig_atomic_t ending;
+static volatile sig_atomic_t continued;
 
 static void end_soon(int signal)
 {
 	(void)signal;
 	ending = 1;
+}
+
+static void note_continued(int signal)
+{
+	(void)signal;
+	continued = 1;
 }
 
 static void die(const char *what, const struct tandem_error *error)
@@ -116,11 +125,30 @@ static int count_fds(void)
 	return count;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/* A turn of the loop, which ends with the first event. */
 static void run(struct side *side, int milliseconds)
 {
+	const uint64_t since = now_ns();
+
+	continued = 0;
 	tandem_loop_run(side->loop, milliseconds);
 	if (side->counts->slow_ms)
 		usleep(side->counts->slow_ms * 1000);
+	if (!continued)
+		side->clock_ns += now_ns() - since;
+}
+
+static uint64_t in_ms(const struct side *side, uint64_t milliseconds)
+{
+	return side->clock_ns + milliseconds * 1000000;
 }
 
 /* How a transfer has ended. */
@@ -254,7 +282,7 @@ static void grant(struct side *side, const struct slot slots[SLOTS], struct slot
 	receive->blocks = slot->blocks;
 	receive->timeout_ms = side->options->timeout_ms;
 	choose_blocks(side, slots, slot);
-	slot->slices = side->options->timeout_ms / SLICE_MS + GRACE_SLICES;
+	slot->due_ns = in_ms(side, side->options->timeout_ms + GRACE_MS);
 	ret = tandem_peer_receive_start(side->peer, receive, &slot->op);
 	if (ret < 0) {
 		/* Nothing has begun, and nothing will end. */
@@ -276,8 +304,11 @@ static void wait_for_slots(struct side *side, struct slot slots[SLOTS])
 	if (waiting)
 		run(side, SLICE_MS);
 	for (i = 0; i < SLOTS; i++) {
-		if (slots[i].op.pending && --slots[i].slices == 0)
-			side->counts->overdue++;
+		if (!slots[i].op.pending || !slots[i].due_ns ||
+		    slots[i].due_ns > side->clock_ns)
+			continue;
+		side->counts->overdue++;
+		slots[i].due_ns = 0;
 	}
 }
 
@@ -472,9 +503,9 @@ static void receiver(struct side *side)
  */
 
 /* Return: has it ended? */
-static bool wait_for(struct side *side, struct tandem_operation *op, int slices)
+static bool wait_for(struct side *side, struct tandem_operation *op, uint64_t due_ns)
 {
-	while (op->pending && slices--)
+	while (op->pending && side->clock_ns < due_ns)
 		run(side, SLICE_MS);
 	return !op->pending;
 }
@@ -497,11 +528,11 @@ static struct tandem_grant *next_grant(struct side *side)
 {
 	struct tandem_operation granted = { 0 };
 	struct tandem_grant *grant = NULL;
-	int slices = side->options->timeout_ms / SLICE_MS;
+	const uint64_t due_ns = in_ms(side, side->options->timeout_ms);
 
 	if (tandem_peer_grant_start(side->peer, &grant, &granted) < 0)
 		return NULL;
-	while (granted.pending && slices-- && !ending)
+	while (granted.pending && side->clock_ns < due_ns && !ending)
 		run(side, SLICE_MS);
 	tandem_cancel(side->loop, &granted);
 	tandem_loop_wait(side->loop, &granted, -1);
@@ -541,7 +572,7 @@ static void send_one(struct side *side, const struct tandem_grant *grant)
 			tandem_loop_run(side->loop, 0);
 		tandem_cancel(side->loop, &sent);
 	}
-	if (!wait_for(side, &sent, side->options->timeout_ms / SLICE_MS + GRACE_SLICES)) {
+	if (!wait_for(side, &sent, in_ms(side, side->options->timeout_ms + GRACE_MS))) {
 		side->counts->overdue++;
 		die("overdue", &side->error);
 	}
@@ -582,6 +613,7 @@ static void work(const struct worker_options *options, struct worker_counts *cou
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGTERM, end_soon);
+	signal(SIGCONT, note_continued);
 	prepare(&side);
 	if (options->sends)
 		sender(&side);
