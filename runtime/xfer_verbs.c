@@ -138,6 +138,20 @@ static void verbs_sent(struct verbs *verbs, uint64_t number)
 	}
 }
 
+static void verbs_failed(struct verbs *verbs, const struct ibv_wc *completion)
+{
+	int code = verbs_status_to_errno(completion->status);
+
+	/*
+	 * What was posted was granted. The grant, and its key, go before the queue
+	 * pair does when the other side gives up, or is killed.
+	 */
+	if (code == -EACCES && verbs->connection->grants &&
+	    !(completion->wr_id & (VERBS_WORK_PROBE | VERBS_WORK_CONTROL)))
+		code = -ECONNRESET;
+	connection_fail(verbs->connection, code);
+}
+
 static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completion)
 {
 	int ret;
@@ -147,7 +161,7 @@ static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completio
 		return;
 	}
 	if (completion->status != IBV_WC_SUCCESS) {
-		connection_fail(verbs->connection, verbs_status_to_errno(completion->status));
+		verbs_failed(verbs, completion);
 		return;
 	}
 	if (completion->wr_id & VERBS_WORK_PROBE) {
@@ -423,11 +437,15 @@ failed:
 }
 
 /*
- * Keys go first, as windows hold on to the pair that they are bound by. Both calls
- * return when the NIC has let go.
+ * Keys go before the pair, as windows hold on to the one that they are bound by. The pair
+ * takes nothing in any more before that: a write that is late is dropped, not refused, so
+ * that the other side does not take it for a breach of its own. All calls return when
+ * the NIC has let go.
  */
 static void verbs_destroy_pair(struct verbs *verbs)
 {
+	if (verbs->pair)
+		verbs_pair_stop(verbs->pair);
 	verbs_grants_free(verbs);
 	if (verbs->pair)
 		ibv_destroy_qp(verbs->pair);

@@ -154,6 +154,9 @@ int verbs_pair_init(struct ibv_qp *pair, const struct verbs_port *port);
 int verbs_pair_connect(struct ibv_qp *pair, const struct verbs_port *port,
 		       const struct verbs_endpoint *local, const struct verbs_endpoint *remote);
 
+/* Take nothing in and send nothing any more. If that fails there is nothing to stop. */
+void verbs_pair_stop(struct ibv_qp *pair);
+
 /*
  * xfer_verbs_message.c
  */

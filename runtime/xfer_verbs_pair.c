@@ -160,3 +160,10 @@ int verbs_pair_connect(struct ibv_qp *pair, const struct verbs_port *port,
 
 	return ret ? ret : pair_ready_to_send(pair, local);
 }
+
+void verbs_pair_stop(struct ibv_qp *pair)
+{
+	struct ibv_qp_attr attributes = { .qp_state = IBV_QPS_ERR };
+
+	ibv_modify_qp(pair, &attributes, IBV_QP_STATE);
+}

@@ -458,7 +458,9 @@ struct tandem_receive {
  * of another generation, to other blocks, or to a block for the second time is
  * refused before a byte of it lands: a reference that has gone stale can do no
  * harm. It ends the connection, with -EACCES on the side that refused it (TCP:
- * this one; LOCAL and VERBS: the sender's) and -ECONNRESET on the other.
+ * this one; LOCAL and VERBS: the sender's) and -ECONNRESET on the other. What the
+ * sender's library let pass and this side's NIC refused ends with -ECONNRESET: the
+ * grant was taken back meanwhile, as when this process is killed.
  *
  * VERBS: the NIC itself refuses what is outside of the grant, or comes after it;
  * that a block comes once is seen to by the sender. Grants are told to the other
