@@ -15,10 +15,10 @@ static uint64_t place_in(struct fuzz_worker *worker, uint32_t size, uint64_t len
 	return fuzz_one_in(&worker->random, 2) ? offset & ~63ull : offset;
 }
 
-/* The half of the arena for files of this kind. */
+/* The arena for files of this kind. */
 static uint8_t *arena_of(struct fuzz_worker *worker, const struct fuzz_file *file)
 {
-	return worker->arena + (file->private ? 0 : FUZZ_ARENA);
+	return file->private ? worker->arena : worker->shared_arena;
 }
 
 uint64_t fuzz_bad_address(struct fuzz_worker *worker)
@@ -29,7 +29,7 @@ uint64_t fuzz_bad_address(struct fuzz_worker *worker)
 	};
 
 	if (fuzz_one_in(&worker->random, 2))
-		return (uintptr_t)worker->arena + 2 * FUZZ_ARENA;
+		return (uintptr_t)worker->arena + FUZZ_ARENA;
 	return addresses[fuzz_below(&worker->random, sizeof(addresses) / 8)];
 }
 

@@ -196,8 +196,10 @@ static void touch_map(struct fuzz_worker *worker)
 		memset(map->memory + offset, worker->tag, length);
 		return;
 	}
-	if (map->private)
+	if (map->private) {
+		fuzz_note(worker, "  %zu bytes at %zu of %zu", length, offset, map->size);
 		fuzz_check_memory(worker, map->memory + offset, length, "a mapping");
+	}
 	if (fuzz_one_in(&worker->random, 8))
 		madvise(map->memory, map->size, MADV_DONTNEED);
 }

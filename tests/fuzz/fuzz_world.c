@@ -10,7 +10,7 @@
 #include "fuzz_ops.h"
 #include "fuzz_world.h"
 
-/* Room behind the arena that nothing is mapped in: more than a command takes. */
+/* Room behind an arena that nothing is mapped in: more than a command takes. */
 #define GUARD	(2ull << 30)
 /* From here on. */
 #define PRIVATE_FD	600
@@ -287,15 +287,23 @@ void fuzz_process_begin(struct fuzz_process *process)
 
 static uint8_t *make_arena(uint8_t tag)
 {
-	uint8_t *arena = mmap(NULL, GUARD + 2 * FUZZ_ARENA, PROT_NONE,
+	uint8_t *arena = mmap(NULL, FUZZ_ARENA + GUARD, PROT_NONE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (arena == MAP_FAILED)
 		return NULL;
-	if (mprotect(arena, 2 * FUZZ_ARENA, PROT_READ | PROT_WRITE))
+	if (mprotect(arena, FUZZ_ARENA, PROT_READ | PROT_WRITE)) {
+		munmap(arena, FUZZ_ARENA + GUARD);
 		return NULL;
-	memset(arena, tag, 2 * FUZZ_ARENA);
+	}
+	memset(arena, tag, FUZZ_ARENA);
 	return arena;
+}
+
+static void free_arena(uint8_t *arena)
+{
+	if (arena)
+		munmap(arena, FUZZ_ARENA + GUARD);
 }
 
 void fuzz_worker_begin(struct fuzz_worker *worker)
@@ -308,7 +316,8 @@ void fuzz_worker_begin(struct fuzz_worker *worker)
 	}
 	worker->serial = 1;
 	worker->arena = make_arena(worker->tag);
-	if (!worker->arena)
+	worker->shared_arena = make_arena(worker->tag);
+	if (!worker->arena || !worker->shared_arena)
 		fuzz_fail(worker, "no address space for an arena");
 }
 
@@ -329,6 +338,6 @@ void fuzz_worker_end(struct fuzz_worker *worker)
 		if (worker->file[i].fd >= 0)
 			close(worker->file[i].fd);
 	}
-	if (worker->arena)
-		munmap(worker->arena, GUARD + 2 * FUZZ_ARENA);
+	free_arena(worker->shared_arena);
+	free_arena(worker->arena);
 }

@@ -226,8 +226,9 @@ struct fuzz_shared {
  * @serial: of its next submission
  * @recent_queue: of its last command
  * @recent_cookie: likewise
- * @arena: FUZZ_ARENA bytes for commands of its own files, and as many for those
- *	of others
+ * @arena: FUZZ_ARENA bytes for commands of its own files. Behind them is nothing,
+ *	as a command may take more: what it reads there would not be the tag
+ * @shared_arena: as many for commands of other files
  * @trace: where operations are written to, or NULL
  */
 struct fuzz_worker {
@@ -245,6 +246,7 @@ struct fuzz_worker {
 	uint32_t recent_queue;
 	uint64_t recent_cookie;
 	uint8_t *arena;
+	uint8_t *shared_arena;
 	FILE *trace;
 };
 

@@ -10,6 +10,7 @@ driver-tests := \
 	tests/guest/driver/test_driver_isolation \
 	tests/guest/driver/test_driver_memory \
 	tests/guest/driver/test_driver_classes \
+	tests/guest/driver/test_driver_cgroup \
 	tests/guest/driver/test_driver_import \
 	tests/guest/driver/test_driver_residue \
 	tests/guest/driver/test_driver_commands \
