@@ -15,7 +15,9 @@ tools-src := \
 	tools/tandem/bench_serve.c \
 	tools/tandem/bench_table.c \
 	tools/tandem/bench_xfer.c \
+	tools/tandem/bench_xfer_latency.c \
 	tools/tandem/bench_xfer_pair.c \
+	tools/tandem/bench_xfer_peer.c \
 	tools/tandem/bench_xfer_stream.c \
 	tools/tandem/failure.c \
 	tools/tandem/main.c \

@@ -2,11 +2,21 @@
 /* Running other programs. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench_program.h"
+
+/* How often, and how long after one another, a client tries to reach its server. */
+#define CLIENT_TRIES	50
+#define CLIENT_PAUSE_NS	100000000
 
 extern char **environ;
 
@@ -49,9 +59,26 @@ static void read_all(int fd, char *output, size_t size)
 	output[used] = '\0';
 }
 
-int bench_program_run(char *const *argv, char *output, size_t size)
+/* As wait(), with what it used. Return: its exit status, or -1. */
+static int wait_for(pid_t child, double *cpu_seconds)
 {
-	int pipe_fd[2], status, ret;
+	struct rusage usage;
+	int status;
+	pid_t ended;
+
+	do {
+		ended = wait4(child, &status, 0, &usage);
+	} while (ended < 0 && errno == EINTR);
+	if (ended != child)
+		return -1;
+	*cpu_seconds += (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+			(double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int run(char *const *argv, char *output, size_t size, double *cpu_seconds)
+{
+	int pipe_fd[2], ret;
 	pid_t child;
 
 	output[0] = '\0';
@@ -64,7 +91,65 @@ int bench_program_run(char *const *argv, char *output, size_t size)
 	close(pipe_fd[0]);
 	if (ret)
 		return ret == -ENOENT ? 127 : -1;
-	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+	return wait_for(child, cpu_seconds);
+}
+
+int bench_program_run(char *const *argv, char *output, size_t size)
+{
+	double cpu_seconds = 0;
+
+	return run(argv, output, size, &cpu_seconds);
+}
+
+static bool has_ended(pid_t child)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
+}
+
+int bench_program_run_pair(char *const *server, char *const *client, char *output, size_t size,
+			   double *cpu_seconds)
+{
+	const struct timespec pause = { .tv_nsec = CLIENT_PAUSE_NS };
+	int tries, null, ret;
+	double used;
+	pid_t child;
+
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (null < 0)
 		return -1;
-	return WEXITSTATUS(status);
+	ret = spawn(server, null, &child);
+	close(null);
+	if (ret)
+		return ret == -ENOENT ? 127 : -1;
+	for (tries = 0; tries < CLIENT_TRIES; tries++) {
+		used = 0;
+		ret = run(client, output, size, &used);
+		if (!ret || ret == 127 || has_ended(child))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	if (ret)
+		kill(child, SIGTERM);
+	*cpu_seconds = used;
+	wait_for(child, cpu_seconds);
+	return ret;
+}
+
+unsigned int bench_program_free_port(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t size = sizeof(address);
+	unsigned int port = 0;
+	int fd;
+
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	if (!bind(fd, (struct sockaddr *)&address, size) &&
+	    !getsockname(fd, (struct sockaddr *)&address, &size))
+		port = ntohs(address.sin_port);
+	close(fd);
+	return port;
 }

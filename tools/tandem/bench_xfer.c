@@ -2,10 +2,11 @@
 /*
  * tandem bench xfer: how fast KV blocks travel, and what that costs.
  *
- * Each figure stands beside one of the same round over the same memory: local
- * beside a memcpy() of one core, tcp beside a bare io_uring stream between two
- * threads; and for each transport, small blocks beside large ones, scattered
- * beside neighbouring ones. What was pushed is compared after each row.
+ * Each figure stands beside one of the same round: local beside a memcpy() of one
+ * core and UCX over shared memory, tcp beside a bare io_uring stream between two
+ * threads and UCX over tcp, verbs beside perftest; and for each transport, small
+ * blocks beside large ones, scattered beside neighbouring ones. What was pushed is
+ * compared after each row.
  */
 #include <argp.h>
 #include <errno.h>
@@ -18,7 +19,9 @@
 #include "bench.h"
 #include "bench_arguments.h"
 #include "bench_table.h"
+#include "bench_xfer_latency.h"
 #include "bench_xfer_pair.h"
+#include "bench_xfer_peer.h"
 #include "bench_xfer_stream.h"
 #include "failure.h"
 
@@ -31,10 +34,18 @@
 #define SLICE_BYTES	(1ull << 20)
 #define STREAMS_DEFAULT	2u
 #define GIGA		1e9
+/* Puts of all bytes in a sample of UCX: so many that its start hardly counts. */
+#define UCX_PUTS	16u
+/* Fewer are none for ib_write_bw. */
+#define PERFTEST_MIN	5u
+/* To and fro. */
+#define MESSAGE_BYTES	8u
+#define MESSAGES	1000u
 
 struct xfer_options {
 	const char *device[2];
 	const char *transport;
+	const char *rdma_device;
 	unsigned long blocks;
 	unsigned long streams;
 	struct bench_arguments common;
@@ -48,8 +59,10 @@ struct xfer_options {
  * @small: pair with blocks of %BLOCK_KIB
  * @large: pair with as many bytes, in blocks of up to %LARGE_KIB
  * @bytes: of a pool
+ * @message_bytes: for a peer that sends them one by one
  * @in_order: numbers of blocks
- * @scattered: the same, shuffled so that no two neighbours stay neighbours
+ * @scattered: the same, shuffled
+ * @reversed: some of the same, the last first: no two neighbours stay neighbours
  * @error: filled in on failure
  */
 struct xfer_bench {
@@ -59,8 +72,10 @@ struct xfer_bench {
 	struct bench_pair small;
 	struct bench_pair large;
 	uint64_t bytes;
+	uint64_t message_bytes;
 	uint32_t *in_order;
 	uint32_t *scattered;
+	uint32_t *reversed;
 	struct tandem_error *error;
 };
 
@@ -151,6 +166,51 @@ static int sample_stream(struct xfer_bench *bench, struct xfer_pace *pace)
 	return 0;
 }
 
+/* Puts of as many bytes as there are, which take about as long as our sample. */
+static int sample_ucx(struct xfer_bench *bench, const char *transports, struct xfer_pace *pace)
+{
+	struct bench_xfer_peer found;
+	int ret;
+
+	ret = bench_ucx_put(transports, bench->bytes, UCX_PUTS, &found);
+	if (ret == -ENOENT)
+		return ret;
+	if (ret)
+		return failure(bench->error, ret, "ucx_perftest with UCX_TLS=%s has failed: %s",
+			       transports, strerror(-ret));
+	pace->rate = found.rate / GIGA;
+	pace->economy = found.economy / GIGA;
+	return 0;
+}
+
+static int sample_ucx_shared(struct xfer_bench *bench, struct xfer_pace *pace)
+{
+	return sample_ucx(bench, "posix,self", pace);
+}
+
+static int sample_ucx_tcp(struct xfer_bench *bench, struct xfer_pace *pace)
+{
+	return sample_ucx(bench, "tcp,self", pace);
+}
+
+static int sample_perftest(struct xfer_bench *bench, struct xfer_pace *pace)
+{
+	uint64_t count = bench->bytes / bench->message_bytes;
+	struct bench_xfer_peer found;
+	int ret;
+
+	ret = bench_perftest_write(bench->options->rdma_device, bench->message_bytes,
+				   count < PERFTEST_MIN ? PERFTEST_MIN : (unsigned int)count,
+				   &found);
+	if (ret == -ENOENT)
+		return ret;
+	if (ret)
+		return failure(bench->error, ret, "ib_write_bw has failed: %s", strerror(-ret));
+	pace->rate = found.rate / GIGA;
+	pace->economy = found.economy / GIGA;
+	return 0;
+}
+
 /*
  * Rows
  */
@@ -164,18 +224,48 @@ static void add(struct xfer_bench *bench, const char *what, const char *unit, co
 	bench_table_add(bench->table, name, unit, peer, aim, samples);
 }
 
-/* All bytes in large blocks, beside what the transport is made of. */
-static int measure_against(struct xfer_bench *bench, const char *peer, double aim,
-			   int (*sample_peer)(struct xfer_bench *bench, struct xfer_pace *pace))
+/**
+ * struct xfer_peer - what bytes in large blocks are measured beside
+ * @name: of it
+ * @package: where it is from, if it may be missing
+ * @aim: ratio; 0 for none
+ * @sample: as above; -ENOENT if it is missing, with nothing in @error
+ */
+struct xfer_peer {
+	const char *name;
+	const char *package;
+	double aim;
+	int (*sample)(struct xfer_bench *bench, struct xfer_pace *pace);
+};
+
+static void skip_peer(struct xfer_bench *bench, const char *what, const struct xfer_peer *peer)
+{
+	char name[128], why[128];
+
+	snprintf(name, sizeof(name), "%s: %s", bench->name, what);
+	snprintf(why, sizeof(why), "%s is not here; install the package %s", peer->name,
+		 peer->package);
+	bench_table_skip(bench->table, name, why);
+}
+
+/* @pair: whose blocks are sent; @remote: where to; @what: to call them */
+static int measure_against(struct xfer_bench *bench, struct bench_pair *pair,
+			   const uint32_t *remote, const char *what,
+			   const struct xfer_peer *peer)
 {
 	struct bench_samples rate = { 0 }, economy = { 0 };
 	struct xfer_pace ours, theirs;
+	char name[96];
 	int ret;
 
 	for (size_t round = 0; round < bench->options->common.rounds; round++) {
-		ret = sample_push(bench, &bench->large, bench->in_order, &ours);
+		ret = sample_push(bench, pair, remote, &ours);
 		if (!ret)
-			ret = sample_peer(bench, &theirs);
+			ret = peer->sample(bench, &theirs);
+		if (ret == -ENOENT && peer->package) {
+			skip_peer(bench, what, peer);
+			return 0;
+		}
 		if (ret)
 			return ret;
 		rate.ours[round] = ours.rate;
@@ -185,9 +275,16 @@ static int measure_against(struct xfer_bench *bench, const char *peer, double ai
 	}
 	rate.count = bench->options->common.rounds;
 	economy.count = rate.count;
-	add(bench, "large blocks", "GB/s", peer, aim, &rate);
-	add(bench, "large blocks, processor time", "GB/s of CPU", peer, 0, &economy);
-	return bench_pair_check(&bench->large, bench->in_order, bench->in_order, bench->error);
+	add(bench, what, "GB/s", peer->name, peer->aim, &rate);
+	snprintf(name, sizeof(name), "%s, processor time", what);
+	add(bench, name, "GB/s of CPU", peer->name, 0, &economy);
+	return bench_pair_check(pair, bench->in_order, remote, bench->error);
+}
+
+static int measure_large(struct xfer_bench *bench, const char *what,
+			 const struct xfer_peer *peer)
+{
+	return measure_against(bench, &bench->large, bench->in_order, what, peer);
 }
 
 /* Small blocks beside large ones. */
@@ -221,20 +318,114 @@ static int measure_blocks(struct xfer_bench *bench, const char *what, const uint
 	return bench_pair_check(&bench->small, bench->in_order, remote, bench->error);
 }
 
+static int measure_local(struct xfer_bench *bench)
+{
+	static const struct xfer_peer copy = { "memcpy", NULL, 0.9, sample_copy };
+	static const struct xfer_peer ucx = { "UCX, shared memory", "ucx-utils", 0,
+					      sample_ucx_shared };
+	int ret = measure_large(bench, "large blocks", &copy);
+
+	return ret ? ret : measure_large(bench, "large blocks beside UCX", &ucx);
+}
+
+static int measure_tcp(struct xfer_bench *bench)
+{
+	static const struct xfer_peer stream = { "bare stream", NULL, 0.9, sample_stream };
+	static const struct xfer_peer ucx = { "UCX, tcp", "ucx-utils", 0, sample_ucx_tcp };
+	int ret = measure_large(bench, "large blocks", &stream);
+
+	return ret ? ret : measure_large(bench, "large blocks beside UCX", &ucx);
+}
+
+/* A message of the fewest bytes, beside ib_write_lat. */
+static int measure_latency(struct xfer_bench *bench)
+{
+	static const struct xfer_peer peer = { "ib_write_lat", "perftest", 1 / 1.1, NULL };
+	const struct bench_latency ours = {
+		.device = { bench->options->device[0], bench->options->device[1] },
+		.connection = bench->small.options.connection,
+		.bytes = MESSAGE_BYTES,
+		.count = MESSAGES,
+	};
+	struct bench_samples samples = { .count = bench->options->common.rounds };
+	double seconds;
+	char what[64];
+	int ret;
+
+	snprintf(what, sizeof(what), "messages of %u bytes, one at a time", MESSAGE_BYTES);
+	for (size_t round = 0; round < samples.count; round++) {
+		ret = bench_latency_run(&ours, &seconds, bench->error);
+		if (ret)
+			return ret;
+		samples.ours[round] = 1e-3 / seconds;
+		ret = bench_perftest_latency(bench->options->rdma_device, MESSAGE_BYTES, MESSAGES,
+					     &seconds);
+		if (ret == -ENOENT) {
+			skip_peer(bench, what, &peer);
+			return 0;
+		}
+		if (ret)
+			return failure(bench->error, ret, "ib_write_lat has failed: %s",
+				       strerror(-ret));
+		samples.peer[round] = 1e-3 / seconds;
+	}
+	add(bench, what, "1/ms", peer.name, peer.aim, &samples);
+	return 0;
+}
+
+static void reverse(uint32_t *blocks, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		blocks[i] = count - 1 - i;
+}
+
+/* Blocks that have no neighbours, so that each goes by itself. */
+static int measure_verbs_blocks(struct xfer_bench *bench, uint32_t kib)
+{
+	static const struct xfer_peer peer = { "ib_write_bw", "perftest", 0.95,
+					       sample_perftest };
+	struct bench_pair_options options = bench->small.options;
+	struct bench_pair pair;
+	char what[64];
+	int ret;
+
+	options.block_bytes = kib * 1024;
+	options.blocks = (uint32_t)(bench->bytes / options.block_bytes);
+	if (!options.blocks)
+		return 0;
+	ret = bench_pair_open(&pair, &options, bench->error);
+	if (ret)
+		return ret;
+	bench->message_bytes = options.block_bytes;
+	reverse(bench->reversed, options.blocks);
+	snprintf(what, sizeof(what), "blocks of %u KiB", kib);
+	ret = measure_against(bench, &pair, bench->reversed, what, &peer);
+	bench_pair_close(&pair);
+	return ret;
+}
+
+static int measure_verbs(struct xfer_bench *bench)
+{
+	int ret = measure_verbs_blocks(bench, 64);
+
+	if (!ret)
+		ret = measure_verbs_blocks(bench, 1024);
+	return ret ? ret : measure_latency(bench);
+}
+
 static int measure(struct xfer_bench *bench, enum tandem_transport transport)
 {
-	int ret = 0;
+	int ret;
 
 	switch (transport) {
 	case TANDEM_TRANSPORT_LOCAL:
-		ret = measure_against(bench, "memcpy", 0.9, sample_copy);
+		ret = measure_local(bench);
 		break;
 	case TANDEM_TRANSPORT_TCP:
-		ret = measure_against(bench, "bare stream", 0.9, sample_stream);
+		ret = measure_tcp(bench);
 		break;
 	default:
-		bench_table_skip(bench->table, "verbs: large blocks",
-				 "it is not run beside ib_write_bw yet");
+		ret = measure_verbs(bench);
 		break;
 	}
 	if (!ret)
@@ -255,7 +446,8 @@ static int make_orders(struct xfer_bench *bench)
 
 	bench->in_order = calloc(blocks, sizeof(uint32_t));
 	bench->scattered = calloc(blocks, sizeof(uint32_t));
-	if (!bench->in_order || !bench->scattered)
+	bench->reversed = calloc(blocks, sizeof(uint32_t));
+	if (!bench->in_order || !bench->scattered || !bench->reversed)
 		return failure(bench->error, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; i < blocks; i++)
 		bench->in_order[i] = bench->scattered[i] = i;
@@ -277,6 +469,7 @@ static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport)
 		.connection = {
 			.transport = transport,
 			.gid_index = -1,
+			.rdma_device = bench->options->rdma_device,
 			.streams = (unsigned int)bench->options->streams,
 		},
 		.block_bytes = BLOCK_KIB * 1024,
@@ -338,6 +531,7 @@ static int bench(const struct xfer_options *options, struct tandem_error *error)
 	bench_table_destroy(bench.table);
 	free(bench.in_order);
 	free(bench.scattered);
+	free(bench.reversed);
 	return ret;
 }
 
@@ -346,6 +540,7 @@ enum xfer_key {
 	KEY_TO = 't',
 	KEY_TRANSPORT = 0x100,
 	KEY_BLOCKS,
+	KEY_RDMA_DEVICE,
 	KEY_STREAMS,
 };
 
@@ -354,6 +549,7 @@ static const struct argp_option known[] = {
 	{ "to", KEY_TO, "DEV", 0, "receiving device (default inproc:wse3,cores=1)", 0 },
 	{ "transport", KEY_TRANSPORT, "local|tcp|verbs", 0, "only this one", 0 },
 	{ "blocks", KEY_BLOCKS, "N", 0, "blocks of 8 KiB, 16 to 1048576 (default 16384)", 0 },
+	{ "rdma-device", KEY_RDMA_DEVICE, "NAME", 0, "with verbs: as ibv_devices names it (default the first)", 0 },
 	{ "streams", KEY_STREAMS, "N", 0, "with tcp: sockets, 1 to 16 (default 2)", 0 },
 	{ 0 },
 };
@@ -381,6 +577,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_BLOCKS:
 		options->blocks = bench_arguments_number(state, "blocks", argument, 16, 1048576);
 		return 0;
+	case KEY_RDMA_DEVICE:
+		options->rdma_device = argument;
+		return 0;
 	case KEY_STREAMS:
 		options->streams = bench_arguments_number(state, "streams", argument, 1, BENCH_STREAMS_MAX);
 		return 0;
@@ -402,7 +601,7 @@ int bench_xfer(int argc, char **argv)
 		.options = known,
 		.parser = parse_option,
 		.children = children,
-		.doc = "Measure how fast KV blocks travel: locally beside memcpy(), over TCP beside a bare io_uring stream, and in small blocks beside large ones. More is better, and so is a higher ratio. By default, each figure has 5 samples of 0.5 seconds.",
+		.doc = "Measure how fast KV blocks travel: locally beside memcpy() and UCX, over TCP beside a bare io_uring stream and UCX, over verbs beside ib_write_bw and ib_write_lat, and in small blocks beside large ones. UCX (package ucx-utils) and perftest are left out where they are not installed. More is better, and so is a higher ratio. By default, each figure has 5 samples of 0.5 seconds.",
 	};
 	struct xfer_options options = {
 		.device = { "inproc:trn2,cores=1", "inproc:wse3,cores=1" },

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Programs of others that carry the same bytes over the same path: UCX's
+ * ucx_perftest, and perftest's ib_write_bw and ib_write_lat.
+ */
+#ifndef TANDEM_BENCH_XFER_PEER_H
+#define TANDEM_BENCH_XFER_PEER_H
+
+#include <stdint.h>
+
+/**
+ * struct bench_xfer_peer - what a peer found
+ * @rate: bytes a second
+ * @economy: bytes a second of processor time of both its sides, with what they
+ *	needed to start
+ */
+struct bench_xfer_peer {
+	double rate;
+	double economy;
+};
+
+/**
+ * bench_ucx_put() - puts of one size after the other, in two processes
+ * @transports: as UCX_TLS has them
+ * @bytes: of each
+ * @count: of puts
+ * @found: filled in
+ *
+ * Return: 0; -ENOENT it is not installed; -EIO it failed.
+ */
+int bench_ucx_put(const char *transports, uint64_t bytes, unsigned int count,
+		  struct bench_xfer_peer *found);
+
+/* The same, of RDMA writes of @device (NULL: the first) to itself. */
+int bench_perftest_write(const char *device, uint64_t bytes, unsigned int count,
+			 struct bench_xfer_peer *found);
+
+/**
+ * bench_perftest_latency() - writes to and fro, of which each waits for the other
+ * @device: RDMA device; NULL for the first
+ * @bytes: of each
+ * @count: of them
+ * @seconds: filled in: from one side to the other, the median
+ *
+ * Return: as above.
+ */
+int bench_perftest_latency(const char *device, uint64_t bytes, unsigned int count,
+			   double *seconds);
+
+#endif /* TANDEM_BENCH_XFER_PEER_H */
