@@ -86,41 +86,108 @@ avx2_inline void sum_columns(const __m256i *v, __m256i *lower, __m256i *upper)
 	*upper = _mm256_permute2x128_si256(a, b, 0x31);
 }
 
+/* 16 bits, or 32, at the same place of eight rows. */
+avx2_inline __m128i gather16(const char *const *row, size_t offset)
+{
+	return _mm_setr_epi16((short)block_half(row[0] + offset),
+			      (short)block_half(row[1] + offset),
+			      (short)block_half(row[2] + offset),
+			      (short)block_half(row[3] + offset),
+			      (short)block_half(row[4] + offset),
+			      (short)block_half(row[5] + offset),
+			      (short)block_half(row[6] + offset),
+			      (short)block_half(row[7] + offset));
+}
+
+avx2_inline __m256i gather32(const char *const *row, size_t offset)
+{
+	int32_t word[COLUMNS];
+
+#pragma GCC unroll 8
+	for (size_t c = 0; c < COLUMNS; c++)
+		memcpy(&word[c], row[c] + offset, sizeof(word[c]));
+	return _mm256_setr_epi32(word[0], word[1], word[2], word[3], word[4],
+				 word[5], word[6], word[7]);
+}
+
+avx2_inline __m256 gather_half(const char *const *row, size_t offset)
+{
+	return _mm256_cvtph_ps(gather16(row, offset));
+}
+
+/* @bits bits of each element, from bit @shift on. */
+avx2_inline __m256i cut(__m256i v, size_t shift, int bits)
+{
+	return _mm256_and_si256(
+		_mm256_srl_epi32(v, _mm_cvtsi64_si128((int64_t)shift)),
+		_mm256_set1_epi32((1 << bits) - 1));
+}
+
+/* block_q4_k_scale() of eight columns, and the multiplication with the block's own. */
+avx2_inline void load_q4_k_scales(struct scales *scales, const char *const *row,
+				  size_t l)
+{
+	const size_t block = l / 256 * Q4_K_BYTES;
+	const size_t packed = block + Q4_K_SCALES;
+	const size_t shift = l % 128 / 32 * 8;
+	__m256i s = gather32(row, packed), m = gather32(row, packed + 4);
+
+	if (l % 256 < 128) {
+		s = cut(s, shift, 6);
+		m = cut(m, shift, 6);
+	} else {
+		__m256i lower = gather32(row, packed + 8);
+
+		s = _mm256_or_si256(
+			cut(lower, shift, 4),
+			_mm256_slli_epi32(cut(s, shift + 6, 2), 4));
+		m = _mm256_or_si256(
+			cut(lower, shift + 4, 4),
+			_mm256_slli_epi32(cut(m, shift + 6, 2), 4));
+	}
+	_mm256_storeu_ps(scales->scale[0],
+			 _mm256_mul_ps(gather_half(row, block),
+				       _mm256_cvtepi32_ps(s)));
+	_mm256_storeu_ps(scales->minimum,
+			 _mm256_mul_ps(gather_half(row, block + Q4_K_MINIMUM),
+				       _mm256_cvtepi32_ps(m)));
+}
+
+/* Two signed bytes of each column are scales. */
+avx2_inline void load_q6_k_scales(struct scales *scales, const char *const *row,
+				  size_t l)
+{
+	const size_t block = l / 256 * Q6_K_BYTES;
+	const __m256 d = gather_half(row, block + Q6_K_D);
+	const __m256i pair = _mm256_cvtepi16_epi32(
+		gather16(row, block + Q6_K_SCALES + l % 256 / 16));
+	const __m256i first = _mm256_srai_epi32(_mm256_slli_epi32(pair, 24), 24);
+	const __m256i second = _mm256_srai_epi32(pair, 8);
+
+	_mm256_storeu_ps(scales->scale[0],
+			 _mm256_mul_ps(d, _mm256_cvtepi32_ps(first)));
+	_mm256_storeu_ps(scales->scale[1],
+			 _mm256_mul_ps(d, _mm256_cvtepi32_ps(second)));
+}
+
 avx2_inline void load_scales(struct scales *scales, const char *const *row,
 			     enum tandem_type type, size_t l)
 {
-	for (size_t c = 0; c < COLUMNS; c++) {
-		const char *block;
-		uint8_t s, m;
-		float d;
-
-		switch (type) {
-		case TANDEM_TYPE_Q4_0:
-			block = row[c] + l / 32 * Q4_0_BYTES;
-			scales->scale[0][c] = _cvtsh_ss(block_half(block));
-			break;
-		case TANDEM_TYPE_Q8_0:
-			block = row[c] + l / 32 * Q8_0_BYTES;
-			scales->scale[0][c] = _cvtsh_ss(block_half(block));
-			break;
-		case TANDEM_TYPE_Q4_K:
-			block = row[c] + l / 256 * Q4_K_BYTES;
-			block_q4_k_scale((const uint8_t *)block + Q4_K_SCALES,
-					 l % 256 / 32, &s, &m);
-			scales->scale[0][c] =
-				_cvtsh_ss(block_half(block)) * (float)s;
-			scales->minimum[c] =
-				_cvtsh_ss(block_half(block + Q4_K_MINIMUM)) *
-				(float)m;
-			break;
-		default:
-			block = row[c] + l / 256 * Q6_K_BYTES;
-			d = _cvtsh_ss(block_half(block + Q6_K_D));
-			block += Q6_K_SCALES + l % 256 / 16;
-			scales->scale[0][c] = d * (float)(int8_t)block[0];
-			scales->scale[1][c] = d * (float)(int8_t)block[1];
-			break;
-		}
+	switch (type) {
+	case TANDEM_TYPE_Q4_0:
+		_mm256_storeu_ps(scales->scale[0],
+				 gather_half(row, l / 32 * Q4_0_BYTES));
+		break;
+	case TANDEM_TYPE_Q8_0:
+		_mm256_storeu_ps(scales->scale[0],
+				 gather_half(row, l / 32 * Q8_0_BYTES));
+		break;
+	case TANDEM_TYPE_Q4_K:
+		load_q4_k_scales(scales, row, l);
+		break;
+	default:
+		load_q6_k_scales(scales, row, l);
+		break;
 	}
 }
 

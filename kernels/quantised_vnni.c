@@ -92,25 +92,6 @@ avx512_inline __m512i load_codes(const char *row, enum tandem_type type,
 	}
 }
 
-/* Scales of blocks of 32 elements with a binary16 in front. */
-avx512_inline void load_half_scales(struct scales *scales,
-				    const char *const *row, size_t block_bytes,
-				    size_t l, size_t depth)
-{
-	uint16_t half[BLOCKS][LANES];
-
-	for (size_t c = 0; c < LANES; c++) {
-		const char *block = row[c] + l / 32 * block_bytes;
-
-		for (size_t b = 0; b < depth / 32; b++, block += block_bytes)
-			half[b][c] = block_half(block);
-	}
-	for (size_t b = 0; b < depth / 32; b++)
-		_mm512_store_ps(scales->scale[b],
-				_mm512_cvtph_ps(_mm256_loadu_si256(
-					(const __m256i *)half[b])));
-}
-
 /* Turn sixteen vectors of sixteen 32-bit elements. */
 avx512_inline void transpose(__m512i *v)
 {
@@ -142,6 +123,64 @@ avx512_inline void transpose(__m512i *v)
 		v[4 + p] = _mm512_shuffle_i32x4(t[p], t[8 + p], 0xdd);
 		v[8 + p] = _mm512_shuffle_i32x4(t[4 + p], t[12 + p], 0x88);
 		v[12 + p] = _mm512_shuffle_i32x4(t[4 + p], t[12 + p], 0xdd);
+	}
+}
+
+/* The first @count 16-bit elements of a vector. */
+avx512_inline __mmask32 first_halves(size_t count)
+{
+	return count < 32 ? (__mmask32)((1u << count) - 1) : ~0u;
+}
+
+/*
+ * The binary16 in front of each of sixteen blocks, widened; zeros behind the
+ * @blocks that there are. Two vectors have those of eight blocks of Q4_0 in them,
+ * or of four of Q8_0, and none reaches beyond these blocks.
+ */
+avx512_inline __m512i half_scales(const char *block, size_t block_bytes,
+				  size_t blocks)
+{
+	const size_t found = block_bytes == Q4_0_BYTES ? 8 : 4;
+	const __m512i lane = _mm512_zextsi256_si512(_mm256_setr_epi16(
+		0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+	const __m512i place = _mm512_mullo_epi16(
+		_mm512_and_si512(lane, _mm512_set1_epi16((short)(found - 1))),
+		_mm512_set1_epi16((short)(block_bytes / 2)));
+	__m512i scales = _mm512_setzero_si512();
+
+#pragma GCC unroll 4
+	for (size_t b = 0; b < LANES; b += found) {
+		const char *p = block + b * block_bytes;
+		size_t left = b < blocks ? (blocks - b) * block_bytes / 2 : 0;
+		__m512i halves = _mm512_permutex2var_epi16(
+			_mm512_maskz_loadu_epi16(first_halves(left), p), place,
+			_mm512_maskz_loadu_epi16(
+				first_halves(left < 32 ? 0 : left - 32),
+				p + 64));
+
+		scales = _mm512_mask_mov_epi16(
+			scales, (__mmask32)((1u << found) - 1) << b, halves);
+	}
+	return _mm512_castps_si512(
+		_mm512_cvtph_ps(_mm512_castsi512_si256(scales)));
+}
+
+/* Scales of blocks of 32 elements with a binary16 in front. */
+avx512_inline void load_half_scales(struct scales *scales,
+				    const char *const *row, size_t block_bytes,
+				    size_t l, size_t depth)
+{
+	for (size_t b = 0; b < depth / 32; b += LANES) {
+		__m512i v[LANES];
+
+#pragma GCC unroll 16
+		for (size_t c = 0; c < LANES; c++)
+			v[c] = half_scales(row[c] + (l / 32 + b) * block_bytes,
+					   block_bytes, depth / 32 - b);
+		transpose(v);
+#pragma GCC unroll 16
+		for (size_t g = 0; g < LANES; g++)
+			_mm512_store_si512(scales->scale[b + g], v[g]);
 	}
 }
 
