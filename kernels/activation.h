@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels.h"
+
 #define ACTIVATION_BLOCK 32
 #define ACTIVATION_LEAST 0x1p-100f
 
@@ -41,6 +43,32 @@ static inline struct activation activation_at(const void *row, size_t k)
 		.sum = (const int32_t *)(p + k + k / 8),
 		.half_sum = (const int32_t *)(p + k + k / 4),
 	};
+}
+
+/* Code of one type, made so by inlining it with @type known. */
+typedef void activation_product(const struct tandem_matmul *a, size_t n_begin,
+				size_t n_end, enum tandem_type type);
+
+/* @product for the type of the weights, which are quantised. */
+static inline __attribute__((always_inline)) void
+activation_product_by_type(activation_product *product,
+			   const struct tandem_matmul *a, size_t n_begin,
+			   size_t n_end)
+{
+	switch (a->w_type) {
+	case TANDEM_TYPE_Q4_0:
+		product(a, n_begin, n_end, TANDEM_TYPE_Q4_0);
+		break;
+	case TANDEM_TYPE_Q8_0:
+		product(a, n_begin, n_end, TANDEM_TYPE_Q8_0);
+		break;
+	case TANDEM_TYPE_Q4_K:
+		product(a, n_begin, n_end, TANDEM_TYPE_Q4_K);
+		break;
+	default:
+		product(a, n_begin, n_end, TANDEM_TYPE_Q6_K);
+		break;
+	}
 }
 
 #endif

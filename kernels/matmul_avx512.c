@@ -18,17 +18,16 @@
  */
 #include "avx2.h"
 #include "avx512.h"
+#include "avx512_tile.h"
 #include "avx512_vector.h"
 
-#define TILE_ROWS    3
-#define TILE_COLUMNS 8
 #define CHUNK	     1024 /* a multiple of 16 */
 #define BLOCK_ROWS   96
 #define DIRECT_ROWS  9
 
 /* At an edge the last column stands in for those that are missing. */
 struct tile {
-	const char *w[TILE_COLUMNS];
+	const char *w[AVX512_TILE_COLUMNS];
 	uintptr_t next; /* the rows of the next tile, all in one piece */
 	size_t columns;
 	size_t j;
@@ -40,15 +39,14 @@ avx512_inline void tile_add(const struct tandem_matmul *a,
 			    size_t rows, size_t i, size_t l, size_t depth,
 			    bool prefetch)
 {
-	const size_t ahead = TILE_COLUMNS * tandem_type_block_bytes(type);
-	const __mmask8 mask = (__mmask8)((1u << tile->columns) - 1);
+	const size_t ahead = AVX512_TILE_COLUMNS * tandem_type_block_bytes(type);
 	const __mmask16 rest = avx512_mask(depth % 16);
 	const float *x = a->x + i * a->ldx + l;
-	__m512 sum[TILE_COLUMNS][TILE_ROWS], xl[TILE_ROWS], wl;
+	__m512 sum[AVX512_TILE_COLUMNS][AVX512_TILE_ROWS], xl[AVX512_TILE_ROWS], wl;
 	size_t whole = depth - depth % 16;
 
 #pragma GCC unroll 8
-	for (size_t c = 0; c < TILE_COLUMNS; c++)
+	for (size_t c = 0; c < AVX512_TILE_COLUMNS; c++)
 #pragma GCC unroll 3
 		for (size_t r = 0; r < rows; r++)
 			sum[c][r] = _mm512_setzero_ps();
@@ -59,7 +57,7 @@ avx512_inline void tile_add(const struct tandem_matmul *a,
 		for (size_t r = 0; r < rows; r++)
 			xl[r] = _mm512_loadu_ps(x + r * a->ldx + p);
 #pragma GCC unroll 8
-		for (size_t c = 0; c < TILE_COLUMNS; c++) {
+		for (size_t c = 0; c < AVX512_TILE_COLUMNS; c++) {
 			wl = avx512_load_type(tile->w[c], type, p);
 #pragma GCC unroll 3
 			for (size_t r = 0; r < rows; r++)
@@ -73,7 +71,7 @@ avx512_inline void tile_add(const struct tandem_matmul *a,
 			xl[r] = _mm512_maskz_loadu_ps(rest, x + r * a->ldx +
 								    whole);
 #pragma GCC unroll 8
-		for (size_t c = 0; c < TILE_COLUMNS; c++) {
+		for (size_t c = 0; c < AVX512_TILE_COLUMNS; c++) {
 			wl = avx512_load_type_part(tile->w[c], type, whole,
 						   rest);
 #pragma GCC unroll 3
@@ -82,18 +80,7 @@ avx512_inline void tile_add(const struct tandem_matmul *a,
 							    sum[c][r]);
 		}
 	}
-#pragma GCC unroll 3
-	for (size_t r = 0; r < rows; r++) {
-		float *y = a->y + (i + r) * a->ldy + tile->j;
-		__m256 total = _mm256_set_m128(
-			avx512_sum4(sum[4][r], sum[5][r], sum[6][r], sum[7][r]),
-			avx512_sum4(sum[0][r], sum[1][r], sum[2][r], sum[3][r]));
-
-		if (l)
-			total = _mm256_add_ps(_mm256_maskz_loadu_ps(mask, y),
-					      total);
-		_mm256_mask_storeu_ps(y, mask, total);
-	}
+	avx512_tile_end(a, sum, rows, tile->columns, i, tile->j, l > 0);
 }
 
 /* Rows [i, i_end) of one tile of columns, one chunk. */
@@ -146,7 +133,7 @@ avx512_inline void widen_row(float *to, const char *row, enum tandem_type type,
 avx512_inline void widen(float (*wide)[CHUNK], struct tile *tile,
 		  enum tandem_type type, size_t depth)
 {
-	for (size_t c = 0; c < TILE_COLUMNS; c++) {
+	for (size_t c = 0; c < AVX512_TILE_COLUMNS; c++) {
 		if (c < tile->columns)
 			widen_row(wide[c], tile->w[c], type, depth);
 		tile->w[c] = (const char *)wide[c < tile->columns ?
@@ -159,21 +146,21 @@ avx512_inline void product(const struct tandem_matmul *a, size_t n_begin,
 			   size_t n_end, enum tandem_type type)
 {
 	size_t row_bytes = tandem_type_row_bytes(type, a->k);
-	_Alignas(64) float wide[TILE_COLUMNS][CHUNK];
+	_Alignas(64) float wide[AVX512_TILE_COLUMNS][CHUNK];
 	struct tile tile;
 
 	for (size_t i = 0; i < a->m; i += BLOCK_ROWS) {
 		size_t i_end = a->m - i < BLOCK_ROWS ? a->m : i + BLOCK_ROWS;
 
-		for (tile.j = n_begin; tile.j < n_end; tile.j += TILE_COLUMNS) {
-			tile.columns = n_end - tile.j < TILE_COLUMNS ?
+		for (tile.j = n_begin; tile.j < n_end; tile.j += AVX512_TILE_COLUMNS) {
+			tile.columns = n_end - tile.j < AVX512_TILE_COLUMNS ?
 					       n_end - tile.j :
-					       TILE_COLUMNS;
+					       AVX512_TILE_COLUMNS;
 			for (size_t l = 0; l < a->k; l += CHUNK) {
 				size_t depth = a->k - l < CHUNK ? a->k - l :
 								  CHUNK;
 
-				for (size_t c = 0; c < TILE_COLUMNS; c++) {
+				for (size_t c = 0; c < AVX512_TILE_COLUMNS; c++) {
 					size_t j = c < tile.columns ?
 							   c :
 							   tile.columns - 1;
@@ -184,7 +171,7 @@ avx512_inline void product(const struct tandem_matmul *a, size_t n_begin,
 						tandem_type_row_bytes(type, l);
 				}
 				tile.next = (uintptr_t)((const char *)a->w +
-							(tile.j + TILE_COLUMNS) *
+							(tile.j + AVX512_TILE_COLUMNS) *
 								row_bytes);
 				if (type == TANDEM_TYPE_F32) {
 					pass_rows_f32(a, &tile, i, i_end, l,

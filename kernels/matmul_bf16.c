@@ -14,16 +14,15 @@
  * rows there are.
  */
 #include "avx512.h"
+#include "avx512_tile.h"
 #include "avx512_vector.h"
 
-#define TILE_ROWS    3
-#define TILE_COLUMNS 8
 #define CHUNK	     1024 /* a multiple of 32 */
 #define BLOCK_ROWS   96
 
 /* At an edge the last column stands in for those that are missing. */
 struct tile {
-	const uint16_t *w[TILE_COLUMNS];
+	const uint16_t *w[AVX512_TILE_COLUMNS];
 	uintptr_t next; /* the rows of the next tile, all in one piece */
 	size_t columns;
 	size_t j;
@@ -38,17 +37,17 @@ avx512_inline __m512bh round_x(const float *x, __mmask32 mask)
 }
 
 /* One step of the tile: 32 elements of each row, or as many as @mask has. */
-avx512_inline void step(__m512 sum[TILE_COLUMNS][TILE_ROWS],
+avx512_inline void step(__m512 sum[AVX512_TILE_COLUMNS][AVX512_TILE_ROWS],
 			const struct tandem_matmul *a, const struct tile *tile,
 			size_t rows, const float *x, size_t p, __mmask32 mask)
 {
-	__m512bh xl[TILE_ROWS];
+	__m512bh xl[AVX512_TILE_ROWS];
 
 #pragma GCC unroll 3
 	for (size_t r = 0; r < rows; r++)
 		xl[r] = round_x(x + r * a->ldx, mask);
 #pragma GCC unroll 8
-	for (size_t c = 0; c < TILE_COLUMNS; c++) {
+	for (size_t c = 0; c < AVX512_TILE_COLUMNS; c++) {
 		__m512bh wl = (__m512bh)_mm512_maskz_loadu_epi16(
 			mask, tile->w[c] + p);
 
@@ -63,37 +62,25 @@ avx512_inline void tile_add(const struct tandem_matmul *a,
 			    const struct tile *tile, size_t rows, size_t i,
 			    size_t l, size_t depth, bool prefetch)
 {
-	const __mmask8 mask = (__mmask8)((1u << tile->columns) - 1);
 	const size_t whole = depth - depth % 32;
 	const float *x = a->x + i * a->ldx + l;
-	__m512 sum[TILE_COLUMNS][TILE_ROWS];
+	__m512 sum[AVX512_TILE_COLUMNS][AVX512_TILE_ROWS];
 
 #pragma GCC unroll 8
-	for (size_t c = 0; c < TILE_COLUMNS; c++)
+	for (size_t c = 0; c < AVX512_TILE_COLUMNS; c++)
 #pragma GCC unroll 3
 		for (size_t r = 0; r < rows; r++)
 			sum[c][r] = _mm512_setzero_ps();
 	for (size_t p = 0; p < whole; p += 32) {
 		if (prefetch)
-			avx512_prefetch(tile->next, (l + p) * TILE_COLUMNS * 2,
-					32 * TILE_COLUMNS * 2);
+			avx512_prefetch(tile->next, (l + p) * AVX512_TILE_COLUMNS * 2,
+					32 * AVX512_TILE_COLUMNS * 2);
 		step(sum, a, tile, rows, x + p, p, ~0u);
 	}
 	if (whole < depth)
 		step(sum, a, tile, rows, x + whole, whole,
 		     (1u << (depth - whole)) - 1);
-#pragma GCC unroll 3
-	for (size_t r = 0; r < rows; r++) {
-		float *y = a->y + (i + r) * a->ldy + tile->j;
-		__m256 total = _mm256_set_m128(
-			avx512_sum4(sum[4][r], sum[5][r], sum[6][r], sum[7][r]),
-			avx512_sum4(sum[0][r], sum[1][r], sum[2][r], sum[3][r]));
-
-		if (l)
-			total = _mm256_add_ps(_mm256_maskz_loadu_ps(mask, y),
-					      total);
-		_mm256_mask_storeu_ps(y, mask, total);
-	}
+	avx512_tile_end(a, sum, rows, tile->columns, i, tile->j, l > 0);
 }
 
 /* Rows [i, i_end) of one tile of columns, one chunk. */
@@ -119,11 +106,11 @@ static void pass_columns(const struct tandem_matmul *a, struct tile *tile,
 {
 	const uint16_t *w = a->w;
 
-	tile->next = (uintptr_t)(w + (tile->j + TILE_COLUMNS) * a->k);
+	tile->next = (uintptr_t)(w + (tile->j + AVX512_TILE_COLUMNS) * a->k);
 	for (size_t l = 0; l < a->k; l += CHUNK) {
 		size_t depth = a->k - l < CHUNK ? a->k - l : CHUNK;
 
-		for (size_t c = 0; c < TILE_COLUMNS; c++) {
+		for (size_t c = 0; c < AVX512_TILE_COLUMNS; c++) {
 			size_t j = c < tile->columns ? c : tile->columns - 1;
 
 			tile->w[c] = w + (tile->j + j) * a->k + l;
@@ -139,10 +126,10 @@ static void product(const struct tandem_matmul *a, size_t n_begin, size_t n_end)
 	for (size_t i = 0; i < a->m; i += BLOCK_ROWS) {
 		size_t i_end = a->m - i < BLOCK_ROWS ? a->m : i + BLOCK_ROWS;
 
-		for (tile.j = n_begin; tile.j < n_end; tile.j += TILE_COLUMNS) {
-			tile.columns = n_end - tile.j < TILE_COLUMNS ?
+		for (tile.j = n_begin; tile.j < n_end; tile.j += AVX512_TILE_COLUMNS) {
+			tile.columns = n_end - tile.j < AVX512_TILE_COLUMNS ?
 					       n_end - tile.j :
-					       TILE_COLUMNS;
+					       AVX512_TILE_COLUMNS;
 			pass_columns(a, &tile, i, i_end);
 		}
 	}

@@ -290,20 +290,7 @@ avx2_inline void product(const struct tandem_matmul *a, size_t n_begin,
 void tandem_avx2_matmul_quantised(const struct tandem_matmul *a, size_t n_begin,
 				  size_t n_end)
 {
-	switch (a->w_type) {
-	case TANDEM_TYPE_Q4_0:
-		product(a, n_begin, n_end, TANDEM_TYPE_Q4_0);
-		break;
-	case TANDEM_TYPE_Q8_0:
-		product(a, n_begin, n_end, TANDEM_TYPE_Q8_0);
-		break;
-	case TANDEM_TYPE_Q4_K:
-		product(a, n_begin, n_end, TANDEM_TYPE_Q4_K);
-		break;
-	default:
-		product(a, n_begin, n_end, TANDEM_TYPE_Q6_K);
-		break;
-	}
+	activation_product_by_type(product, a, n_begin, n_end);
 }
 
 /* The largest magnitude of 32 floats; NaN if one is no number. */

@@ -627,22 +627,8 @@ avx512_inline void product(const struct tandem_matmul *a, size_t n_begin,
 void tandem_avx512vnni_matmul(const struct tandem_matmul *a, size_t n_begin,
 			      size_t n_end)
 {
-	if (!a->k || !tandem_type_quantised(a->w_type)) {
+	if (a->k && tandem_type_quantised(a->w_type))
+		activation_product_by_type(product, a, n_begin, n_end);
+	else
 		tandem_avx512_matmul(a, n_begin, n_end);
-		return;
-	}
-	switch (a->w_type) {
-	case TANDEM_TYPE_Q4_0:
-		product(a, n_begin, n_end, TANDEM_TYPE_Q4_0);
-		break;
-	case TANDEM_TYPE_Q8_0:
-		product(a, n_begin, n_end, TANDEM_TYPE_Q8_0);
-		break;
-	case TANDEM_TYPE_Q4_K:
-		product(a, n_begin, n_end, TANDEM_TYPE_Q4_K);
-		break;
-	default:
-		product(a, n_begin, n_end, TANDEM_TYPE_Q6_K);
-		break;
-	}
 }
