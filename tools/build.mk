@@ -2,6 +2,7 @@
 # Sources of the tandem command.
 
 tools-src := \
+	tools/tandem/arguments.c \
 	tools/tandem/attributes.c \
 	tools/tandem/bench.c \
 	tools/tandem/bench_accel.c \

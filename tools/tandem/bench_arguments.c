@@ -2,6 +2,7 @@
 /* The options that all benchmarks have in common. */
 #include <stdlib.h>
 
+#include "arguments.h"
 #include "bench_arguments.h"
 #include "bench_table.h"
 
@@ -17,18 +18,6 @@ static const struct argp_option known[] = {
 	{ "json", KEY_JSON, NULL, 0, "as one JSON object", 0 },
 	{ 0 },
 };
-
-unsigned long bench_arguments_number(struct argp_state *state, const char *name, const char *text,
-				     unsigned long least, unsigned long most)
-{
-	char *end = "";
-	unsigned long number = strtoul(text, &end, 10);
-
-	if (*end || end == text || *text == '-' || number < least || number > most)
-		argp_error(state, "--%s: '%s' is not a number from %lu to %lu", name, text, least,
-			   most);
-	return number;
-}
 
 static double parse_seconds(struct argp_state *state, const char *text)
 {
@@ -49,8 +38,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		arguments->json = true;
 		return 0;
 	case KEY_ROUNDS:
-		arguments->rounds = bench_arguments_number(state, "rounds", argument, 1,
-							   BENCH_ROUNDS_MAX);
+		arguments->rounds = argument_number(state, "--rounds", argument, 1,
+						    BENCH_ROUNDS_MAX);
 		return 0;
 	case KEY_SECONDS:
 		arguments->seconds = parse_seconds(state, argument);

@@ -21,8 +21,4 @@ struct bench_arguments {
 /* --rounds, --seconds and --json, as a child of a benchmark's own; its input is the above. */
 extern const struct argp bench_arguments_argp;
 
-/* The number that option @name was given; the program ends if it is not in range. */
-unsigned long bench_arguments_number(struct argp_state *state, const char *name, const char *text,
-				     unsigned long least, unsigned long most);
-
 #endif /* TANDEM_BENCH_ARGUMENTS_H */

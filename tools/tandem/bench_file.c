@@ -19,6 +19,7 @@
 #include <tandem/tandem.h>
 
 #include "bench.h"
+#include "arguments.h"
 #include "bench_arguments.h"
 #include "bench_program.h"
 #include "bench_table.h"
@@ -349,7 +350,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->directory = argument;
 		return 0;
 	case KEY_MEGABYTES:
-		options->megabytes = bench_arguments_number(state, "megabytes", argument, 1,
+		options->megabytes = argument_number(state, "--megabytes", argument, 1,
 							    MEGABYTES_MAX);
 		return 0;
 	case ARGP_KEY_ARG:

@@ -17,6 +17,7 @@
 #include <tandem/tandem.h>
 
 #include "bench.h"
+#include "arguments.h"
 #include "bench_arguments.h"
 #include "bench_peak.h"
 #include "bench_peer.h"
@@ -356,11 +357,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->json = true;
 		return 0;
 	case KEY_ROUNDS:
-		options->rounds = bench_arguments_number(state, "rounds", argument, 1,
+		options->rounds = argument_number(state, "--rounds", argument, 1,
 							 BENCH_ROUNDS_MAX);
 		return 0;
 	case KEY_THREADS:
-		options->threads = bench_arguments_number(state, "threads", argument, 1,
+		options->threads = argument_number(state, "--threads", argument, 1,
 							  THREADS_MAX);
 		return 0;
 	case KEY_PEER:

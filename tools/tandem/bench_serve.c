@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "arguments.h"
 #include "bench_arguments.h"
 #include "bench_table.h"
 #include "failure.h"
@@ -345,13 +346,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->session.model = argument;
 		return 0;
 	case KEY_BATCH:
-		options->batch = bench_arguments_number(state, "batch", argument, 1, BATCH_MAX);
+		options->batch = argument_number(state, "--batch", argument, 1, BATCH_MAX);
 		return 0;
 	case KEY_PROMPT:
-		options->prompt = bench_arguments_number(state, "prompt", argument, 1, 1 << 20);
+		options->prompt = argument_number(state, "--prompt", argument, 1, 1 << 20);
 		return 0;
 	case KEY_TOKENS:
-		options->tokens = bench_arguments_number(state, "tokens", argument, 2, 1 << 20);
+		options->tokens = argument_number(state, "--tokens", argument, 2, 1 << 20);
 		return 0;
 	case KEY_PREFILL:
 		options->session.prefill = argument;
@@ -367,7 +368,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->session.connection.transport = (enum tandem_transport)transport;
 		return 0;
 	case KEY_ROUNDS:
-		options->rounds = bench_arguments_number(state, "rounds", argument, 1,
+		options->rounds = argument_number(state, "--rounds", argument, 1,
 							 BENCH_ROUNDS_MAX);
 		return 0;
 	case KEY_JSON:

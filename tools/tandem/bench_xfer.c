@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "arguments.h"
 #include "bench_arguments.h"
 #include "bench_table.h"
 #include "bench_xfer_latency.h"
@@ -575,13 +576,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->transport = argument;
 		return 0;
 	case KEY_BLOCKS:
-		options->blocks = bench_arguments_number(state, "blocks", argument, 16, 1048576);
+		options->blocks = argument_number(state, "--blocks", argument, 16, 1048576);
 		return 0;
 	case KEY_RDMA_DEVICE:
 		options->rdma_device = argument;
 		return 0;
 	case KEY_STREAMS:
-		options->streams = bench_arguments_number(state, "streams", argument, 1, BENCH_STREAMS_MAX);
+		options->streams = argument_number(state, "--streams", argument, 1, BENCH_STREAMS_MAX);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is not needed", argument);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "commands.h"
 #include "failure.h"
 
@@ -494,14 +495,13 @@ static const struct argp_option known[] = {
 	{ 0 },
 };
 
-static uint32_t parse_number(struct argp_state *state, const char *text, uint32_t least)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+/* Most of what a shape is made of. */
+#define SHAPE_MAX	(1u << 20)
 
-	if (*end || end == text || value < least || value > 1u << 20)
-		argp_error(state, "'%s' is not a number from %u to %u", text, least, 1u << 20);
-	return (uint32_t)value;
+static uint32_t parse_extent(struct argp_state *state, const char *name, const char *text,
+			     uint32_t least)
+{
+	return (uint32_t)argument_number(state, name, text, least, SHAPE_MAX);
 }
 
 static void parse_type(struct argp_state *state, const char *text, struct shape *shape)
@@ -547,28 +547,29 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case KEY_DIM:
-		shape->dim = parse_number(state, argument, 2);
+		shape->dim = parse_extent(state, "--dim", argument, 2);
 		return 0;
 	case KEY_LAYERS:
-		shape->layers = parse_number(state, argument, 1);
+		shape->layers = parse_extent(state, "--layers", argument, 1);
 		return 0;
 	case KEY_HEADS:
-		shape->heads = parse_number(state, argument, 1);
+		shape->heads = parse_extent(state, "--heads", argument, 1);
 		return 0;
 	case KEY_KV_HEADS:
-		shape->kv_heads = parse_number(state, argument, 1);
+		shape->kv_heads = parse_extent(state, "--kv-heads", argument, 1);
 		return 0;
 	case KEY_VOCABULARY:
-		shape->vocabulary = parse_number(state, argument, SPECIAL_TOKENS + BYTE_TOKENS);
+		shape->vocabulary = parse_extent(state, "--vocabulary", argument,
+						 SPECIAL_TOKENS + BYTE_TOKENS);
 		return 0;
 	case KEY_FFN:
-		shape->ffn = parse_number(state, argument, 1);
+		shape->ffn = parse_extent(state, "--ffn", argument, 1);
 		return 0;
 	case KEY_CONTEXT:
-		shape->context = parse_number(state, argument, 1);
+		shape->context = parse_extent(state, "--context", argument, 1);
 		return 0;
 	case KEY_SEED:
-		shape->seed = parse_number(state, argument, 0);
+		shape->seed = argument_number(state, "--seed", argument, 0, UINT64_MAX);
 		return 0;
 	case KEY_TYPE:
 		parse_type(state, argument, shape);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "commands.h"
 #include "failure.h"
 #include "prompts.h"
@@ -138,20 +139,6 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static uint64_t parse_number(struct argp_state *state, const char *what, const char *text,
-			     uint64_t min, uint64_t max)
-{
-	unsigned long long value;
-	char *end;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || value < min || value > max)
-		argp_error(state, "%s: '%s' is not a number from %llu to %llu", what, text,
-			   (unsigned long long)min, (unsigned long long)max);
-	return value;
-}
-
 static float parse_float(struct argp_state *state, const char *what, const char *text, float min,
 			 float max)
 {
@@ -204,17 +191,17 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		run->prompts_path = argument;
 		return 0;
 	case KEY_BATCH:
-		run->serve.batch = (uint32_t)parse_number(state, "--batch", argument, 1, BATCH_MAX);
+		run->serve.batch = (uint32_t)argument_number(state, "--batch", argument, 1, BATCH_MAX);
 		return 0;
 	case KEY_CHUNK_TOKENS:
 		run->serve.chunk_tokens =
-			(uint32_t)parse_number(state, "--chunk-tokens", argument, 1, 65536);
+			(uint32_t)argument_number(state, "--chunk-tokens", argument, 1, 65536);
 		return 0;
 	case KEY_PARSE_SPECIAL:
 		run->serve.parse_special = true;
 		return 0;
 	case KEY_TOKENS:
-		run->tokens = (uint32_t)parse_number(state, "--tokens", argument, 1, UINT32_MAX);
+		run->tokens = (uint32_t)argument_number(state, "--tokens", argument, 1, UINT32_MAX);
 		return 0;
 	case KEY_PREFILL:
 		run->session.prefill = argument;
@@ -239,7 +226,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_TOP_K:
 		run->sampling.top_k =
-			(uint32_t)parse_number(state, "--top-k", argument, 0, UINT32_MAX);
+			(uint32_t)argument_number(state, "--top-k", argument, 0, UINT32_MAX);
 		return 0;
 	case KEY_TOP_P:
 		run->sampling.top_p = parse_float(state, "--top-p", argument, 1e-6f, 1);
@@ -252,11 +239,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 			parse_float(state, "--repeat-penalty", argument, 0.01f, 100);
 		return 0;
 	case KEY_REPEAT_LAST:
-		run->sampling.repeat_last = (uint32_t)parse_number(state, "--repeat-last", argument,
+		run->sampling.repeat_last = (uint32_t)argument_number(state, "--repeat-last", argument,
 								   1, TANDEM_REPEAT_LAST_MAX);
 		return 0;
 	case KEY_SEED:
-		run->sampling.seed = parse_number(state, "--seed", argument, 0, UINT64_MAX);
+		run->sampling.seed = argument_number(state, "--seed", argument, 0, UINT64_MAX);
 		return 0;
 	case KEY_KV_TYPE:
 		run->session.instance.kv_type =
@@ -264,11 +251,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_BLOCK_TOKENS:
 		run->session.instance.block_tokens =
-			(uint32_t)parse_number(state, "--block-tokens", argument, 1, 4096);
+			(uint32_t)argument_number(state, "--block-tokens", argument, 1, 4096);
 		return 0;
 	case KEY_KV_TOKENS:
 		run->session.instance.kv_tokens =
-			(uint32_t)parse_number(state, "--kv-tokens", argument, 1, 1u << 30);
+			(uint32_t)argument_number(state, "--kv-tokens", argument, 1, 1u << 30);
 		return 0;
 	case KEY_NO_PREFIX_CACHE:
 		run->serve.no_prefix_cache = true;
@@ -278,18 +265,18 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_GID_INDEX:
 		run->session.connection.gid_index =
-			(int)parse_number(state, "--gid-index", argument, 0, 65535);
+			(int)argument_number(state, "--gid-index", argument, 0, 65535);
 		return 0;
 	case KEY_ADDRESS:
 		run->session.connection.address = argument;
 		return 0;
 	case KEY_STREAMS:
 		run->session.connection.streams =
-			(unsigned int)parse_number(state, "--streams", argument, 1, 16);
+			(unsigned int)argument_number(state, "--streams", argument, 1, 16);
 		return 0;
 	case KEY_TIMEOUT:
 		run->timeout_ms =
-			1000u * (unsigned int)parse_number(state, "--timeout", argument, 1, 4000000);
+			1000u * (unsigned int)argument_number(state, "--timeout", argument, 1, 4000000);
 		return 0;
 	case KEY_VERIFY:
 		run->verify = true;
