@@ -61,6 +61,7 @@ runtime-src += \
 	runtime/xfer_expect.c \
 	runtime/xfer_grant.c \
 	runtime/xfer_local.c \
+	runtime/xfer_note.c \
 	runtime/xfer_push.c \
 	runtime/xfer_runs.c \
 	runtime/xfer_stop.c \
@@ -73,10 +74,12 @@ runtime-src += \
 	runtime/xfer_unordered.c \
 	runtime/xfer_verbs.c \
 	runtime/xfer_verbs_control.c \
+	runtime/xfer_verbs_farewell.c \
 	runtime/xfer_verbs_grant.c \
 	runtime/xfer_verbs_key.c \
 	runtime/xfer_verbs_memory.c \
 	runtime/xfer_verbs_message.c \
+	runtime/xfer_verbs_note.c \
 	runtime/xfer_verbs_pair.c \
 	runtime/xfer_verbs_port.c
 

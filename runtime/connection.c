@@ -125,7 +125,7 @@ static uint64_t expects_check_deadlines(struct tandem_connection *connection, ui
 		xfer_expect_each(&connection->expects, expect_check_deadline, &deadlines);
 		if (!deadlines.passed)
 			return deadlines.next;
-		if (deadlines.passed->stopping)
+		if (deadlines.passed->stopping || deadlines.passed->revoking)
 			connection_fail(connection, -ECONNRESET);
 		else
 			xfer_expect_stop(connection, deadlines.passed, -ETIMEDOUT,
@@ -454,16 +454,24 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
  * Receiving
  */
 
+void connection_expect_settle(struct tandem_connection *connection, struct xfer_expect *expect)
+{
+	if (!expect->grant || !connection->ops->revoke) {
+		connection_expect_end(connection, expect, expect->result);
+		return;
+	}
+	expect->revoking = true;
+	expect->deadline_ns = max_u64(expect->deadline_ns, loop_now_ns() + XFER_CANCEL_GRACE_NS);
+	connection->ops->revoke(connection, expect->grant->generation);
+}
+
 /* Has @expect come to its end? It may be gone then. */
 static void expect_check(struct tandem_connection *connection, struct xfer_expect *expect)
 {
-	if (expect->stopping || expect->received < expect->expected)
+	if (expect->stopping || expect->revoking || expect->received < expect->expected)
 		return;
 	if (expect->received == expect->expected) {
-		if (expect->grant && connection->ops->revoke)
-			connection->ops->revoke(connection, expect->grant->generation);
-		else
-			connection_expect_end(connection, expect, 0);
+		connection_expect_settle(connection, expect);
 		return;
 	}
 	expect->result = -EPROTO;
@@ -474,8 +482,8 @@ void connection_revoked(struct tandem_connection *connection, uint32_t transfer)
 {
 	struct xfer_expect *expect = xfer_expect_find(&connection->expects, transfer);
 
-	if (connection->state == CONNECTION_CONNECTED && expect && expect->op)
-		connection_expect_end(connection, expect, 0);
+	if (connection->state == CONNECTION_CONNECTED && expect && expect->revoking)
+		connection_expect_end(connection, expect, expect->result);
 }
 
 int connection_admit(struct tandem_connection *connection, const struct xfer_write *write)
@@ -527,7 +535,8 @@ static int expect_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 
 	(void)loop;
 	/* Otherwise it is ending already, for another reason. */
-	if (expect->connection->state == CONNECTION_CONNECTED && !expect->stopping)
+	if (expect->connection->state == CONNECTION_CONNECTED && !expect->stopping &&
+	    !expect->revoking)
 		xfer_expect_stop(expect->connection, expect, -ECANCELED, XFER_CANCEL_GRACE_NS);
 	return 0;
 }
@@ -620,6 +629,34 @@ int tandem_receive_start(struct tandem_connection *connection, struct tandem_rec
 	else
 		receive->generation = connection->generation;
 	return ret;
+}
+
+/*
+ * Notes
+ */
+
+int connection_told(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	if (connection->state != CONNECTION_CONNECTED && connection->state != CONNECTION_OPEN)
+		return 0;
+	connection->heard_ns = loop_now_ns();
+	switch (note->kind) {
+	case XFER_NOTE_STOP:
+		return xfer_stop_asked(connection, note);
+	case XFER_NOTE_STOPPED:
+		return xfer_stop_answered(connection, note);
+	case XFER_NOTE_GOODBYE:
+		return -ECONNRESET;
+	default:
+		return -EPROTO;
+	}
+}
+
+int connection_tell(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	int ret = connection->ops->tell(connection, note);
+
+	return ret < 0 ? ret : connection->ops->flush(connection);
 }
 
 void tandem_connection_get_stats(const struct tandem_connection *connection,

@@ -7,6 +7,7 @@
  *	xfer_table.c		the same for ranges that are sent again and again
  *	xfer_expect.c		counting what arrives
  *	xfer_grant.c		what may arrive
+ *	xfer_note.c		what is said beside the blocks
  *	xfer_stop.c		giving up a transfer that the other side sends
  *	xfer_unordered.c	writes where nothing keeps order
  *	xfer_push.c		pushes and pulls, from their start to their end
@@ -182,6 +183,7 @@ int xfer_description_decode(const void *buffer, size_t size,
  * @result: to end @op with when the connection fails; 0 for the connection's
  * @stopping: the other side has been asked to stop, and @op ends with @result
  *	when it has
+ * @revoking: nothing is missing but that the grant is taken back
  * @grant: what may be written; NULL on connections without grants
  */
 struct xfer_expect {
@@ -195,6 +197,7 @@ struct xfer_expect {
 	uint64_t grace_ns;
 	int result;
 	bool stopping;
+	bool revoking;
 	struct xfer_grant *grant;
 };
 
@@ -290,7 +293,7 @@ int xfer_grant_use(struct xfer_grant *grant, uint64_t generation, uint64_t offse
 		   uint64_t length, uint32_t blocks);
 
 /*
- * xfer_stop.c
+ * xfer_note.c
  */
 
 enum xfer_note_kind {
@@ -298,12 +301,14 @@ enum xfer_note_kind {
 	XFER_NOTE_STOP = 1,
 	/* The answer: nothing of it will land any more. */
 	XFER_NOTE_STOPPED = 2,
+	/* The connection is failing, or is being closed: this is the last that comes. */
+	XFER_NOTE_GOODBYE = 3,
 };
 
 /**
  * struct xfer_note - what one side tells the other beside the blocks
  * @kind: &enum xfer_note_kind
- * @transfer: that it is about, less than %XFER_TRANSFERS
+ * @transfer: that it is about, less than %XFER_TRANSFERS; or 0
  * @generation: of the receiver's grant, or 0
  */
 struct xfer_note {
@@ -311,6 +316,17 @@ struct xfer_note {
 	uint32_t transfer;
 	uint64_t generation;
 };
+
+/* Bytes of a note on the wire. */
+#define XFER_NOTE_BYTES	32u
+
+void xfer_note_encode(const struct xfer_note *note, uint8_t *bytes);
+/* From the other side, not trusted. Return: 0 or -EPROTO. */
+int xfer_note_decode(const uint8_t *bytes, struct xfer_note *note);
+
+/*
+ * xfer_stop.c
+ */
 
 #define XFER_STOP_BUCKETS	64u
 
@@ -367,15 +383,9 @@ bool xfer_stop_allows(struct tandem_connection *connection, uint32_t transfer,
 /* A push of this transfer has ended: say so, if somebody waits for that. */
 void xfer_stop_check(struct tandem_connection *connection, uint32_t transfer);
 
-/**
- * connection_told() - the other side has told something
- * @connection: of it
- * @note: what, not trusted
- *
- * Return: 0; -EPROTO or -ENOMEM, upon which the transport has the connection
- * fail.
- */
-int connection_told(struct tandem_connection *connection, const struct xfer_note *note);
+/* Notes of these kinds have come. Return: as connection_told(). */
+int xfer_stop_asked(struct tandem_connection *connection, const struct xfer_note *note);
+int xfer_stop_answered(struct tandem_connection *connection, const struct xfer_note *note);
 
 /*
  * connection.c and the transports
@@ -491,8 +501,9 @@ struct xfer_write {
  *	@flush. Ends with connection_write_done(), not from within. Return: 0 or
  *	a negative errno, upon which the connection fails
  * @flush: put what was kept back on its way. Return: as @write
- * @tell: have connection_told() called on the other side, which may be at once.
- *	NULL where that cannot be done. Return: 0 or a negative errno
+ * @tell: have connection_told() called on the other side, which may be at once; not
+ *	before connection_received() has been for all writes that are done. It may
+ *	be kept back until @flush. Return: 0 or a negative errno
  * @repeats: how often something was sent again so far. NULL where that is not
  *	known
  * @probe: see whether the other side is still there; if not, the connection
@@ -716,6 +727,9 @@ uint64_t connection_deadline(const struct tandem_connection *connection, unsigne
  */
 int connection_admit(struct tandem_connection *connection, const struct xfer_write *write);
 
+/* End an expectation with its @result, once its grant has been taken back. */
+void connection_expect_settle(struct tandem_connection *connection, struct xfer_expect *expect);
+
 /* Nothing of this transfer can land any more, see &xfer_transport_ops.revoke. */
 void connection_revoked(struct tandem_connection *connection, uint32_t transfer);
 
@@ -727,6 +741,19 @@ void connection_revoked(struct tandem_connection *connection, uint32_t transfer)
  */
 void connection_received(struct tandem_connection *connection, uint32_t transfer,
 			 uint32_t blocks);
+
+/**
+ * connection_told() - the other side has told something
+ * @connection: of it
+ * @note: what, decoded
+ *
+ * Return: 0; -EPROTO, -ENOMEM or -ECONNRESET, upon which the transport has the
+ * connection fail.
+ */
+int connection_told(struct tandem_connection *connection, const struct xfer_note *note);
+
+/* Tell the other side at once. Return: 0 or -errno, upon which the connection is to fail. */
+int connection_tell(struct tandem_connection *connection, const struct xfer_note *note);
 
 /**
  * connection_fail() - the connection is of no use any more

@@ -92,12 +92,12 @@ void xfer_stop_check(struct tandem_connection *connection, uint32_t transfer)
 	stop->answered = true;
 	connection->stops.unanswered--;
 	note.generation = stop->generation;
-	ret = connection->ops->tell(connection, &note);
+	ret = connection_tell(connection, &note);
 	if (ret < 0)
 		connection_fail(connection, ret);
 }
 
-static int stop_asked(struct tandem_connection *connection, const struct xfer_note *note)
+int xfer_stop_asked(struct tandem_connection *connection, const struct xfer_note *note)
 {
 	struct xfer_stop *stop = stop_find(&connection->stops, note->transfer);
 
@@ -128,44 +128,26 @@ void xfer_expect_stop(struct tandem_connection *connection, struct xfer_expect *
 		.transfer = expect->transfer,
 		.generation = expect->grant ? expect->grant->generation : 0,
 	};
-	int ret = -EOPNOTSUPP;
+	int ret;
 
 	expect->result = result;
 	expect->stopping = true;
 	expect->grace_ns = grace_ns;
 	expect->deadline_ns = loop_now_ns() + grace_ns;
-	if (connection->ops->tell)
-		ret = connection_wake_at(connection, expect->deadline_ns);
+	ret = connection_wake_at(connection, expect->deadline_ns);
 	if (!ret)
-		ret = connection->ops->tell(connection, &note);
+		ret = connection_tell(connection, &note);
 	if (ret < 0)
 		connection_fail(connection, -ECONNRESET);
 }
 
-static int stop_answered(struct tandem_connection *connection, const struct xfer_note *note)
+int xfer_stop_answered(struct tandem_connection *connection, const struct xfer_note *note)
 {
 	struct xfer_expect *expect = xfer_expect_find(&connection->expects, note->transfer);
 
-	if (!expect || !expect->stopping ||
+	if (!expect || !expect->stopping || expect->revoking ||
 	    note->generation != (expect->grant ? expect->grant->generation : 0))
 		return -EPROTO;
-	connection_expect_end(connection, expect, expect->result);
+	connection_expect_settle(connection, expect);
 	return 0;
-}
-
-int connection_told(struct tandem_connection *connection, const struct xfer_note *note)
-{
-	if (connection->state != CONNECTION_CONNECTED && connection->state != CONNECTION_OPEN)
-		return 0;
-	connection->heard_ns = loop_now_ns();
-	if (note->transfer >= XFER_TRANSFERS)
-		return -EPROTO;
-	switch (note->kind) {
-	case XFER_NOTE_STOP:
-		return stop_asked(connection, note);
-	case XFER_NOTE_STOPPED:
-		return stop_answered(connection, note);
-	default:
-		return -EPROTO;
-	}
 }

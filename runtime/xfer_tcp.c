@@ -239,7 +239,7 @@ static int tcp_tell(struct tandem_connection *connection, const struct xfer_note
 	queued->note = *note;
 	STAILQ_INSERT_TAIL(&tcp->notes, queued, entry);
 	tcp->note_count++;
-	return tcp_flush(connection);
+	return 0;
 }
 
 static uint64_t tcp_repeats(struct tandem_connection *connection)

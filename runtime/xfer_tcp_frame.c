@@ -10,12 +10,9 @@
  *	 8  u32  frames acknowledged	20  u32  blocks
  *	12  u16  kind			24  u64  generation, or zero
  *	14  u16  zero
- *	16  u64  frame number		Note, in the place of an entry:
+ *	16  u64  frame number
  *	24  u64  bytes of all entries
- *	32       first entry		 0  u32  kind
- *					 4  u32  transfer
- *					 8  u64  generation, or zero
- *					16       16 bytes of zero
+ *	32       first entry, or note: see xfer_note.c
  */
 #include <errno.h>
 #include <string.h>
@@ -47,13 +44,6 @@ enum {
 };
 
 enum {
-	NOTE_KIND = 0,
-	NOTE_TRANSFER = 4,
-	NOTE_GENERATION = 8,
-	NOTE_ZERO = 16,
-};
-
-enum {
 	GREETING_AT_MAGIC = 0,
 	GREETING_AT_VERSION = 4,
 	GREETING_AT_STREAM = 6,
@@ -75,6 +65,7 @@ enum {
 #define ADDRESS_BYTES	20u
 #define ADDRESS_AT	4u
 
+_Static_assert(XFER_NOTE_BYTES == TCP_ENTRY_BYTES, "a note takes the place of an entry");
 _Static_assert(GREETING_AT_TOKEN + TCP_TOKEN_BYTES == TCP_GREETING_BYTES, "token comes last");
 _Static_assert(ENDPOINT_ADDRESSES + TCP_ADDRESSES_MAX * ADDRESS_BYTES <= XFER_TRANSPORT_PART_MAX,
 	       "every endpoint fits");
@@ -102,28 +93,6 @@ void tcp_entry_encode(const struct tcp_entry *entry, uint8_t *frame, unsigned in
 	xfer_put32(bytes + ENTRY_TRANSFER, entry->transfer);
 	xfer_put32(bytes + ENTRY_BLOCKS, entry->blocks);
 	xfer_put64(bytes + ENTRY_GENERATION, entry->generation);
-}
-
-void tcp_note_encode(const struct xfer_note *note, uint8_t *frame, unsigned int index)
-{
-	uint8_t *bytes = frame + TCP_ENTRIES_AT + index * TCP_ENTRY_BYTES;
-
-	xfer_put32(bytes + NOTE_KIND, note->kind);
-	xfer_put32(bytes + NOTE_TRANSFER, note->transfer);
-	xfer_put64(bytes + NOTE_GENERATION, note->generation);
-	memset(bytes + NOTE_ZERO, 0, TCP_ENTRY_BYTES - NOTE_ZERO);
-}
-
-int tcp_note_decode(const uint8_t *frame, unsigned int index, struct xfer_note *note)
-{
-	const uint8_t *bytes = frame + TCP_ENTRIES_AT + index * TCP_ENTRY_BYTES;
-
-	note->kind = xfer_get32(bytes + NOTE_KIND);
-	note->transfer = xfer_get32(bytes + NOTE_TRANSFER);
-	note->generation = xfer_get64(bytes + NOTE_GENERATION);
-	if (xfer_get64(bytes + NOTE_ZERO) || xfer_get64(bytes + NOTE_ZERO + 8))
-		return -EPROTO;
-	return 0;
 }
 
 int tcp_head_decode(const uint8_t *bytes, struct tcp_head *head)

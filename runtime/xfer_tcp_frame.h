@@ -86,13 +86,6 @@ int tcp_head_decode(const uint8_t *bytes, struct tcp_head *head);
 int tcp_entries_decode(const uint8_t *frame, const struct tcp_head *head, uint64_t limit,
 		       struct tcp_entry *entries);
 
-struct xfer_note;
-
-/* Encode note number @index of a frame that begins at @frame. */
-void tcp_note_encode(const struct xfer_note *note, uint8_t *frame, unsigned int index);
-/* Read note number @index. Return: 0 or -EPROTO. What it says is not checked. */
-int tcp_note_decode(const uint8_t *frame, unsigned int index, struct xfer_note *note);
-
 /*
  * Greetings: the first bytes of a stream, one from the side that dialled and
  * one in answer.

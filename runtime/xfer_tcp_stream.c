@@ -141,7 +141,8 @@ static void stream_take_notes(struct tcp_stream *stream, struct tcp_head *head)
 	while ((queued = STAILQ_FIRST(&tcp->notes)) && head->entries < TCP_FRAME_ENTRIES) {
 		STAILQ_REMOVE_HEAD(&tcp->notes, entry);
 		tcp->note_count--;
-		tcp_note_encode(&queued->note, stream->out_frame, head->entries++);
+		xfer_note_encode(&queued->note, stream->out_frame + TCP_ENTRIES_AT +
+				 head->entries++ * XFER_NOTE_BYTES);
 		free(queued);
 	}
 	head->kind = TCP_FRAME_NOTES;
@@ -262,7 +263,8 @@ static int stream_got_notes(struct tcp_stream *stream)
 	int ret = 0;
 
 	for (i = 0; i < stream->head.entries && !ret && !tcp->stopping; i++) {
-		ret = tcp_note_decode(stream->in_frame, i, &note);
+		ret = xfer_note_decode(stream->in_frame + TCP_ENTRIES_AT + i * XFER_NOTE_BYTES,
+				       &note);
 		if (!ret)
 			ret = connection_told(tcp->connection, &note);
 	}

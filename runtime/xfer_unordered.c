@@ -52,37 +52,46 @@ uint32_t xfer_unordered_immediate(uint32_t transfer, uint32_t blocks, uint64_t n
 	       (blocks - 1);
 }
 
-static void set_seen(struct xfer_arrivals *arrivals, uint32_t number, bool seen)
+static void set_seen(struct xfer_arrivals *arrivals, uint64_t number, bool seen)
 {
 	const uint64_t bit = 1ull << number % WORD_BITS;
+	uint64_t *word = &arrivals->seen[(number & NUMBER_MASK) / WORD_BITS];
 
 	if (seen)
-		arrivals->seen[number / WORD_BITS] |= bit;
+		*word |= bit;
 	else
-		arrivals->seen[number / WORD_BITS] &= ~bit;
+		*word &= ~bit;
 }
 
-static bool was_seen(const struct xfer_arrivals *arrivals, uint32_t number)
+static bool was_seen(const struct xfer_arrivals *arrivals, uint64_t number)
 {
-	return arrivals->seen[number / WORD_BITS] >> number % WORD_BITS & 1;
+	return arrivals->seen[(number & NUMBER_MASK) / WORD_BITS] >> number % WORD_BITS & 1;
 }
 
 bool xfer_arrivals_take(struct xfer_arrivals *arrivals, uint32_t immediate, uint32_t *transfer,
 			uint32_t *blocks)
 {
 	const uint32_t number = immediate >> NUMBER_SHIFT & NUMBER_MASK;
+	const uint64_t ahead = (number - arrivals->next) & NUMBER_MASK;
+	uint64_t newest;
 
 	*transfer = immediate >> TRANSFER_SHIFT;
 	*blocks = (immediate & BLOCKS_MASK) + 1;
-	if (((number - arrivals->next) & NUMBER_MASK) < XFER_UNORDERED_NUMBERS / 2) {
+	if (ahead < XFER_UNORDERED_NUMBERS / 2) {
 		/* Newer than all: those between have not been seen this time round. */
-		for (; arrivals->next != number;
-		     arrivals->next = (arrivals->next + 1) & NUMBER_MASK)
-			set_seen(arrivals, arrivals->next, false);
-		arrivals->next = (number + 1) & NUMBER_MASK;
+		newest = arrivals->next + ahead;
+		while (arrivals->next <= newest)
+			set_seen(arrivals, arrivals->next++, false);
 	} else if (was_seen(arrivals, number)) {
 		return false;
 	}
 	set_seen(arrivals, number, true);
+	while (arrivals->missing < arrivals->next && was_seen(arrivals, arrivals->missing))
+		arrivals->missing++;
 	return true;
+}
+
+bool xfer_arrivals_passed(const struct xfer_arrivals *arrivals, uint64_t number)
+{
+	return number <= arrivals->missing;
 }

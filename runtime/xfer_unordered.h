@@ -58,11 +58,13 @@ bool xfer_slots_acknowledge(struct xfer_slots *slots, uint64_t number, struct xf
 /**
  * struct xfer_arrivals - the writes that the receiver knows of
  * @seen: a bit for each number
- * @next: number after the newest
+ * @next: number after the newest, counted from the first
+ * @missing: the oldest that has not been told of; @next for none
  */
 struct xfer_arrivals {
 	uint64_t seen[XFER_UNORDERED_NUMBERS / 64];
-	uint32_t next;
+	uint64_t next;
+	uint64_t missing;
 };
 
 /* The immediate of a write of 1 to %XFER_UNORDERED_BLOCKS blocks. */
@@ -79,5 +81,13 @@ uint32_t xfer_unordered_immediate(uint32_t transfer, uint32_t blocks, uint64_t n
  */
 bool xfer_arrivals_take(struct xfer_arrivals *arrivals, uint32_t immediate, uint32_t *transfer,
 			uint32_t *blocks);
+
+/**
+ * xfer_arrivals_passed() - have all writes been told of that went before?
+ * @arrivals: of the receiver
+ * @number: &xfer_slots.next of the sender when it told something, for which
+ *	that has to wait
+ */
+bool xfer_arrivals_passed(const struct xfer_arrivals *arrivals, uint64_t number);
 
 #endif /* TANDEM_RUNTIME_XFER_UNORDERED_H */

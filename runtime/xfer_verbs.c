@@ -24,8 +24,8 @@
 /* Completions dealt with before the loop's other events have their turn. */
 #define COMPLETIONS_MAX		1024
 
-/* Room in the send queue: a write each slot, a probe, controls. */
-#define SENDS			(VERBS_SLOTS + 1 + VERBS_CONTROLS)
+/* Room in the send queue: a write each slot, a probe, controls, a goodbye. */
+#define SENDS			(VERBS_SLOTS + 1 + VERBS_CONTROLS + 1)
 
 #define TRANSFER_SHIFT		16
 #define BLOCKS_MASK		0xffffu
@@ -40,8 +40,6 @@ static void verbs_fill_receive(struct verbs *verbs, unsigned int receive,
 {
 	memset(request, 0, sizeof(*request));
 	request->wr_id = VERBS_WORK_RECEIVE | receive;
-	if (!verbs->messages)
-		return;
 	range->addr = (uintptr_t)verbs_receive_message(verbs, receive);
 	range->length = VERBS_MESSAGE_BYTES;
 	range->lkey = verbs->message_region->lkey;
@@ -72,14 +70,26 @@ static int verbs_post_receives(struct verbs *verbs)
 	return 0;
 }
 
+static int verbs_take_message(struct verbs *verbs, const uint8_t *buffer, size_t size)
+{
+	switch (verbs_message_kind(buffer, size)) {
+	case VERBS_MESSAGE_GRANT:
+		return verbs_keys_take(verbs, buffer, size);
+	case VERBS_MESSAGE_NOTE:
+		return verbs_notes_take(verbs, buffer, size);
+	default:
+		return -EPROTO;
+	}
+}
+
 static int verbs_take_receive(struct verbs *verbs, const struct ibv_wc *completion)
 {
 	unsigned int receive = completion->wr_id & VERBS_WORK_NUMBER;
 	uint32_t immediate;
 
-	if (completion->opcode == IBV_WC_RECV && verbs->messages)
-		return verbs_keys_take(verbs, verbs_receive_message(verbs, receive),
-				       completion->byte_len);
+	if (completion->opcode == IBV_WC_RECV)
+		return verbs_take_message(verbs, verbs_receive_message(verbs, receive),
+					  completion->byte_len);
 	if (completion->opcode != IBV_WC_RECV_RDMA_WITH_IMM ||
 	    !(completion->wc_flags & IBV_WC_WITH_IMM))
 		return -EPROTO;
@@ -94,10 +104,12 @@ static void verbs_received(struct verbs *verbs, const struct ibv_wc *completion)
 	int ret;
 
 	verbs->idle[verbs->receives++] = completion->wr_id & VERBS_WORK_NUMBER;
-	if (completion->status == IBV_WC_SUCCESS)
+	if (completion->status == IBV_WC_SUCCESS) {
 		ret = verbs_take_receive(verbs, completion);
-	else
+	} else {
+		verbs->gone = true;
 		ret = completion->status == IBV_WC_WR_FLUSH_ERR ? -ECONNRESET : -EIO;
+	}
 	if (ret < 0)
 		connection_fail(verbs->connection, ret);
 }
@@ -138,6 +150,31 @@ static void verbs_sent(struct verbs *verbs, uint64_t number)
 	}
 }
 
+/*
+ * Keys go before the pair, as windows hold on to the one that they are bound by. The pair
+ * takes nothing in any more before that: a write that is late is dropped, not refused, so
+ * that the other side does not take it for a breach of its own. All calls return when
+ * the NIC has let go.
+ */
+static void verbs_destroy_pair(struct verbs *verbs)
+{
+	if (verbs->pair)
+		verbs_pair_stop(verbs->pair);
+	verbs_grants_free(verbs);
+	if (verbs->pair)
+		ibv_destroy_qp(verbs->pair);
+	verbs->pair = NULL;
+}
+
+/* Nothing more of either direction can land. */
+static void verbs_rest(struct verbs *verbs)
+{
+	loop_timer_stop(verbs->farewell_timer);
+	verbs->farewell_timer = NULL;
+	verbs_destroy_pair(verbs);
+	connection_quiesced(verbs->connection);
+}
+
 static void verbs_failed(struct verbs *verbs, const struct ibv_wc *completion)
 {
 	int code = verbs_status_to_errno(completion->status);
@@ -149,6 +186,7 @@ static void verbs_failed(struct verbs *verbs, const struct ibv_wc *completion)
 	if (code == -EACCES && verbs->connection->grants &&
 	    !(completion->wr_id & (VERBS_WORK_PROBE | VERBS_WORK_CONTROL)))
 		code = -ECONNRESET;
+	verbs->gone = true;
 	connection_fail(verbs->connection, code);
 }
 
@@ -156,6 +194,11 @@ static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completio
 {
 	int ret;
 
+	if (verbs->leaving) {
+		if (verbs_farewell_ends(verbs, completion))
+			verbs_rest(verbs);
+		return;
+	}
 	if (completion->wr_id & VERBS_WORK_RECEIVE) {
 		verbs_received(verbs, completion);
 		return;
@@ -334,13 +377,16 @@ static int verbs_flush(struct tandem_connection *connection)
 	struct verbs *verbs = connection->transport;
 	struct ibv_send_wr *bad;
 
-	if (!verbs->batch_count)
-		return 0;
-	/* Nothing may follow whose completion would stand for this one. */
-	verbs->batch[verbs->batch_count - 1].send_flags = IBV_SEND_SIGNALED;
-	verbs->unsignalled = 0;
-	verbs->batch_count = 0;
-	return -ibv_post_send(verbs->pair, verbs->batch, &bad);
+	int ret = 0;
+
+	if (verbs->batch_count) {
+		/* Nothing may follow whose completion would stand for this one. */
+		verbs->batch[verbs->batch_count - 1].send_flags = IBV_SEND_SIGNALED;
+		verbs->unsignalled = 0;
+		verbs->batch_count = 0;
+		ret = -ibv_post_send(verbs->pair, verbs->batch, &bad);
+	}
+	return ret ? ret : verbs_control_post(verbs);
 }
 
 /* A write of nothing: the other side's NIC has to acknowledge it. */
@@ -436,26 +482,11 @@ failed:
 	return errno ? -errno : -ENOMEM;
 }
 
-/*
- * Keys go before the pair, as windows hold on to the one that they are bound by. The pair
- * takes nothing in any more before that: a write that is late is dropped, not refused, so
- * that the other side does not take it for a breach of its own. All calls return when
- * the NIC has let go.
- */
-static void verbs_destroy_pair(struct verbs *verbs)
-{
-	if (verbs->pair)
-		verbs_pair_stop(verbs->pair);
-	verbs_grants_free(verbs);
-	if (verbs->pair)
-		ibv_destroy_qp(verbs->pair);
-	verbs->pair = NULL;
-}
-
 /* Works on what has been made so far, too. */
 static void verbs_free(struct verbs *verbs)
 {
 	loop_task_cancel(verbs->connection->loop, &verbs->drain_task);
+	loop_timer_stop(verbs->farewell_timer);
 	loop_poll_stop(verbs->async_poll);
 	loop_poll_stop(verbs->channel_poll);
 	verbs_destroy_pair(verbs);
@@ -467,6 +498,7 @@ static void verbs_free(struct verbs *verbs)
 		ibv_dereg_mr(verbs->message_region);
 	free(verbs->messages);
 	verbs_keys_free(verbs);
+	verbs_notes_free(verbs);
 	if (verbs->region)
 		ibv_dereg_mr(verbs->region);
 	if (verbs->domain)
@@ -502,7 +534,7 @@ static int verbs_register(struct verbs *verbs, struct tandem_error *error)
 {
 	struct tandem_connection *connection = verbs->connection;
 	struct tandem_memory *memory = connection->memory;
-	size_t bytes = (VERBS_RECEIVES + VERBS_CONTROLS) * VERBS_MESSAGE_BYTES;
+	size_t bytes = VERBS_MESSAGES * VERBS_MESSAGE_BYTES;
 	int access = IBV_ACCESS_LOCAL_WRITE;
 
 	if (!connection->grants)
@@ -510,16 +542,13 @@ static int verbs_register(struct verbs *verbs, struct tandem_error *error)
 	verbs->windows = connection->grants && verbs_windows_usable(&verbs->port.limits);
 	if (verbs->windows)
 		access |= IBV_ACCESS_MW_BIND;
-	if (connection->grants) {
-		verbs->messages = calloc(1, bytes);
-		if (verbs->messages)
-			verbs->message_region = ibv_reg_mr(verbs->domain, verbs->messages, bytes,
-							   IBV_ACCESS_LOCAL_WRITE);
-		if (!verbs->message_region)
-			return tandem_error_set(error, -ENOMEM,
-						"verbs: %s: no memory for messages",
-						verbs->port.name);
-	}
+	verbs->messages = calloc(1, bytes);
+	if (verbs->messages)
+		verbs->message_region = ibv_reg_mr(verbs->domain, verbs->messages, bytes,
+						   IBV_ACCESS_LOCAL_WRITE);
+	if (!verbs->message_region)
+		return tandem_error_set(error, -ENOMEM, "verbs: %s: no memory for messages",
+					verbs->port.name);
 	return verbs_memory_register(verbs->domain, &verbs->port, memory, 0,
 				     tandem_memory_size(memory), access, &verbs->region, error);
 }
@@ -543,6 +572,7 @@ static int verbs_open(struct tandem_connection *connection,
 	TAILQ_INIT(&verbs->granted);
 	SLIST_INIT(&verbs->spare);
 	TAILQ_INIT(&verbs->keys);
+	STAILQ_INIT(&verbs->notes);
 	ret = verbs_port_open(options, &verbs->port, error);
 	if (ret < 0) {
 		free(verbs);
@@ -624,6 +654,7 @@ static int verbs_connect(struct tandem_connection *connection,
 					"verbs: %s port %u cannot reach the other side: %s; see that both GIDs are of one network",
 					verbs->port.name, verbs->port.number, strerror(-ret));
 	}
+	verbs->joined = true;
 	verbs->key_generation = remote->generation;
 	connection->write_bytes = VERBS_WRITE_BYTES;
 	if (connection->write_bytes > verbs->port.attributes.max_msg_sz)
@@ -632,15 +663,31 @@ static int verbs_connect(struct tandem_connection *connection,
 	return 0;
 }
 
+static void verbs_farewell_expired(void *user)
+{
+	struct verbs *verbs = user;
+
+	verbs->farewell_timer = NULL;
+	verbs_rest(verbs);
+}
+
 static void verbs_abort(struct tandem_connection *connection)
 {
-	verbs_destroy_pair(connection->transport);
-	connection_quiesced(connection);
+	struct verbs *verbs = connection->transport;
+
+	if (!verbs_farewell_begin(verbs) ||
+	    loop_timer_start(connection->loop, VERBS_FAREWELL_MS, verbs_farewell_expired, verbs,
+			     &verbs->farewell_timer) < 0)
+		verbs_rest(verbs);
 }
 
 static void verbs_close(struct tandem_connection *connection)
 {
-	verbs_free(connection->transport);
+	struct verbs *verbs = connection->transport;
+
+	if (verbs_farewell_begin(verbs))
+		verbs_farewell_wait(verbs);
+	verbs_free(verbs);
 }
 
 const struct xfer_transport_ops xfer_verbs_ops = {
@@ -649,6 +696,7 @@ const struct xfer_transport_ops xfer_verbs_ops = {
 	.connect = verbs_connect,
 	.write = verbs_write,
 	.flush = verbs_flush,
+	.tell = verbs_tell,
 	.probe = verbs_probe,
 	.grant = verbs_grant,
 	.revoke = verbs_revoke,

@@ -7,6 +7,8 @@
  *	xfer_verbs_pair.c	the queue pair and what the two sides tell each other
  *	xfer_verbs_message.c	what they tell each other later, over the pair
  *	xfer_verbs_control.c	posting what is no write of blocks
+ *	xfer_verbs_note.c	notes
+ *	xfer_verbs_farewell.c	the last of them, at the end of the connection
  *	xfer_verbs_grant.c	the receiver: what the NIC lets the other side write
  *	xfer_verbs_key.c	the sender: the keys for that
  *	xfer_verbs.c		writes, completions, the ops table
@@ -26,16 +28,20 @@
 #define VERBS_RECEIVES		256u
 /* Chunks of this size keep the window moving, whatever the size of a run. */
 #define VERBS_WRITE_BYTES	(1ull << 20)
-/* Messages, bindings and invalidations in flight, apart from these. */
+/* Messages, bindings and invalidations in flight, apart from these and a goodbye. */
 #define VERBS_CONTROLS		64u
 /* Room for a message; each receive has that much. */
 #define VERBS_MESSAGE_BYTES	512u
+#define VERBS_MESSAGES		(VERBS_RECEIVES + VERBS_CONTROLS + 1)
+/* Notes that wait to be posted; a side that has us answer without reading is lost. */
+#define VERBS_NOTES_MAX		4096u
 
 /* Work request ids: the number of a write or control, with one of these. */
 #define VERBS_WORK_RECEIVE	(1ull << 63)
 #define VERBS_WORK_PROBE	(1ull << 62)
 #define VERBS_WORK_CONTROL	(1ull << 61)
-#define VERBS_WORK_NUMBER	(VERBS_WORK_CONTROL - 1)
+#define VERBS_WORK_GOODBYE	(1ull << 60)
+#define VERBS_WORK_NUMBER	(VERBS_WORK_GOODBYE - 1)
 
 /*
  * xfer_verbs_port.c
@@ -194,6 +200,26 @@ struct verbs_message {
 	struct verbs_run runs[VERBS_MESSAGE_RUNS];
 };
 
+enum verbs_message_kind {
+	VERBS_MESSAGE_GRANT = 0,
+	VERBS_MESSAGE_NOTE = 1,
+};
+
+/* Notes in one message. */
+#define VERBS_MESSAGE_NOTES	15u
+
+/* Of a message from the other side, not trusted. Return: &enum verbs_message_kind or -EPROTO. */
+int verbs_message_kind(const uint8_t *buffer, size_t size);
+
+/* @buffer: of %VERBS_MESSAGE_BYTES. Return: bytes. */
+uint32_t verbs_notes_encode(const struct xfer_note *notes, uint32_t count, uint8_t *buffer);
+
+/*
+ * From the other side, not trusted. @notes: room for %VERBS_MESSAGE_NOTES. Return: how
+ * many there are, or -EPROTO.
+ */
+int verbs_notes_decode(const uint8_t *buffer, size_t size, struct xfer_note *notes);
+
 /* @buffer: of %VERBS_MESSAGE_BYTES. Return: bytes. */
 uint32_t verbs_message_encode(const struct verbs_message *message, uint8_t *buffer);
 
@@ -216,6 +242,16 @@ struct verbs_keys;
 struct verbs_write {
 	struct xfer_push *push;
 	uint64_t bytes;
+};
+
+/**
+ * struct verbs_note - a note that has not been posted
+ * @entry: in &verbs.notes
+ * @note: what to tell
+ */
+struct verbs_note {
+	STAILQ_ENTRY(verbs_note) entry;
+	struct xfer_note note;
 };
 
 /**
@@ -242,7 +278,13 @@ struct verbs_write {
  * @idle: numbers of the receives to post again
  * @receives: entries of @idle
  * @probing: a probe is under way
- * @messages: buffers of receives, then of controls; NULL without grants
+ * @joined: the pair can send
+ * @gone: the other side has said goodbye, or the pair has failed
+ * @leaving: this side has said goodbye, and waits until that has arrived
+ * @farewell_timer: ends that; or NULL
+ * @notes: that are not posted, oldest first
+ * @note_count: of these
+ * @messages: buffers of receives, then of controls, then of the goodbye
  * @message_region: the same for the NIC
  * @control_first: number of the oldest control posted, counted from the first
  * @control_next: number of the next
@@ -277,6 +319,12 @@ struct verbs {
 	uint16_t idle[VERBS_RECEIVES];
 	unsigned int receives;
 	bool probing;
+	bool joined;
+	bool gone;
+	bool leaving;
+	struct loop_timer *farewell_timer;
+	STAILQ_HEAD(, verbs_note) notes;
+	unsigned int note_count;
 	uint8_t *messages;
 	struct ibv_mr *message_region;
 	uint64_t control_first;
@@ -301,14 +349,54 @@ static inline uint8_t *verbs_control_message(struct verbs *verbs, uint64_t numbe
 	return verbs_receive_message(verbs, VERBS_RECEIVES + number % VERBS_CONTROLS);
 }
 
+static inline uint8_t *verbs_goodbye_message(struct verbs *verbs)
+{
+	return verbs_receive_message(verbs, VERBS_RECEIVES + VERBS_CONTROLS);
+}
+
 /*
  * xfer_verbs_control.c
  */
 
+/* Make @request send the message of @size bytes in @buffer, one of those above. */
+void verbs_control_send(const struct verbs *verbs, uint8_t *buffer, uint32_t size,
+			struct ibv_send_wr *request, struct ibv_sge *range);
 /* Post what there is room for. Return: 0 or -errno. */
 int verbs_control_post(struct verbs *verbs);
 /* Controls up to this number have been carried out. Return: 0 or -errno. */
 int verbs_control_done(struct verbs *verbs, uint64_t number);
+
+/*
+ * xfer_verbs_note.c
+ */
+
+/* As that of &struct xfer_transport_ops. */
+int verbs_tell(struct tandem_connection *connection, const struct xfer_note *note);
+
+/* As verbs_grant_next(). */
+bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *request,
+		      struct ibv_sge *range);
+
+/* Take in a message of notes, not trusted. Return: as connection_told(). */
+int verbs_notes_take(struct verbs *verbs, const uint8_t *buffer, size_t size);
+
+void verbs_notes_free(struct verbs *verbs);
+
+/*
+ * xfer_verbs_farewell.c
+ */
+
+/* Say goodbye, where there is somebody to hear of it. Return: is that under way? */
+bool verbs_farewell_begin(struct verbs *verbs);
+
+/* Does this completion say that there is nothing more to wait for? */
+bool verbs_farewell_ends(struct verbs *verbs, const struct ibv_wc *completion);
+
+/* Wait for that, no more than %VERBS_FAREWELL_MS. */
+void verbs_farewell_wait(struct verbs *verbs);
+
+/* How long a side that ends waits for the other to have been told. */
+#define VERBS_FAREWELL_MS	200u
 
 /*
  * xfer_verbs_grant.c

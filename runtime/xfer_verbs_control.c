@@ -11,6 +11,24 @@
 
 #define BATCH	(VERBS_CONTROLS / 4)
 
+void verbs_control_send(const struct verbs *verbs, uint8_t *buffer, uint32_t size,
+			struct ibv_send_wr *request, struct ibv_sge *range)
+{
+	range->addr = (uintptr_t)buffer;
+	range->length = size;
+	range->lkey = verbs->message_region->lkey;
+	request->opcode = IBV_WR_SEND;
+	request->sg_list = range;
+	request->num_sge = 1;
+}
+
+/* Notes wait for nothing that grants do. */
+static bool next_control(struct verbs *verbs, struct ibv_send_wr *request, struct ibv_sge *range)
+{
+	return verbs_notes_next(verbs, verbs->control_next, request, range) ||
+	       verbs_grant_next(verbs, verbs->control_next, request, range);
+}
+
 /* Return: how many. */
 static unsigned int fill_batch(struct verbs *verbs, struct ibv_send_wr *requests,
 			       struct ibv_sge *ranges)
@@ -19,8 +37,7 @@ static unsigned int fill_batch(struct verbs *verbs, struct ibv_send_wr *requests
 
 	while (count < BATCH && verbs->control_next - verbs->control_first < VERBS_CONTROLS) {
 		memset(&requests[count], 0, sizeof(requests[count]));
-		if (!verbs_grant_next(verbs, verbs->control_next, &requests[count],
-				      &ranges[count]))
+		if (!next_control(verbs, &requests[count], &ranges[count]))
 			break;
 		requests[count].wr_id = VERBS_WORK_CONTROL | verbs->control_next++;
 		if (count)

@@ -267,12 +267,7 @@ static bool next_message(struct verbs *verbs, struct verbs_grant *grant, uint64_
 		message.runs[message.run_count++] = grant->runs[grant->at++];
 	if (!message.run_count)
 		return false;
-	range->addr = (uintptr_t)buffer;
-	range->length = verbs_message_encode(&message, buffer);
-	range->lkey = verbs->message_region->lkey;
-	request->opcode = IBV_WR_SEND;
-	request->sg_list = range;
-	request->num_sge = 1;
+	verbs_control_send(verbs, buffer, verbs_message_encode(&message, buffer), request, range);
 	return true;
 }
 

@@ -74,7 +74,7 @@ static void use_frame(const uint8_t *bytes, size_t size)
 	struct xfer_note note;
 	struct tcp_head head;
 	uint64_t total = 0;
-	uint32_t i;
+	uint32_t i, at;
 
 	if (size < TCP_HEAD_BYTES || tcp_head_decode(bytes, &head) < 0)
 		return;
@@ -82,9 +82,10 @@ static void use_frame(const uint8_t *bytes, size_t size)
 		return;
 	if (head.kind == TCP_FRAME_NOTES) {
 		for (i = 0; i < head.entries; i++) {
-			if (tcp_note_decode(bytes, i, &note) < 0)
+			at = TCP_ENTRIES_AT + i * TCP_ENTRY_BYTES;
+			if (xfer_note_decode(bytes + at, &note) < 0)
 				return;
-			tcp_note_encode(&note, frame, i);
+			xfer_note_encode(&note, frame + at);
 		}
 		tcp_head_encode(&head, frame);
 		same(frame, bytes, TCP_ENTRIES_AT + head.entries * TCP_ENTRY_BYTES);

@@ -405,15 +405,14 @@ int tandem_room_start(struct tandem_connection *connection, struct tandem_operat
  *	Unless it is 0, nothing of the destination may be used, and nothing of it
  *	lands later.
  *
- * With -ECANCELED and -ETIMEDOUT the connection goes on with LOCAL and TCP: the
+ * With -ECANCELED and -ETIMEDOUT the connection goes on: the
  * other side is asked to stop, its pushes of this transfer end with -ECANCELED,
  * and the operation ends when it has said that nothing more will land. Pushes of
  * this transfer are refused there from then on, also with -ECANCELED: the name
  * is not to be used again on this connection. (With grants it can be: another
  * generation makes it another transfer.) If the other side is silent for 1 s
- * meanwhile, or 0.2 s after a deadline, the connection ends. VERBS cannot ask
- * a NIC to stop: the connection ends at once. After any other end but 0 the
- * connection takes no more of anything.
+ * meanwhile, or 0.2 s after a deadline, the connection ends. After any other end but
+ * 0 the connection takes no more of anything.
  *
  * Blocks are counted as they come, in any order; those that came before this
  * call count too. The other side tells how many each write brought, so it does

@@ -9,7 +9,6 @@ const struct pair_kind pair_kinds[] = {
 		.name = "accel over verbs",
 		.device = { "accel0", "accel1" },
 		.transport = TANDEM_TRANSPORT_VERBS,
-		.cannot_stop = true,
 	},
 	{ 0 },
 };

@@ -9,7 +9,6 @@ const struct pair_kind pair_kinds[] = {
 		.name = "inproc over verbs",
 		.device = { "inproc:trn2,mem=64M,cores=1", "inproc:wse3,mem=64M,cores=1" },
 		.transport = TANDEM_TRANSPORT_VERBS,
-		.cannot_stop = true,
 	},
 	{ 0 },
 };

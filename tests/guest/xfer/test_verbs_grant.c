@@ -256,9 +256,42 @@ static void test_many_grants(void **state)
 	pair_close(&pair);
 }
 
+/* A side that ends says so: nobody has to find out by a probe. */
+static void check_goodbye(bool closed)
+{
+	struct tandem_operation received = { 0 };
+	struct verbs *verbs;
+	struct pair pair;
+
+	open_with_grants(&pair);
+	push(&pair, 0, COUNT, grant(&pair, &received));
+	assert_int_equal(pair_wait(&pair, &received), 0);
+	grant(&pair, &received);
+	if (closed) {
+		tandem_connection_close(pair.connection[0]);
+		pair.connection[0] = NULL;
+	} else {
+		connection_fail(pair.connection[0], -EIO);
+	}
+	assert_int_equal(pair_wait(&pair, &received), -ECONNRESET);
+	verbs = pair.connection[1]->transport;
+	assert_true(verbs->gone);
+	assert_false(verbs->probing);
+	pair_close(&pair);
+}
+
+static void test_goodbye(void **state)
+{
+	(void)state;
+	verbs_windows_use = VERBS_WINDOWS_IF_CHECKED;
+	check_goodbye(true);
+	check_goodbye(false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_goodbye),
 		cmocka_unit_test(test_memory_windows),
 		cmocka_unit_test(test_as_it_comes),
 		cmocka_unit_test(test_no_key_of_the_pool),

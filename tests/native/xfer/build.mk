@@ -19,6 +19,7 @@ native-tests += \
 	tests/native/xfer/test_unordered \
 	tests/native/xfer/test_pull_unordered \
 	tests/native/xfer/test_push_unordered \
+	tests/native/xfer/test_control_unordered \
 	tests/native/xfer/test_grant_unordered
 
 thread-tests += \
@@ -90,4 +91,8 @@ tests/native/xfer/test_push_unordered-src := \
 	$(xfer-pair-unordered)
 tests/native/xfer/test_grant_unordered-src := \
 	tests/native/xfer/test_grant.c \
+	$(xfer-pair-unordered)
+tests/native/xfer/test_control_unordered-src := \
+	tests/native/xfer/test_control.c \
+	tests/native/xfer/shim.c \
 	$(xfer-pair-unordered)

@@ -9,7 +9,6 @@ const struct pair_kind pair_kinds[] = {
 		.name = "inproc over a fabric without order",
 		.device = { "inproc:trn2,mem=64M,cores=1", "inproc:wse3,mem=64M,cores=1" },
 		.transport = TANDEM_TRANSPORT_LOCAL,
-		.cannot_stop = true,
 		.connected = unordered_attach,
 	},
 	{ 0 },

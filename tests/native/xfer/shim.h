@@ -14,6 +14,7 @@
 
 /**
  * struct shim - the sending side's transport
+ * @below: its own, which only closes it
  * @writes: taken and not acknowledged, in any order
  * @count: of these
  * @most: that there ever were
@@ -23,6 +24,7 @@
  * @aborted: the connection has failed
  */
 struct shim {
+	const struct xfer_transport_ops *below;
 	struct xfer_write writes[SHIM_SLOTS];
 	unsigned int count;
 	unsigned int most;

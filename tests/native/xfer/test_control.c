@@ -431,10 +431,6 @@ static void test_receiver_cancels(void **state)
 	uint64_t bytes = tandem_memory_size(tandem_kv_pool_memory(pair->pool[1]));
 	unsigned int round;
 
-	if (pair_kind->transport == TANDEM_TRANSPORT_VERBS) {
-		print_message("# skip: verbs has no notes that end a transfer alone\n");
-		skip();
-	}
 	warm_up(pair);
 	for (round = 0; round < 6; round++) {
 		struct tandem_operation sent = { 0 }, received = { 0 }, refused = { 0 };
@@ -467,10 +463,6 @@ static void test_expectation_times_out(void **state)
 	struct pair *pair = *state;
 	unsigned int i;
 
-	if (pair_kind->transport == TANDEM_TRANSPORT_VERBS) {
-		print_message("# skip: verbs has no notes that end a transfer alone\n");
-		skip();
-	}
 	warm_up(pair);
 	assert_int_equal(tandem_expect_start(pair->connection[1], 9, 1, 0, &later), 0);
 	for (i = 0; i < 3; i++)
@@ -503,10 +495,6 @@ static void test_grant_cancelled(void **state)
 	unsigned int round;
 	int side;
 
-	if (pair_kind->transport == TANDEM_TRANSPORT_VERBS) {
-		print_message("# skip: verbs has no notes that end a transfer alone\n");
-		skip();
-	}
 	for (side = 0; side < 2; side++) {
 		tandem_connection_close(pair->connection[side]);
 		pair->connection[side] = pair_connection_with_grants(pair, side);

@@ -292,23 +292,6 @@ static void check_recovery(struct pair *pair)
 }
 
 /* Where the other side cannot be told, it costs the connection. */
-static void test_expect_times_out(void **state)
-{
-	struct tandem_operation op = { 0 }, later = { 0 };
-	struct pair *pair = *state;
-
-	if (!pair_kind->cannot_stop) {
-		print_message("# skip: the connection goes on: see test_control\n");
-		skip();
-	}
-	assert_int_equal(tandem_expect_start(pair->connection[1], 4, 1, 50, &op), 0);
-	assert_int_equal(tandem_expect_start(pair->connection[1], 5, 1, 0, &later), 0);
-	assert_int_equal(pair_wait(pair, &op), -ETIMEDOUT);
-	assert_int_equal(pair_wait(pair, &later), -ECONNRESET);
-	assert_int_equal(tandem_expect_start(pair->connection[1], 6, 1, 0, &op), -ENOTCONN);
-	check_recovery(pair);
-}
-
 static void test_more_than_expected(void **state)
 {
 	struct tandem_operation sent = { 0 }, received = { 0 };
@@ -433,10 +416,7 @@ static void test_expect_cancelled_during_push(void **state)
 	assert_int_equal(pair_wait(&pair, &received), -ECANCELED);
 	check_that_nothing_lands(&pair);
 	result = pair_wait(&pair, &sent);
-	if (pair_kind->cannot_stop)
-		assert_int_equal(result, -ECONNRESET);
-	else
-		assert_int_equal(result, -ECANCELED);
+	assert_int_equal(result, -ECANCELED);
 	pair_close(&pair);
 }
 
@@ -539,7 +519,6 @@ int main(void)
 		PAIR_TEST(test_connects_again_and_again),
 		PAIR_TEST(test_bad_pushes),
 		PAIR_TEST(test_bad_expects),
-		PAIR_TEST(test_expect_times_out),
 		PAIR_TEST(test_more_than_expected),
 		PAIR_TEST(test_more_writes_than_expected),
 		PAIR_TEST(test_more_than_expected_before),

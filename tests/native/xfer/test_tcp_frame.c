@@ -90,19 +90,19 @@ static void test_notes(void **state)
 	(void)state;
 	tcp_head_encode(&head, frame);
 	for (i = 0; i < 2; i++)
-		tcp_note_encode(&notes[i], frame, i);
+		xfer_note_encode(&notes[i], frame + TCP_ENTRIES_AT + i * TCP_ENTRY_BYTES);
 	assert_int_equal(tcp_head_decode(frame, &head), 0);
 	assert_int_equal(head.kind, TCP_FRAME_NOTES);
 	assert_int_equal(head.entries, 2);
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(tcp_note_decode(frame, i, &read), 0);
+		assert_int_equal(xfer_note_decode(frame + TCP_ENTRIES_AT + i * TCP_ENTRY_BYTES, &read), 0);
 		assert_int_equal(read.kind, notes[i].kind);
 		assert_int_equal(read.transfer, notes[i].transfer);
 		assert_int_equal(read.generation, notes[i].generation);
 	}
 	frame[TCP_HEAD_BYTES + TCP_ENTRY_BYTES - 1] = 1;
-	assert_int_equal(tcp_note_decode(frame, 0, &read), 0);
-	assert_int_equal(tcp_note_decode(frame, 1, &read), -EPROTO);
+	assert_int_equal(xfer_note_decode(frame + TCP_ENTRIES_AT, &read), 0);
+	assert_int_equal(xfer_note_decode(frame + TCP_HEAD_BYTES, &read), -EPROTO);
 	/* There are some, and no bytes behind them. */
 	tcp_head_encode(&(struct tcp_head){ .kind = TCP_FRAME_NOTES }, frame);
 	assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);

@@ -3,6 +3,7 @@
  * Writes that arrive in any order and are told of more than once.
  */
 #include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 
 #include "runtime/xfer_unordered.h"
@@ -65,6 +66,66 @@ static void test_told_once(void **state)
 		assert_int_equal(blocks, 64);
 		assert_false(xfer_arrivals_take(&arrivals, before, &transfer, &blocks));
 	}
+}
+
+/* What is told after some writes waits for the last of them, of those alone. */
+static void test_passed(void **state)
+{
+	struct xfer_arrivals arrivals = { 0 };
+	uint32_t transfer, blocks;
+	uint64_t base, i;
+
+	(void)state;
+	for (base = 0; base < 3 * XFER_UNORDERED_NUMBERS; base += XFER_UNORDERED_WRITES) {
+		assert_true(xfer_arrivals_passed(&arrivals, base));
+		/* From the newest to the oldest but one, then that. */
+		for (i = XFER_UNORDERED_WRITES - 1; i > 0; i--) {
+			xfer_arrivals_take(&arrivals, xfer_unordered_immediate(1, 1, base + i),
+					   &transfer, &blocks);
+			assert_true(xfer_arrivals_passed(&arrivals, base));
+			assert_false(xfer_arrivals_passed(&arrivals, base + 1));
+		}
+		xfer_arrivals_take(&arrivals, xfer_unordered_immediate(1, 1, base), &transfer,
+				   &blocks);
+		assert_true(xfer_arrivals_passed(&arrivals, base + XFER_UNORDERED_WRITES));
+		assert_false(xfer_arrivals_passed(&arrivals, base + XFER_UNORDERED_WRITES + 1));
+	}
+}
+
+/*
+ * Given up in the middle: when that has ended nothing more is counted, or the next
+ * transfer of that name would be taken to be complete.
+ */
+static void test_stopped_after_the_last(void **state)
+{
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	uint32_t local[30], remote[30];
+	struct pair *pair = *state;
+	struct tandem_push push = {
+		.layer_count = 3, .local_blocks = local, .remote_blocks = remote,
+		.block_count = 30,
+	};
+	struct tandem_connection_stats stats, after;
+	int round;
+
+	for (round = 0; round < 100; round++) {
+		pair_choose(pair, local, 30, 41);
+		pair_choose(pair, remote, 30, 67);
+		push.transfer = round;
+		assert_int_equal(tandem_expect_start(pair->connection[1], round, 91, 0, &received),
+				 0);
+		assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), 0);
+		tandem_loop_run(pair->loop, 0);
+		tandem_cancel(pair->loop, &received);
+		assert_int_equal(pair_wait(pair, &received), -ECANCELED);
+		tandem_connection_get_stats(pair->connection[1], &stats);
+		pair_wait(pair, &sent);
+		pair_run(pair, 1);
+		tandem_connection_get_stats(pair->connection[1], &after);
+		assert_int_equal(stats.blocks_received, after.blocks_received);
+		assert_null(xfer_expect_find(&pair->connection[1]->expects, round));
+	}
+	assert_true(unordered_counts.notes_held > 10);
 }
 
 /* Many transfers at once, both ways; the fabric does what it is for. */
@@ -139,6 +200,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_acknowledged_once),
 		cmocka_unit_test(test_told_once),
+		cmocka_unit_test(test_passed),
+		cmocka_unit_test_setup_teardown(test_stopped_after_the_last, pair_setup,
+						pair_teardown),
 		cmocka_unit_test_setup_teardown(test_fabric, pair_setup, pair_teardown),
 		cmocka_unit_test_setup_teardown(test_complete_when_it_says_so, pair_setup,
 						pair_teardown),

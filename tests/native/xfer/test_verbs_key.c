@@ -200,6 +200,43 @@ static void test_memory_is_bounded(void **state)
 	assert_int_equal(verbs_granted(&connection, message.generation - 1, 7), 0);
 }
 
+static void test_notes(void **state)
+{
+	struct xfer_note notes[VERBS_MESSAGE_NOTES], read[VERBS_MESSAGE_NOTES];
+	uint8_t buffer[VERBS_MESSAGE_BYTES];
+	uint32_t size, i;
+
+	(void)state;
+	for (i = 0; i < VERBS_MESSAGE_NOTES; i++)
+		notes[i] = (struct xfer_note){ .kind = XFER_NOTE_STOP, .transfer = i,
+					       .generation = 1ull << i };
+	size = verbs_notes_encode(notes, VERBS_MESSAGE_NOTES, buffer);
+	assert_int_equal(size, VERBS_MESSAGE_BYTES);
+	assert_int_equal(verbs_message_kind(buffer, size), VERBS_MESSAGE_NOTE);
+	assert_int_equal(verbs_notes_decode(buffer, size, read), VERBS_MESSAGE_NOTES);
+	assert_memory_equal(notes, read, sizeof(notes));
+	/* No message of the other kind, no more and no fewer bytes than it says. */
+	assert_int_equal(verbs_keys_take(&verbs, buffer, size), -EPROTO);
+	for (i = 0; i < size; i++)
+		assert_int_equal(verbs_notes_decode(buffer, i, read), -EPROTO);
+	xfer_put16(buffer + 6, VERBS_MESSAGE_NOTES + 1);
+	assert_int_equal(verbs_notes_decode(buffer, size, read), -EPROTO);
+	xfer_put16(buffer + 6, 0);
+	assert_int_equal(verbs_notes_decode(buffer, 32, read), -EPROTO);
+	/* What is zero stays so. */
+	for (i = 8; i < 28; i++) {
+		size = verbs_notes_encode(notes, 1, buffer);
+		buffer[i] = 1;
+		assert_int_equal(verbs_notes_decode(buffer, size, read), -EPROTO);
+	}
+	size = verbs_notes_encode(notes, 1, buffer);
+	xfer_put32(buffer + 28, 2);
+	assert_int_equal(verbs_message_kind(buffer, size), -EPROTO);
+	notes[0].transfer = XFER_TRANSFERS;
+	size = verbs_notes_encode(notes, 1, buffer);
+	assert_int_equal(verbs_notes_decode(buffer, size, read), -EPROTO);
+}
+
 /* Any bytes are refused or taken, none of them does harm (see with SAN=asan). */
 static void test_random_bytes(void **state)
 {
@@ -235,6 +272,7 @@ int main(void)
 		KEY_TEST(test_generations_of_nobody),
 		KEY_TEST(test_messages_that_do_not_hold_together),
 		KEY_TEST(test_memory_is_bounded),
+		KEY_TEST(test_notes),
 		KEY_TEST(test_random_bytes),
 	};
 #undef KEY_TEST

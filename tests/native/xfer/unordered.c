@@ -18,6 +18,7 @@ enum what {
 	LAND,		/* the bytes, which then are told of and acknowledged */
 	TELL,		/* the receiver */
 	ACKNOWLEDGE,	/* the sender */
+	NOTE,		/* which comes when all has been told of that was sent before */
 };
 
 /**
@@ -27,7 +28,8 @@ enum what {
  * @from: sending side, or reading
  * @after: not before this step
  * @write: which
- * @number: of it
+ * @number: of it; of the next write for a note
+ * @note: which
  */
 struct event {
 	TAILQ_ENTRY(event) entry;
@@ -36,6 +38,7 @@ struct event {
 	uint64_t after;
 	struct xfer_write write;
 	uint64_t number;
+	struct xfer_note note;
 };
 
 /**
@@ -74,19 +77,21 @@ static uint32_t chance(uint32_t bound)
 	return (fabric.random >> 33) % bound;
 }
 
-static void add_event(enum what what, int from, const struct xfer_write *write, uint64_t number)
+static void add(const struct event *what)
 {
-	struct event *event = calloc(1, sizeof(*event));
+	struct event *event = malloc(sizeof(*event));
 
 	assert_non_null(event);
-	event->what = what;
-	event->from = from;
-	event->write = *write;
-	event->number = number;
+	*event = *what;
 	event->after = fabric.step + (chance(8) ? chance(8) : chance(LATE_MAX));
 	TAILQ_INSERT_TAIL(&fabric.events, event, entry);
 	fabric.count++;
 	loop_task_post(fabric.loop, &fabric.task);
+}
+
+static void add_event(enum what what, int from, const struct xfer_write *write, uint64_t number)
+{
+	add(&(struct event){ .what = what, .from = from, .write = *write, .number = number });
 }
 
 static void remove_event(struct event *event)
@@ -172,6 +177,27 @@ static void acknowledge(const struct event *event)
 	connection_continue(from);
 }
 
+/* It may have overtaken what it has to wait for. */
+static void note(const struct event *event)
+{
+	struct tandem_connection *to = fabric.connection[1 - event->from];
+	uint8_t bytes[XFER_NOTE_BYTES];
+	struct xfer_note decoded;
+	int ret;
+
+	if (!xfer_arrivals_passed(&fabric.arrivals[1 - event->from], event->number)) {
+		unordered_counts.notes_held++;
+		add(event);
+		return;
+	}
+	xfer_note_encode(&event->note, bytes);
+	ret = xfer_note_decode(bytes, &decoded);
+	if (!ret)
+		ret = connection_told(to, &decoded);
+	if (ret < 0)
+		connection_fail(to, ret);
+}
+
 /* Any one whose time has come. */
 static struct event *choose_event(void)
 {
@@ -204,6 +230,9 @@ static void one_step(void)
 		break;
 	case ACKNOWLEDGE:
 		acknowledge(&event);
+		break;
+	case NOTE:
+		note(&event);
 		break;
 	}
 }
@@ -242,6 +271,15 @@ static int unordered_flush(struct tandem_connection *connection)
 	return 0;
 }
 
+static int unordered_tell(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	const int side = side_of(connection);
+
+	add(&(struct event){ .what = NOTE, .from = side, .number = fabric.slots[side].next,
+			     .note = *note });
+	return 0;
+}
+
 /* The other side learns of it, if it is there. */
 static void detach(struct tandem_connection *connection)
 {
@@ -270,6 +308,7 @@ static const struct xfer_transport_ops unordered_ops = {
 	.reads = true,
 	.write = unordered_write,
 	.flush = unordered_flush,
+	.tell = unordered_tell,
 	.abort = unordered_abort,
 	.close = unordered_close,
 };

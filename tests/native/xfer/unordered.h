@@ -13,11 +13,13 @@
  * @overtaken: writes that landed before one that was posted earlier
  * @told_twice: second tellings, to receivers
  * @acknowledged_twice: likewise, to senders
+ * @notes_held: times that a note came before what it had to wait for
  */
 struct unordered_counts {
 	unsigned long overtaken;
 	unsigned long told_twice;
 	unsigned long acknowledged_twice;
+	unsigned long notes_held;
 };
 
 extern struct unordered_counts unordered_counts;
