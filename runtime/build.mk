@@ -62,6 +62,7 @@ runtime-src += \
 	runtime/xfer_grant.c \
 	runtime/xfer_local.c \
 	runtime/xfer_note.c \
+	runtime/xfer_offer.c \
 	runtime/xfer_push.c \
 	runtime/xfer_runs.c \
 	runtime/xfer_stop.c \
@@ -70,6 +71,7 @@ runtime-src += \
 	runtime/xfer_tcp_frame.c \
 	runtime/xfer_tcp_greet.c \
 	runtime/xfer_tcp_listen.c \
+	runtime/xfer_tcp_read.c \
 	runtime/xfer_tcp_stream.c \
 	runtime/xfer_unordered.c \
 	runtime/xfer_verbs.c \

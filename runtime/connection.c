@@ -47,6 +47,16 @@ int tandem_transport_parse(const char *name)
 	return -EINVAL;
 }
 
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /*
  * Deadlines: one timer, for the earliest of them. What ends in time leaves it
  * running; it then finds nothing to do.
@@ -75,19 +85,17 @@ int connection_wake_at(struct tandem_connection *connection, uint64_t when)
 	return 0;
 }
 
+int connection_await(struct tandem_connection *connection, uint64_t deadline_ns)
+{
+	connection->heard_ns = loop_now_ns();
+	return connection_wake_at(connection, connection->ops->probe ?
+				  min_u64(deadline_ns, connection->heard_ns + PROBE_NS) :
+				  deadline_ns);
+}
+
 uint64_t connection_deadline(const struct tandem_connection *connection, unsigned int timeout_ms)
 {
 	return loop_now_ns() + (timeout_ms ? timeout_ms : connection->timeout_ms) * NSEC_PER_MSEC;
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 /**
@@ -139,7 +147,8 @@ static uint64_t connection_probe(struct tandem_connection *connection, uint64_t 
 {
 	int ret;
 
-	if (!connection->ops->probe || !connection->expects.waiting)
+	if (!connection->ops->probe ||
+	    (!connection->expects.waiting && !connection->offers.count))
 		return UINT64_MAX;
 	if (connection->heard_ns + PROBE_NS > now)
 		return connection->heard_ns + PROBE_NS;
@@ -161,6 +170,7 @@ static void connection_timer_expired(void *user)
 		return;
 	next = xfer_push_check_deadlines(connection, now);
 	next = min_u64(next, expects_check_deadlines(connection, now));
+	next = min_u64(next, xfer_offer_check_deadlines(connection, now));
 	if (connection->state != CONNECTION_CONNECTED)
 		return;
 	next = min_u64(next, connection_probe(connection, now));
@@ -214,6 +224,7 @@ void connection_quiesced(struct tandem_connection *connection)
 	while ((expect = xfer_expect_first(&connection->expects, true)))
 		connection_expect_end(connection, expect,
 			   expect->result ? expect->result : connection->failure);
+	xfer_offer_end_all(connection);
 }
 
 static void connection_device_lost(struct device_watch *watch)
@@ -301,6 +312,7 @@ static int connection_create(const struct tandem_connection *from,
 	TAILQ_INIT(&new->rooms);
 	xfer_expect_init(&new->expects);
 	xfer_stop_init(&new->stops);
+	xfer_offer_init(&new->offers);
 	ret = new->ops->open(new, options, error);
 	if (ret < 0) {
 		free(new);
@@ -571,10 +583,7 @@ static int expect_start(struct tandem_connection *connection, uint32_t transfer,
 		return -EBUSY;
 
 	deadline_ns = connection_deadline(connection, timeout_ms);
-	connection->heard_ns = loop_now_ns();
-	ret = connection_wake_at(connection, connection->ops->probe ?
-				 min_u64(deadline_ns, connection->heard_ns + PROBE_NS) :
-				 deadline_ns);
+	ret = connection_await(connection, deadline_ns);
 	if (ret < 0)
 		return ret;
 	if (!expect)
@@ -605,6 +614,13 @@ int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer,
 	return expect_start(connection, transfer, blocks, timeout_ms, NULL, op);
 }
 
+uint64_t connection_new_generation(struct tandem_connection *connection)
+{
+	if (!++connection->generation)
+		connection->generation++;
+	return connection->generation;
+}
+
 int tandem_receive_start(struct tandem_connection *connection, struct tandem_receive *receive,
 			 struct tandem_operation *op)
 {
@@ -618,9 +634,7 @@ int tandem_receive_start(struct tandem_connection *connection, struct tandem_rec
 	ret = xfer_grant_create(&connection->layout, receive, &grant);
 	if (ret < 0)
 		return ret;
-	if (!++connection->generation)
-		connection->generation++;
-	grant->generation = connection->generation;
+	grant->generation = connection_new_generation(connection);
 	ret = expect_start(connection, receive->transfer,
 			   (uint64_t)receive->layer_count * receive->block_count,
 			   receive->timeout_ms, grant, op);
@@ -647,6 +661,10 @@ int connection_told(struct tandem_connection *connection, const struct xfer_note
 		return xfer_stop_answered(connection, note);
 	case XFER_NOTE_GOODBYE:
 		return -ECONNRESET;
+	case XFER_NOTE_WITHDRAW:
+	case XFER_NOTE_WITHDRAWN:
+	case XFER_NOTE_READ:
+		return xfer_offer_told(connection, note);
 	default:
 		return -EPROTO;
 	}
@@ -680,6 +698,7 @@ static void connection_cancel_all(struct tandem_connection *connection)
 
 	/* Callbacks come last of all, as they may do whatever they like. */
 	xfer_push_cancel_all(connection);
+	xfer_offer_cancel_all(connection);
 	while ((expect = xfer_expect_first(&connection->expects, true))) {
 		op = expect->op;
 		xfer_expect_remove(&connection->expects, expect);

@@ -8,6 +8,7 @@
  *	xfer_expect.c		counting what arrives
  *	xfer_grant.c		what may arrive
  *	xfer_note.c		what is said beside the blocks
+ *	xfer_offer.c		what may be read
  *	xfer_stop.c		giving up a transfer that the other side sends
  *	xfer_unordered.c	writes where nothing keeps order
  *	xfer_push.c		pushes and pulls, from their start to their end
@@ -233,11 +234,11 @@ void xfer_expect_each(struct xfer_expect_table *table,
  */
 
 /**
- * struct xfer_grant - blocks that the other side may write, each of them once
+ * struct xfer_grant - blocks that the other side may write, each of them once, or read
  * @generation: names it
  * @blocks: of each layer of the pool
  * @block_bytes: of each block
- * @left: those of all layers that may still be written, a bit for each
+ * @left: those of all layers that may still be written, or be read, a bit for each
  */
 struct xfer_grant {
 	uint64_t generation;
@@ -277,6 +278,9 @@ void xfer_grant_add(struct xfer_grant *grant, uint64_t first, uint64_t count);
 uint64_t xfer_grant_next_run(const struct xfer_grant *grant, uint64_t total, uint64_t from,
 			     uint64_t *first);
 
+/* Are all blocks of a range in it? The range is within the pool, and not empty. */
+bool xfer_grant_has(const struct xfer_grant *grant, uint64_t offset, uint64_t length);
+
 /**
  * xfer_grant_use() - may this be written?
  * @grant: NULL for none: then not
@@ -303,18 +307,26 @@ enum xfer_note_kind {
 	XFER_NOTE_STOPPED = 2,
 	/* The connection is failing, or is being closed: this is the last that comes. */
 	XFER_NOTE_GOODBYE = 3,
+	/* To a reader: read no more by this offer. */
+	XFER_NOTE_WITHDRAW = 4,
+	/* The answer: nothing is read by it any more. */
+	XFER_NOTE_WITHDRAWN = 5,
+	/* From a reader: a pull has read blocks of this offer. */
+	XFER_NOTE_READ = 6,
 };
 
 /**
  * struct xfer_note - what one side tells the other beside the blocks
  * @kind: &enum xfer_note_kind
  * @transfer: that it is about, less than %XFER_TRANSFERS; or 0
- * @generation: of the receiver's grant, or 0
+ * @generation: of the receiver's grant or the offer, or 0
+ * @blocks: how many have been read; 0 with other kinds
  */
 struct xfer_note {
 	uint32_t kind;
 	uint32_t transfer;
 	uint64_t generation;
+	uint64_t blocks;
 };
 
 /* Bytes of a note on the wire. */
@@ -388,6 +400,92 @@ int xfer_stop_asked(struct tandem_connection *connection, const struct xfer_note
 int xfer_stop_answered(struct tandem_connection *connection, const struct xfer_note *note);
 
 /*
+ * xfer_offer.c
+ */
+
+#define XFER_OFFER_BUCKETS	64u
+
+struct xfer_write;
+
+enum xfer_offer_state {
+	XFER_OFFERED,
+	XFER_OFFER_STOPPING,	/* the other side has been asked to read no more */
+	XFER_OFFER_STOPPED,	/* it has answered; nothing new is read */
+};
+
+/**
+ * struct xfer_offer - blocks that the other side may read
+ * @entry: in its bucket
+ * @connection: of it
+ * @op: the application's
+ * @state: see there
+ * @blocks: which, and the generation
+ * @reads_left: blocks that are to be read until it ends by itself
+ * @reading: reads that this side carries out just now
+ * @deadline_ns: of @op, CLOCK_MONOTONIC. Once it is to end, when the connection fails
+ *	unless the other side has been heard of
+ * @grace_ns: once it is to end, how long the other side may be silent
+ * @result: once it is to end, what @op will end with
+ */
+struct xfer_offer {
+	LIST_ENTRY(xfer_offer) entry;
+	struct tandem_connection *connection;
+	struct tandem_operation *op;
+	enum xfer_offer_state state;
+	struct xfer_grant *blocks;
+	uint64_t reads_left;
+	unsigned int reading;
+	uint64_t deadline_ns;
+	uint64_t grace_ns;
+	int result;
+};
+
+/**
+ * struct xfer_offer_table - the offers of a side
+ * @buckets: by the lowest bits of the generation
+ * @count: of all
+ */
+struct xfer_offer_table {
+	LIST_HEAD(, xfer_offer) buckets[XFER_OFFER_BUCKETS];
+	unsigned int count;
+};
+
+void xfer_offer_init(struct xfer_offer_table *table);
+
+/**
+ * connection_read_begin() - may the other side read this?
+ * @connection: of the side whose memory it is
+ * @write: what; only @remote_offset, @length and @generation count, all of them as the
+ *	other side says, but for the range, which is within the pool
+ *
+ * Return: 0, upon which connection_read_end() has to follow; -EACCES.
+ */
+int connection_read_begin(struct tandem_connection *connection, const struct xfer_write *write);
+/* This side does not read for it any more. */
+void connection_read_end(struct tandem_connection *connection, uint64_t generation);
+
+/* Nothing can be read by this offer any more, see &xfer_transport_ops.withdraw. */
+void connection_withdrawn(struct tandem_connection *connection, uint64_t generation);
+
+/* A note about an offer. Return: 0 or -EPROTO. */
+int xfer_offer_told(struct tandem_connection *connection, const struct xfer_note *note);
+
+/**
+ * xfer_offer_pull_ended() - tell the other side of the end of a pull from its offer
+ * @connection: of the reader
+ * @generation: of the offer, or 0
+ * @blocks: that the pull has read, if it ended with 0; else 0
+ * @withdrawn: it was stopped since the offer is to end
+ */
+void xfer_offer_pull_ended(struct tandem_connection *connection, uint64_t generation,
+			   uint64_t blocks, bool withdrawn);
+
+/* As xfer_push_check_deadlines(), xfer_push_end_all() and xfer_push_cancel_all(). */
+uint64_t xfer_offer_check_deadlines(struct tandem_connection *connection, uint64_t now);
+void xfer_offer_end_all(struct tandem_connection *connection);
+void xfer_offer_cancel_all(struct tandem_connection *connection);
+
+/*
  * connection.c and the transports
  */
 
@@ -416,6 +514,7 @@ int xfer_stop_answered(struct tandem_connection *connection, const struct xfer_n
  * @result: what @op will end with, though not everything has been written: no
  *	more is handed over. 0 as long as all is well
  * @generation: of the receiver's grant or the other side's offer, or 0
+ * @withdrawn: a pull that has been stopped, as the offer is to end
  * @bytes_left: not written and acknowledged
  * @stats: so far
  * @stats_out: the application's, or NULL
@@ -438,6 +537,7 @@ struct xfer_push {
 	uint64_t grace_ns;
 	int result;
 	uint64_t generation;
+	bool withdrawn;
 	uint64_t bytes_left;
 	struct tandem_transfer_stats stats;
 	struct tandem_transfer_stats *stats_out;
@@ -499,7 +599,8 @@ struct xfer_write {
  * @reads: @write takes reads as well
  * @write: take a write; there is a slot free. It may be kept back until
  *	@flush. Ends with connection_write_done(), not from within. Return: 0 or
- *	a negative errno, upon which the connection fails
+ *	a negative errno, upon which the connection fails; but a read that is
+ *	refused with -EACCES ends its pull alone
  * @flush: put what was kept back on its way. Return: as @write
  * @tell: have connection_told() called on the other side, which may be at once; not
  *	before connection_received() has been for all writes that are done. It may
@@ -514,9 +615,17 @@ struct xfer_write {
  * @revoke: take that back. Calls connection_revoked() when nothing can land by
  *	it any more, at once or later. @abort and @close revoke everything. NULL as
  *	with @grant
- * @granted: may a push of this generation be written? Return: 0; -EAGAIN the
- *	transport does not know yet, and will call connection_continue(); -EACCES.
- *	NULL where the transport carries the generation along
+ * @offer: let the other side read these blocks. NULL where connection_read_begin() is
+ *	asked about each read instead. Return: 0 or a negative errno
+ * @withdraw: take that back, when the other side has said that it reads no more.
+ *	Calls connection_withdrawn() when nothing can be read by it any more, at once
+ *	or later. NULL as with @offer
+ * @granted: may a push be written, or a pull be read, which has a generation? Return:
+ *	0; -EAGAIN the transport does not know yet, and will call
+ *	connection_continue(); -EACCES. NULL where the transport carries the
+ *	generation along
+ * @forget: nothing of the other side's offer of this generation will be asked for any
+ *	more. May be NULL
  * @abort: stop both directions. Calls connection_quiesced() when no write of
  *	either can land any more, at once or later
  * @close: the same, waiting for it, and free everything. What has not ended
@@ -537,8 +646,10 @@ struct xfer_transport_ops {
 	int (*grant)(struct tandem_connection *connection, uint32_t transfer,
 		     const struct xfer_grant *grant);
 	void (*revoke)(struct tandem_connection *connection, uint64_t generation);
-	int (*granted)(struct tandem_connection *connection, uint64_t generation,
-		       uint32_t transfer);
+	int (*offer)(struct tandem_connection *connection, const struct xfer_grant *blocks);
+	void (*withdraw)(struct tandem_connection *connection, uint64_t generation);
+	int (*granted)(struct tandem_connection *connection, const struct xfer_push *push);
+	void (*forget)(struct tandem_connection *connection, uint64_t generation);
 	void (*abort)(struct tandem_connection *connection);
 	void (*close)(struct tandem_connection *connection);
 };
@@ -572,8 +683,8 @@ enum connection_state {
  *	their own
  * @timeout_ms: default for operations
  * @grants: the other side may write only what has been granted
- * @generation: of the last grant; begins at random, so that a number of another
- *	connection is none of this one
+ * @generation: of the last grant or offer; begins at random, so that a number of
+ *	another connection is none of this one
  * @write_bytes: longest write that the transport takes
  * @write_slots: writes that it takes at once
  * @writes: writes that it has
@@ -588,6 +699,7 @@ enum connection_state {
  * @rooms: who waits until one is taken again
  * @expects: what arrives
  * @stops: what the other side does not want any more
+ * @offers: what it may read
  * @timer: for the next deadline or probe, or NULL
  * @timer_ns: when that is
  * @heard_ns: when the other side was last heard of
@@ -625,6 +737,7 @@ struct tandem_connection {
 	TAILQ_HEAD(, xfer_room) rooms;
 	struct xfer_expect_table expects;
 	struct xfer_stop_table stops;
+	struct xfer_offer_table offers;
 	struct loop_timer *timer;
 	uint64_t timer_ns;
 	uint64_t heard_ns;
@@ -655,7 +768,8 @@ void connection_expect_fewer(struct tandem_connection *connection, uint32_t tran
  * @connection: of it
  * @push: of it; may be gone on return
  * @bytes: its length
- * @result: 0, or why it failed, upon which the connection fails
+ * @result: 0, or why it failed, upon which the connection fails; but a read that ends
+ *	with -EACCES ends its pull alone
  *
  * Call connection_continue() when there are no more of these for now.
  */
@@ -689,6 +803,20 @@ void xfer_push_stop_transfer(struct tandem_connection *connection, uint32_t tran
 bool xfer_push_has_transfer(const struct tandem_connection *connection, uint32_t transfer,
 			    uint64_t generation);
 
+/**
+ * xfer_push_withdraw() - read no more by an offer
+ * @connection: of the reader
+ * @generation: of the offer
+ *
+ * Its pulls end with -ECANCELED, when what they asked for has come; the last one tells
+ * xfer_offer_pull_ended().
+ *
+ * Return: are there any?
+ */
+bool xfer_push_withdraw(struct tandem_connection *connection, uint64_t generation);
+/* Is there a pull that has been stopped by that? */
+bool xfer_push_is_withdrawn(const struct tandem_connection *connection, uint64_t generation);
+
 /* The connection has failed and is at rest: all end. */
 void xfer_push_end_all(struct tandem_connection *connection);
 /* The connection is closed: all are told right now. */
@@ -708,6 +836,11 @@ void xfer_push_cancel_all(struct tandem_connection *connection);
 /* An expectation has ended; @expect is gone. */
 void connection_expect_end(struct tandem_connection *connection, struct xfer_expect *expect,
 			   int result);
+
+/* Something of the other side is awaited until @deadline_ns. Return: 0 or -ENOMEM. */
+int connection_await(struct tandem_connection *connection, uint64_t deadline_ns);
+/* One that there has not been: never 0. */
+uint64_t connection_new_generation(struct tandem_connection *connection);
 
 /* Have the deadlines looked at, at @when or before. Return: 0 or -ENOMEM. */
 int connection_wake_at(struct tandem_connection *connection, uint64_t when);

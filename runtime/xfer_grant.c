@@ -95,22 +95,28 @@ uint64_t xfer_grant_next_run(const struct xfer_grant *grant, uint64_t total, uin
 	return end > from ? end - from : 0;
 }
 
+bool xfer_grant_has(const struct xfer_grant *grant, uint64_t offset, uint64_t length)
+{
+	const uint64_t last = (offset + length - 1) / grant->block_bytes;
+
+	for (uint64_t block = offset / grant->block_bytes; block <= last; block++)
+		if (!is_left(grant, block))
+			return false;
+	return true;
+}
+
 int xfer_grant_use(struct xfer_grant *grant, uint64_t generation, uint64_t offset,
 		   uint64_t length, uint32_t blocks)
 {
-	uint64_t block, first, last, whole;
+	uint64_t block, first, whole;
 
 	if (!grant || generation != grant->generation || !length)
 		return -EACCES;
 	first = offset / grant->block_bytes;
-	last = (offset + length - 1) / grant->block_bytes;
 	/* Those that end in it: not the last one, if only a part of that comes. */
 	whole = (offset + length) / grant->block_bytes - first;
-	if (whole != blocks)
+	if (whole != blocks || !xfer_grant_has(grant, offset, length))
 		return -EACCES;
-	for (block = first; block <= last; block++)
-		if (!is_left(grant, block))
-			return -EACCES;
 	for (block = first; block < first + whole; block++)
 		grant->left[block / WORD_BITS] &= ~(1ull << block % WORD_BITS);
 	return 0;

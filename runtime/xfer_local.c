@@ -39,10 +39,11 @@ struct local;
  * struct local_write - a write
  * @entry: in &local_copy.writes, or in &local.unused
  * @push: that it belongs to
- * @pull: it reads: nobody is told
+ * @pull: it reads
  * @bytes: length
  * @transfer: for the receiver
  * @blocks: for the receiver
+ * @generation: of the offer that it reads by, or 0
  */
 struct local_write {
 	STAILQ_ENTRY(local_write) entry;
@@ -51,6 +52,7 @@ struct local_write {
 	uint64_t bytes;
 	uint32_t transfer;
 	uint32_t blocks;
+	uint64_t generation;
 };
 
 STAILQ_HEAD(local_writes, local_write);
@@ -314,7 +316,9 @@ static void local_copy_tell(struct local *local, struct local_copy *copy, int re
 		STAILQ_INSERT_HEAD(&local->unused, write, entry);
 		/* In this order: counting may make both sides fail, and end the push. */
 		connection_write_done(local->connection, write->push, write->bytes, result);
-		if (!result && local->peer && !write->pull)
+		if (local->peer && write->pull)
+			connection_read_end(local->peer->connection, write->generation);
+		else if (local->peer && !result)
 			connection_received(local->peer->connection, write->transfer,
 					    write->blocks);
 	}
@@ -393,7 +397,8 @@ static int local_write(struct tandem_connection *connection, const struct xfer_w
 		return -ECONNRESET;
 	if (local->peer->connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
-	ret = write->pull ? 0 : connection_admit(local->peer->connection, write);
+	ret = write->pull ? connection_read_begin(local->peer->connection, write) :
+			    connection_admit(local->peer->connection, write);
 	if (ret < 0)
 		return ret;
 	if (local->batch_count == LOCAL_COPY_WRITES ||
@@ -409,6 +414,7 @@ static int local_write(struct tandem_connection *connection, const struct xfer_w
 	slot->bytes = write->length;
 	slot->transfer = write->transfer;
 	slot->blocks = write->blocks;
+	slot->generation = write->generation;
 	STAILQ_INSERT_TAIL(&local->batch, slot, entry);
 	local_fill_segment(local, write, &local->segments[local->batch_count++]);
 	local->batch_bytes += write->length;

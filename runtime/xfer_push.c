@@ -164,12 +164,17 @@ static struct tandem_operation *push_free(struct tandem_connection *connection,
 
 static void push_end(struct tandem_connection *connection, struct xfer_push *push, int result)
 {
+	const uint64_t blocks = push->stats.bytes / tandem_kv_block_bytes(&connection->layout);
+	const uint64_t generation = push->generation;
 	const uint32_t transfer = push->transfer;
+	const bool withdrawn = push->withdrawn;
 	const bool pull = push->pull;
 
 	operation_post(connection->loop, push_free(connection, push, result), result);
 	rooms_check(connection);
-	if (!pull)
+	if (pull)
+		xfer_offer_pull_ended(connection, generation, result ? 0 : blocks, withdrawn);
+	else
 		xfer_stop_check(connection, transfer);
 }
 
@@ -242,6 +247,34 @@ bool xfer_push_has_transfer(const struct tandem_connection *connection, uint32_t
 		if (push_is_of(push, transfer, generation))
 			return true;
 	return false;
+}
+
+bool xfer_push_is_withdrawn(const struct tandem_connection *connection, uint64_t generation)
+{
+	const struct xfer_push *push;
+
+	TAILQ_FOREACH(push, &connection->pushes, entry)
+		if (push->withdrawn && push->generation == generation)
+			return true;
+	return false;
+}
+
+bool xfer_push_withdraw(struct tandem_connection *connection, uint64_t generation)
+{
+	struct xfer_push *push, *following;
+	bool any = false;
+
+	/* All of them before the first one ends, so that the last one can be told. */
+	TAILQ_FOREACH(push, &connection->pushes, entry)
+		if (push->pull && push->generation == generation)
+			any = push->withdrawn = true;
+	for (push = TAILQ_FIRST(&connection->pushes);
+	     push && connection->state == CONNECTION_CONNECTED; push = following) {
+		following = TAILQ_NEXT(push, entry);
+		if (push->withdrawn && push->generation == generation && !push->result)
+			push_stop(connection, push, -ECANCELED, XFER_CANCEL_GRACE_NS);
+	}
+	return any;
 }
 
 void xfer_push_end_all(struct tandem_connection *connection)
@@ -323,29 +356,70 @@ static void push_count_write(struct tandem_connection *connection, struct xfer_p
 
 static bool may_write(const struct tandem_connection *connection)
 {
-	return connection->writes < connection->write_slots &&
+	return connection->state == CONNECTION_CONNECTED &&
+	       connection->writes < connection->write_slots &&
 	       (!connection->writes || connection->write_bytes_under_way < XFER_WINDOW_BYTES);
 }
 
 /*
- * The first that waits for nothing but its turn. Return: NULL for none; @ret is set
- * when one is refused.
+ * The first that waits for nothing but its turn. Pulls that are refused end. Return:
+ * NULL for none; @ret is set when a push is refused.
  */
 static struct xfer_push *next_push(struct tandem_connection *connection, int *ret)
 {
-	struct xfer_push *push;
+	struct xfer_push *push, *following;
 
 	if (!connection->grants || !connection->ops->granted)
 		return TAILQ_FIRST(&connection->waiting);
-	TAILQ_FOREACH(push, &connection->waiting, waiting) {
-		*ret = connection->ops->granted(connection, push->generation, push->transfer);
+	for (push = TAILQ_FIRST(&connection->waiting); push; push = following) {
+		following = TAILQ_NEXT(push, waiting);
+		*ret = connection->ops->granted(connection, push);
 		if (!*ret)
 			return push;
-		if (*ret != -EAGAIN)
+		if (*ret != -EAGAIN && !push->pull)
 			return NULL;
+		if (*ret != -EAGAIN)
+			push_stop(connection, push, *ret, XFER_CANCEL_GRACE_NS);
 	}
 	*ret = 0;
 	return NULL;
+}
+
+static void push_count_bytes(struct tandem_connection *connection, struct xfer_push *push,
+			     uint64_t bytes)
+{
+	if (push->pull)
+		connection->stats.bytes_pulled += bytes;
+	else
+		connection->stats.bytes_pushed += bytes;
+	connection->bytes_under_way -= bytes;
+	push->bytes_left -= bytes;
+	push->stats.bytes += bytes;
+}
+
+void connection_write_done(struct tandem_connection *connection, struct xfer_push *push,
+			   uint64_t bytes, int result)
+{
+	connection->writes--;
+	connection->write_bytes_under_way -= bytes;
+	push->writes--;
+	connection->heard_ns = loop_now_ns();
+	if (result == -EACCES && push->pull) {
+		if (connection->state == CONNECTION_CONNECTED && !push->result) {
+			push_stop(connection, push, result, XFER_CANCEL_GRACE_NS);
+			return;
+		}
+	} else if (result < 0) {
+		connection_fail(connection, result);
+		return;
+	} else {
+		push_count_bytes(connection, push, bytes);
+	}
+	/* One that fails ends with all others, when nothing moves any more. */
+	if (connection->state == CONNECTION_CONNECTED && !push->writes && !push->is_waiting)
+		push_end(connection, push, push->result);
+	else
+		rooms_check(connection);
 }
 
 void connection_continue(struct tandem_connection *connection)
@@ -362,38 +436,17 @@ void connection_continue(struct tandem_connection *connection)
 			push_remove_waiting(connection, push);
 		push_count_write(connection, push, write.length);
 		ret = connection->ops->write(connection, &write);
+		if (ret == -EACCES && write.pull) {
+			connection_write_done(connection, push, write.length, ret);
+			ret = 0;
+		}
 		if (ret < 0)
 			break;
 	}
-	if (!ret)
+	if (!ret && connection->state == CONNECTION_CONNECTED)
 		ret = connection->ops->flush(connection);
 	if (ret < 0)
 		connection_fail(connection, ret);
-}
-
-void connection_write_done(struct tandem_connection *connection, struct xfer_push *push,
-			   uint64_t bytes, int result)
-{
-	connection->writes--;
-	connection->write_bytes_under_way -= bytes;
-	push->writes--;
-	if (result < 0) {
-		connection_fail(connection, result);
-		return;
-	}
-	if (push->pull)
-		connection->stats.bytes_pulled += bytes;
-	else
-		connection->stats.bytes_pushed += bytes;
-	connection->bytes_under_way -= bytes;
-	push->bytes_left -= bytes;
-	push->stats.bytes += bytes;
-	connection->heard_ns = loop_now_ns();
-	/* One that fails ends with all others, when nothing moves any more. */
-	if (connection->state == CONNECTION_CONNECTED && !push->writes && !push->is_waiting)
-		push_end(connection, push, push->result);
-	else
-		rooms_check(connection);
 }
 
 /*
@@ -462,7 +515,7 @@ static int push_start(struct tandem_connection *connection, const struct tandem_
 
 	if (connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
-	if (pull && (!connection->ops->reads || connection->grants))
+	if (pull && !connection->ops->reads)
 		return -EOPNOTSUPP;
 	if (!operation_may_begin(op) || !push->generation != !connection->grants ||
 	    xfer_push_check(&connection->layout, &connection->remote_layout, push, pull) < 0)

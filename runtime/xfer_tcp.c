@@ -78,15 +78,18 @@ static int tcp_prepare(struct tcp *tcp, const struct tandem_connection_options *
 	tcp->local.streams = options->streams ? options->streams : TCP_STREAMS_DEFAULT;
 	tcp->stream_count = tcp->local.streams;
 	tcp->streams = calloc(tcp->local.streams, sizeof(*tcp->streams));
-	tcp->slots = calloc(TCP_SLOTS, sizeof(*tcp->slots));
+	tcp->slots = calloc(2 * TCP_SLOTS, sizeof(*tcp->slots));
 	if (!tcp->streams || !tcp->slots)
 		return -ENOMEM;
 	for (i = 0; i < tcp->local.streams; i++)
 		tcp_stream_init(tcp, i);
 	STAILQ_INIT(&tcp->queue);
+	STAILQ_INIT(&tcp->requests);
 	STAILQ_INIT(&tcp->unused);
-	for (i = 0; i < TCP_SLOTS; i++)
-		STAILQ_INSERT_TAIL(&tcp->unused, &tcp->slots[i], entry);
+	STAILQ_INIT(&tcp->unused_answers);
+	for (i = 0; i < 2 * TCP_SLOTS; i++)
+		STAILQ_INSERT_TAIL(i < TCP_SLOTS ? &tcp->unused : &tcp->unused_answers,
+				   &tcp->slots[i], entry);
 	if (getrandom(tcp->local.token, sizeof(tcp->local.token), 0) !=
 	    sizeof(tcp->local.token))
 		return -EIO;
@@ -188,31 +191,41 @@ static int tcp_write(struct tandem_connection *connection, const struct xfer_wri
 	struct tcp_write *slot = STAILQ_FIRST(&tcp->unused);
 
 	STAILQ_REMOVE_HEAD(&tcp->unused, entry);
+	slot->kind = write->pull ? TCP_FRAME_REQUESTS : TCP_FRAME_BLOCKS;
 	slot->push = write->push;
-	slot->source = tcp->memory + write->local_offset;
+	slot->bytes = tcp->memory + write->local_offset;
 	slot->to.offset = write->remote_offset;
 	slot->to.length = write->length;
-	slot->to.transfer = write->transfer;
+	slot->to.transfer = write->pull ? slot - tcp->slots : write->transfer;
 	slot->to.blocks = write->blocks;
 	slot->to.generation = write->generation;
-	STAILQ_INSERT_TAIL(&tcp->queue, slot, entry);
-	tcp->queue_bytes += write->length;
+	if (write->pull) {
+		STAILQ_INSERT_TAIL(&tcp->requests, slot, entry);
+	} else {
+		STAILQ_INSERT_TAIL(&tcp->queue, slot, entry);
+		tcp->queue_bytes += write->length;
+	}
 	return 0;
 }
 
-static int tcp_flush(struct tandem_connection *connection)
+int tcp_send(struct tcp *tcp)
 {
-	struct tcp *tcp = connection->transport;
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < tcp->stream_count &&
-		    !(STAILQ_EMPTY(&tcp->queue) && STAILQ_EMPTY(&tcp->notes)); i++) {
+		    !(STAILQ_EMPTY(&tcp->queue) && STAILQ_EMPTY(&tcp->requests) &&
+		      STAILQ_EMPTY(&tcp->notes)); i++) {
 		ret = tcp_stream_send(&tcp->streams[i]);
 		if (ret < 0)
 			return ret;
 	}
 	return 0;
+}
+
+static int tcp_flush(struct tandem_connection *connection)
+{
+	return tcp_send(connection->transport);
 }
 
 void tcp_stream_is_up(struct tcp *tcp)
@@ -374,6 +387,7 @@ const struct xfer_transport_ops xfer_tcp_ops = {
 	.open = tcp_open,
 	.describe = tcp_describe,
 	.connect = tcp_connect,
+	.reads = true,
 	.write = tcp_write,
 	.flush = tcp_flush,
 	.tell = tcp_tell,

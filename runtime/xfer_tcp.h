@@ -6,6 +6,7 @@
  *	xfer_tcp_listen.c	the listening socket, and who knocks at it
  *	xfer_tcp_greet.c	from a socket to a stream that both sides trust
  *	xfer_tcp_stream.c	frames out of and into device memory
+ *	xfer_tcp_read.c		requests to read, and their answers
  *	xfer_tcp.c		the ops table
  *
  * Bytes go straight between sockets and the mapping of device memory; nothing
@@ -23,7 +24,7 @@
 #include "xfer.h"
 #include "xfer_tcp_frame.h"
 
-/* Writes that a connection takes at once. */
+/* Writes that a connection takes at once, and requests of the other side. */
 #define TCP_SLOTS		4096u
 /* The longest write, and about the longest frame. A block is never cut. */
 #define TCP_WRITE_BYTES		(1ull << 20)
@@ -43,19 +44,24 @@ struct tcp_queued_note {
 };
 
 /**
- * struct tcp_write - a write that has not been acknowledged
- * @entry: in &tcp.queue or &tcp_stream.sent, or in &tcp.unused
- * @push: that it belongs to
- * @source: the local bytes
- * @to: where they go
+ * struct tcp_write - an entry of a frame that this side sends
+ * @entry: in a queue of &struct tcp, in &tcp_stream.sent or &tcp_stream.answers, or
+ *	in &tcp.unused or &tcp.unused_answers; in none while @asked
+ * @kind: &enum tcp_frame_kind, of the frame that it is for
+ * @push: that it belongs to; NULL for answers and refusals
+ * @bytes: the local ones: to be sent, or where those go that are asked for
+ * @to: the entry
  * @ends_frame: the last one of its frame
+ * @asked: a request that has been sent, and not been answered
  */
 struct tcp_write {
 	STAILQ_ENTRY(tcp_write) entry;
+	uint32_t kind;
 	struct xfer_push *push;
-	const uint8_t *source;
+	uint8_t *bytes;
 	struct tcp_entry to;
 	bool ends_frame;
+	bool asked;
 };
 
 STAILQ_HEAD(tcp_writes, tcp_write);
@@ -94,7 +100,8 @@ struct tcp;
  * @dial_timeout: how long that may take
  * @greeting: sent or received
  * @sent: writes that are not acknowledged, oldest first
- * @frames_sent: with entries
+ * @answers: in the frame that is being sent, if it is one of these
+ * @frames_sent: with entries of blocks
  * @frames_acknowledged: of these
  * @acknowledge: frames to acknowledge with the next one that is sent
  * @out_message: what is left of the frame that is being sent
@@ -106,7 +113,7 @@ struct tcp;
  * @in_frame: head and entries
  * @head: decoded, from %TCP_PART_ENTRIES on
  * @entries: decoded, in %TCP_PART_BYTES
- * @frames_received: with entries
+ * @frames_received: with entries of blocks
  * @early: the first head has come before the end of the answer was told
  */
 struct tcp_stream {
@@ -123,6 +130,7 @@ struct tcp_stream {
 	struct __kernel_timespec dial_timeout;
 	uint8_t greeting[TCP_GREETING_BYTES];
 	struct tcp_writes sent;
+	struct tcp_writes answers;
 	uint64_t frames_sent;
 	uint64_t frames_acknowledged;
 	uint32_t acknowledge;
@@ -156,12 +164,15 @@ struct tcp_listener;
  * @stopping: no stream carries blocks any more
  * @streams: the first @stream_count are used
  * @streams_up: that are %TCP_STREAM_UP
- * @queue: writes that no stream has taken
- * @queue_bytes: of them
+ * @queue: writes, answers and refusals that no stream has taken
+ * @queue_bytes: that go with them
+ * @requests: to be sent before those, likewise
  * @notes: to be sent before them, oldest first
  * @note_count: of these
  * @unused: slots
- * @slots: all of them
+ * @unused_answers: slots for answers and refusals
+ * @slots: all of them; those of requests, which are known by their numbers, are among
+ *	the first %TCP_SLOTS
  * @drain_timer: ends %TCP_STREAM_DRAINING; or NULL
  *
  * Belongs to the loop's thread; no lock. Requests of the kernel point into it:
@@ -184,9 +195,11 @@ struct tcp {
 	unsigned int streams_up;
 	struct tcp_writes queue;
 	uint64_t queue_bytes;
+	struct tcp_writes requests;
 	STAILQ_HEAD(, tcp_queued_note) notes;
 	unsigned int note_count;
 	struct tcp_writes unused;
+	struct tcp_writes unused_answers;
 	struct tcp_write *slots;
 	struct loop_timer *drain_timer;
 };
@@ -267,8 +280,35 @@ void tcp_stream_stop_waiting(struct tcp_stream *stream);
 void tcp_stream_kill(struct tcp_stream *stream);
 
 /*
+ * xfer_tcp_read.c
+ */
+
+/* Requests of the other side have come. Return: 0 or -EPROTO. */
+int tcp_requested(struct tcp *tcp, const struct tcp_entry *entries, unsigned int count);
+
+/**
+ * tcp_answer_begin() - an answer or refusal comes
+ * @tcp: of this side
+ * @entry: of it, from the other side
+ *
+ * Return: the request, which it is what was asked for; NULL if there is none such, or
+ * it was answered before.
+ */
+struct tcp_write *tcp_answer_begin(struct tcp *tcp, const struct tcp_entry *entry);
+
+/* A whole frame of answers or refusals has come: their requests end with @result. */
+void tcp_answered(struct tcp *tcp, const struct tcp_entry *entries, unsigned int count,
+		  int result);
+
+/* A frame with these answers or refusals has been sent; they are taken. */
+void tcp_answers_sent(struct tcp *tcp, struct tcp_writes *answers);
+
+/*
  * xfer_tcp.c
  */
+
+/* Have the streams take what is queued. Return: 0 or -ENOMEM. */
+int tcp_send(struct tcp *tcp);
 
 /* What went wrong on a socket, as operations end with it. */
 int tcp_error(int result);

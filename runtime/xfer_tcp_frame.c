@@ -22,7 +22,7 @@
 
 #define FRAME_MAGIC	0x52465854u
 #define GREETING_MAGIC	0x49485854u
-#define WIRE_VERSION	2u
+#define WIRE_VERSION	3u
 
 enum {
 	HEAD_MAGIC = 0,
@@ -106,16 +106,11 @@ int tcp_head_decode(const uint8_t *bytes, struct tcp_head *head)
 	    xfer_get16(bytes + HEAD_VERSION) != WIRE_VERSION ||
 	    xfer_get16(bytes + HEAD_ZERO) || head->entries > TCP_FRAME_ENTRIES)
 		return -EPROTO;
-	/* A frame says something, and has bytes just when it has entries of blocks. */
-	switch (head->kind) {
-	case TCP_FRAME_BLOCKS:
-		return (!head->entries && !head->acknowledged) || !head->entries != !head->bytes ?
-			       -EPROTO : 0;
-	case TCP_FRAME_NOTES:
-		return !head->entries || head->bytes ? -EPROTO : 0;
-	default:
+	/* A frame says something, and only one of blocks can do without entries. */
+	if (head->kind > TCP_FRAME_REFUSALS ||
+	    (!head->entries && (head->kind != TCP_FRAME_BLOCKS || !head->acknowledged)))
 		return -EPROTO;
-	}
+	return !head->bytes == (head->entries && tcp_frame_has_bytes(head->kind)) ? -EPROTO : 0;
 }
 
 static int entry_decode(const uint8_t *bytes, uint64_t limit, struct tcp_entry *entry)
@@ -135,14 +130,15 @@ static int entry_decode(const uint8_t *bytes, uint64_t limit, struct tcp_entry *
 int tcp_entries_decode(const uint8_t *frame, const struct tcp_head *head, uint64_t limit,
 		       struct tcp_entry *entries)
 {
+	const bool has_bytes = tcp_frame_has_bytes(head->kind);
 	uint64_t left = head->bytes;
 	uint32_t i;
 
 	for (i = 0; i < head->entries; i++) {
 		if (entry_decode(frame + TCP_ENTRIES_AT + i * TCP_ENTRY_BYTES, limit,
-				 &entries[i]) < 0 || entries[i].length > left)
+				 &entries[i]) < 0 || (has_bytes && entries[i].length > left))
 			return -EPROTO;
-		left -= entries[i].length;
+		left -= has_bytes ? entries[i].length : 0;
 	}
 	return left ? -EPROTO : 0;
 }

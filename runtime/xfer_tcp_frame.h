@@ -31,17 +31,29 @@ enum tcp_frame_kind {
 	TCP_FRAME_BLOCKS = 0,
 	/* Notes, which have the size of entries; nothing follows them. */
 	TCP_FRAME_NOTES = 1,
+	/* Entries of what the sender of the frame wants to read; nothing follows. */
+	TCP_FRAME_REQUESTS = 2,
+	/* Such entries again, with the bytes, in any order. */
+	TCP_FRAME_ANSWERS = 3,
+	/* Such entries again, which may not be read; nothing follows. */
+	TCP_FRAME_REFUSALS = 4,
 };
+
+/* Does a frame of this kind have the bytes of its entries? */
+static inline bool tcp_frame_has_bytes(uint32_t kind)
+{
+	return kind == TCP_FRAME_BLOCKS || kind == TCP_FRAME_ANSWERS;
+}
 
 /**
  * struct tcp_head - the beginning of a frame
- * @kind: &enum tcp_frame_kind. Frames of notes are neither acknowledged nor
- *	counted as frames with entries
- * @entries: how many; 0 for a frame that only acknowledges
- * @acknowledged: frames with entries that have been received in full since this
- *	was last told
- * @number: frames with entries that this stream has carried before this one
- * @bytes: of all entries
+ * @kind: &enum tcp_frame_kind
+ * @entries: how many; 0 for a frame of blocks that only acknowledges
+ * @acknowledged: frames with entries of blocks that have been received in full
+ *	since this was last told
+ * @number: frames with entries of blocks that this stream has carried before this
+ *	one. Others are neither acknowledged nor counted
+ * @bytes: that follow: of all entries, or 0
  */
 struct tcp_head {
 	uint32_t kind;
@@ -52,12 +64,14 @@ struct tcp_head {
 };
 
 /**
- * struct tcp_entry - a range of the receiver's memory
+ * struct tcp_entry - a range of the receiver's memory; where it is read, of the
+ *	memory of the side that is asked
  * @offset: of its first byte
  * @length: bytes, not zero
- * @transfer: that it is of
+ * @transfer: that it is of; where it is read, the number of the request, which the
+ *	answer repeats, as all of this
  * @blocks: that are complete with it, not zero
- * @generation: of the receiver's grant, or 0
+ * @generation: of the grant or offer, or 0
  */
 struct tcp_entry {
 	uint64_t offset;
@@ -78,7 +92,8 @@ int tcp_head_decode(const uint8_t *bytes, struct tcp_head *head);
  * tcp_entries_decode() - read and check the entries of a frame
  * @frame: its head and entries
  * @head: decoded
- * @limit: bytes of memory that they have to be within
+ * @limit: bytes of memory that they have to be within; UINT64_MAX for entries that
+ *	the caller compares with others
  * @entries: filled in, @head->entries of them
  *
  * Return: 0 or -EPROTO.

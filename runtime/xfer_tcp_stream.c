@@ -4,8 +4,8 @@
  * takes what is queued, up to a frame; so small writes are put together while
  * the socket is busy, and streams share the work as each can do it.
  *
- * A frame is acknowledged when all of it is in the receiver's memory, with the
- * next frame the other way. A push is done when all its frames are acknowledged:
+ * A frame of blocks is acknowledged when all of it is in the receiver's memory, with
+ * the next frame the other way. A push is done when all its frames are acknowledged:
  * a side that has stopped cannot be taken for one that has received.
  */
 #include <errno.h>
@@ -32,6 +32,7 @@ void tcp_stream_init(struct tcp *tcp, unsigned int index)
 	stream->send_event.fire = stream_sent;
 	stream->receive_event.fire = stream_received;
 	STAILQ_INIT(&stream->sent);
+	STAILQ_INIT(&stream->answers);
 }
 
 /*
@@ -108,28 +109,50 @@ static uint64_t frame_bytes(const struct tcp *tcp)
 	return share < TCP_FRAME_BYTES ? share : TCP_FRAME_BYTES;
 }
 
-/* Take a frame's worth of writes from the queue. */
+/* Where an entry is once its frame is being sent. */
+static void stream_keep(struct tcp_stream *stream, struct tcp_write *write)
+{
+	switch (write->kind) {
+	case TCP_FRAME_BLOCKS:
+		STAILQ_INSERT_TAIL(&stream->sent, write, entry);
+		break;
+	case TCP_FRAME_REQUESTS:
+		write->asked = true;
+		break;
+	default:
+		STAILQ_INSERT_TAIL(&stream->answers, write, entry);
+		break;
+	}
+}
+
+/* Take a frame's worth of entries of one kind, as they are queued. */
 static void stream_take(struct tcp_stream *stream, struct tcp_head *head)
 {
 	struct tcp *tcp = stream->tcp;
+	struct tcp_writes *queue = STAILQ_EMPTY(&tcp->requests) ? &tcp->queue : &tcp->requests;
 	const uint64_t limit = frame_bytes(tcp);
 	struct tcp_write *write, *last = NULL;
+	uint64_t bytes;
 
-	while ((write = STAILQ_FIRST(&tcp->queue)) && head->entries < TCP_FRAME_ENTRIES &&
-	       (!head->entries || head->bytes + write->to.length <= limit)) {
-		STAILQ_REMOVE_HEAD(&tcp->queue, entry);
-		tcp->queue_bytes -= write->to.length;
+	while ((write = STAILQ_FIRST(queue)) && head->entries < TCP_FRAME_ENTRIES) {
+		bytes = tcp_frame_has_bytes(write->kind) ? write->to.length : 0;
+		if (last && (write->kind != last->kind || head->bytes + bytes > limit))
+			break;
+		STAILQ_REMOVE_HEAD(queue, entry);
+		tcp->queue_bytes -= bytes;
 		write->ends_frame = false;
 		tcp_entry_encode(&write->to, stream->out_frame, head->entries);
-		stream->out[1 + head->entries].iov_base = (void *)write->source;
-		stream->out[1 + head->entries].iov_len = write->to.length;
+		stream->out[1 + head->entries].iov_base = write->bytes;
+		stream->out[1 + head->entries].iov_len = bytes;
 		head->entries++;
-		head->bytes += write->to.length;
-		STAILQ_INSERT_TAIL(&stream->sent, write, entry);
+		head->bytes += bytes;
+		stream_keep(stream, write);
 		last = write;
 	}
-	if (last)
-		last->ends_frame = true;
+	if (!last)
+		return;
+	last->ends_frame = true;
+	head->kind = last->kind;
 }
 
 /* Take what notes there are, up to a frame of them. */
@@ -163,7 +186,7 @@ int tcp_stream_send(struct tcp_stream *stream)
 		stream_take_notes(stream, &head);
 	if (!head.entries && !head.acknowledged)
 		return 0;
-	stream->frames_sent += head.bytes != 0;
+	stream->frames_sent += head.kind == TCP_FRAME_BLOCKS && head.entries;
 	stream->acknowledge = 0;
 	tcp_head_encode(&head, stream->out_frame);
 	stream->out[0].iov_base = stream->out_frame;
@@ -240,15 +263,9 @@ static int stream_acknowledged(struct tcp_stream *stream, uint32_t count)
 	return 0;
 }
 
+/* stream->in says where they go. */
 static int stream_await_bytes(struct tcp_stream *stream)
 {
-	const struct tcp_entry *entry = stream->entries;
-	unsigned int i;
-
-	for (i = 0; i < stream->head.entries; i++, entry++) {
-		stream->in[i].iov_base = stream->tcp->memory + entry->offset;
-		stream->in[i].iov_len = entry->length;
-	}
 	stream->in_message.msg_iov = stream->in;
 	stream->in_message.msg_iovlen = stream->head.entries;
 	stream->part = TCP_PART_BYTES;
@@ -273,17 +290,19 @@ static int stream_got_notes(struct tcp_stream *stream)
 	return stream_await_head(stream);
 }
 
-static int stream_got_entries(struct tcp_stream *stream)
+static int stream_decode(struct tcp_stream *stream, uint64_t limit)
+{
+	return tcp_entries_decode(stream->in_frame, &stream->head, limit, stream->entries);
+}
+
+static int stream_got_blocks(struct tcp_stream *stream)
 {
 	const struct tcp_entry *entry = stream->entries;
 	struct xfer_write write = { 0 };
 	unsigned int i;
 	int ret;
 
-	if (stream->head.kind == TCP_FRAME_NOTES)
-		return stream_got_notes(stream);
-	ret = tcp_entries_decode(stream->in_frame, &stream->head, stream->tcp->memory_bytes,
-				 stream->entries);
+	ret = stream_decode(stream, stream->tcp->memory_bytes);
 	for (i = 0; i < stream->head.entries && !ret; i++, entry++) {
 		write.remote_offset = entry->offset;
 		write.length = entry->length;
@@ -291,8 +310,58 @@ static int stream_got_entries(struct tcp_stream *stream)
 		write.blocks = entry->blocks;
 		write.generation = entry->generation;
 		ret = connection_admit(stream->tcp->connection, &write);
+		stream->in[i].iov_base = stream->tcp->memory + entry->offset;
+		stream->in[i].iov_len = entry->length;
 	}
 	return ret < 0 ? ret : stream_await_bytes(stream);
+}
+
+static int stream_got_requests(struct tcp_stream *stream)
+{
+	struct tcp *tcp = stream->tcp;
+	int ret;
+
+	ret = stream_decode(stream, tcp->memory_bytes);
+	if (!ret)
+		ret = tcp_requested(tcp, stream->entries, stream->head.entries);
+	if (!ret)
+		ret = tcp_send(tcp);
+	return ret < 0 ? ret : stream_await_head(stream);
+}
+
+static int stream_got_answers(struct tcp_stream *stream)
+{
+	struct tcp *tcp = stream->tcp;
+	struct tcp_write *request;
+	unsigned int i;
+
+	if (stream_decode(stream, UINT64_MAX) < 0)
+		return -EPROTO;
+	for (i = 0; i < stream->head.entries; i++) {
+		request = tcp_answer_begin(tcp, &stream->entries[i]);
+		if (!request)
+			return -EPROTO;
+		stream->in[i].iov_base = request->bytes;
+		stream->in[i].iov_len = request->to.length;
+	}
+	if (stream->head.kind == TCP_FRAME_ANSWERS)
+		return stream_await_bytes(stream);
+	tcp_answered(tcp, stream->entries, stream->head.entries, -EACCES);
+	return tcp->stopping ? 0 : stream_await_head(stream);
+}
+
+static int stream_got_entries(struct tcp_stream *stream)
+{
+	switch (stream->head.kind) {
+	case TCP_FRAME_BLOCKS:
+		return stream_got_blocks(stream);
+	case TCP_FRAME_NOTES:
+		return stream_got_notes(stream);
+	case TCP_FRAME_REQUESTS:
+		return stream_got_requests(stream);
+	default:
+		return stream_got_answers(stream);
+	}
 }
 
 static int stream_got_head(struct tcp_stream *stream)
@@ -324,8 +393,12 @@ static int stream_got_bytes(struct tcp_stream *stream)
 	unsigned int i;
 	int ret;
 
-	stream->frames_received++;
 	tcp->connection->stats.cpu_copied_bytes += stream->head.bytes;
+	if (stream->head.kind == TCP_FRAME_ANSWERS) {
+		tcp_answered(tcp, entry, stream->head.entries, 0);
+		return tcp->stopping ? 0 : stream_await_head(stream);
+	}
+	stream->frames_received++;
 	for (i = 0; i < stream->head.entries && !tcp->stopping; i++, entry++)
 		connection_received(tcp->connection, entry->transfer, entry->blocks);
 	if (tcp->stopping)
@@ -432,6 +505,13 @@ static bool interrupted(int result)
 	return result == -EINTR || result == -EAGAIN;
 }
 
+/* A frame has been sent. */
+static int stream_send_next(struct tcp_stream *stream)
+{
+	tcp_answers_sent(stream->tcp, &stream->answers);
+	return tcp_stream_send(stream);
+}
+
 static void stream_sent(struct loop_event *event, int result, uint64_t extra)
 {
 	struct tcp_stream *stream = (void *)((char *)event -
@@ -462,7 +542,7 @@ static void stream_sent(struct loop_event *event, int result, uint64_t extra)
 	else if (stream->state != TCP_STREAM_UP)
 		tcp_greet_sent(stream, result);
 	else
-		ret = result < 0 ? tcp_error(result) : tcp_stream_send(stream);
+		ret = result < 0 ? tcp_error(result) : stream_send_next(stream);
 	if (ret < 0)
 		connection_fail(tcp->connection, ret);
 }

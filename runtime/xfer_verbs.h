@@ -441,7 +441,7 @@ void verbs_grants_free(struct verbs *verbs);
  */
 
 /* As that of &struct xfer_transport_ops. */
-int verbs_granted(struct tandem_connection *connection, uint64_t generation, uint32_t transfer);
+int verbs_granted(struct tandem_connection *connection, const struct xfer_push *push);
 
 /**
  * verbs_keys_take() - take in a message

@@ -138,17 +138,17 @@ int verbs_keys_take(struct verbs *verbs, const uint8_t *buffer, size_t size)
 	return ret;
 }
 
-int verbs_granted(struct tandem_connection *connection, uint64_t generation, uint32_t transfer)
+int verbs_granted(struct tandem_connection *connection, const struct xfer_push *push)
 {
 	struct verbs *verbs = connection->transport;
-	struct verbs_keys *keys = keys_find(verbs, generation);
+	struct verbs_keys *keys = keys_find(verbs, push->generation);
+	const uint64_t ahead = push->generation - verbs->key_generation - 1;
 
 	if (!keys)
-		return generation - verbs->key_generation - 1 < GENERATIONS_AHEAD ? -EAGAIN :
-										    -EACCES;
+		return ahead < GENERATIONS_AHEAD ? -EAGAIN : -EACCES;
 	if (keys->run_count < keys->run_total)
 		return -EAGAIN;
-	return keys->transfer == transfer ? 0 : -EACCES;
+	return keys->transfer == push->transfer ? 0 : -EACCES;
 }
 
 /* The run that a block is in; it is in one. */

@@ -64,7 +64,8 @@ int tandem_transport_parse(const char *name);
  * @streams: TCP: how many sockets, up to 16; 0 for the default. The smaller of
  *	both sides' numbers counts
  * @grants: not zero: the other side may write only what tandem_receive_start()
- *	has granted it, and pushes have to name the grant. Give it on both sides
+ *	has granted it, and read only what tandem_offer_start() has offered; pushes and
+ *	pulls have to name the grant or offer. Give it on both sides
  * @pushes_max: pushes and pulls that can be under way; 0 for 4096
  * @bytes_max: once so many bytes are under way, neither is taken until some
  *	have arrived; 0 for no limit. So one of any size can be started when
@@ -329,7 +330,7 @@ int tandem_push_start(struct tandem_connection *connection, const struct tandem_
  * @entries: as with &struct tandem_push
  * @entry_first: likewise
  * @entry_count: likewise
- * @generation: 0
+ * @generation: of the other side's offer; 0 on connections without grants
  * @timeout_ms: how long it may take, from now; 0 for the connection's
  * @priority: as with &struct tandem_push. Pushes and pulls of one connection share
  *	what the transport takes at once
@@ -374,9 +375,14 @@ struct tandem_pull {
  * ends, and the connection goes on. A pull counts against the connection's
  * pushes_max and bytes_max like a push, and is counted like one.
  *
+ * On connections with grants the other side has to have offered the blocks, see
+ * tandem_offer_start(): what is not offered under the generation that the pull names,
+ * or not any more, ends it with -EACCES before a byte of that is read. -ECANCELED can
+ * also mean that the other side has taken its offer back. The connection goes on.
+ *
  * Return: 0; -EAGAIN, see tandem_room_start(); -EINVAL a block, layer or entry out of
- * range, or a table of other pools; -EOPNOTSUPP the transport cannot read, or the
- * connection is one with grants; -ENOTCONN; -ENOMEM.
+ * range, a table of other pools, or no generation where there are grants;
+ * -EOPNOTSUPP the transport cannot read; -ENOTCONN; -ENOMEM.
  */
 int tandem_pull_start(struct tandem_connection *connection, const struct tandem_pull *pull,
 		      struct tandem_operation *op);
@@ -469,6 +475,49 @@ struct tandem_receive {
  */
 int tandem_receive_start(struct tandem_connection *connection, struct tandem_receive *receive,
 			 struct tandem_operation *op);
+
+/**
+ * struct tandem_offer - blocks that the other side may read
+ * @layer_first: first layer
+ * @layer_count: layers
+ * @blocks: numbers of blocks in the local pool, @block_count different ones;
+ *	read before the call returns
+ * @block_count: for each layer
+ * @reads: the offer ends by itself when so many blocks have been read, each layer's
+ *	block counted as one, and again each time; 0 for the number of blocks offered
+ * @timeout_ms: from now; 0 for the connection's
+ * @generation: filled in: names this offer, never zero and never the same again
+ */
+struct tandem_offer {
+	uint32_t layer_first;
+	uint32_t layer_count;
+	const uint32_t *blocks;
+	uint32_t block_count;
+	uint64_t reads;
+	unsigned int timeout_ms;
+	uint64_t generation;
+};
+
+/**
+ * tandem_offer_start() - let the other side read blocks, and wait until it has
+ * @connection: connected, with grants
+ * @offer: what; its generation has to be carried to the other side, which gives it
+ *	with its pulls
+ * @op: ends with 0 when pulls that ended well have read as many blocks as @reads says
+ *	(the other side tells); -ETIMEDOUT, -ECANCELED; -ECONNRESET, -ENODEV or what
+ *	else ended the connection. However it ends, nothing reads the blocks by this
+ *	offer any more
+ *
+ * Until then the blocks stay in place, and may be read any number of times. To end an
+ * offer the other side is asked to stop: its pulls of it end with -ECANCELED when
+ * what they asked for has come, and pulls that come later with -EACCES. If it is silent
+ * meanwhile for 1 s, or 0.2 s after a deadline, the connection ends, which stops it for
+ * sure; so it does at once where the transport cannot ask.
+ *
+ * Return: 0, -ENOTCONN, -ENOMEM, -EINVAL, -EOPNOTSUPP the transport cannot read.
+ */
+int tandem_offer_start(struct tandem_connection *connection, struct tandem_offer *offer,
+		       struct tandem_operation *op);
 
 /**
  * struct tandem_connection_stats - what a connection has done

@@ -9,6 +9,7 @@ native-tests += \
 	tests/native/xfer/test_forms \
 	tests/native/xfer/test_grant \
 	tests/native/xfer/test_memory \
+	tests/native/xfer/test_offer \
 	tests/native/xfer/test_pull \
 	tests/native/xfer/test_push \
 	tests/native/xfer/test_runs \
@@ -17,6 +18,7 @@ native-tests += \
 	tests/native/xfer/test_tcp_process \
 	tests/native/xfer/test_verbs_key \
 	tests/native/xfer/test_unordered \
+	tests/native/xfer/test_offer_unordered \
 	tests/native/xfer/test_pull_unordered \
 	tests/native/xfer/test_push_unordered \
 	tests/native/xfer/test_control_unordered \
@@ -58,6 +60,10 @@ tests/native/xfer/test_memory-src := \
 	tests/native/xfer/test_memory.c \
 	$(xfer-pair)
 
+tests/native/xfer/test_offer-src := \
+	tests/native/xfer/test_offer.c \
+	$(xfer-pair)
+
 tests/native/xfer/test_pull-src := \
 	tests/native/xfer/test_pull.c \
 	$(xfer-pair)
@@ -82,6 +88,9 @@ tests/native/xfer/test_grant-src := \
 
 tests/native/xfer/test_unordered-src := \
 	tests/native/xfer/test_unordered.c \
+	$(xfer-pair-unordered)
+tests/native/xfer/test_offer_unordered-src := \
+	tests/native/xfer/test_offer.c \
 	$(xfer-pair-unordered)
 tests/native/xfer/test_pull_unordered-src := \
 	tests/native/xfer/test_pull.c \

@@ -138,16 +138,23 @@ struct tandem_connection_options pair_options(void)
 	return options;
 }
 
-struct tandem_connection *pair_connection(struct pair *pair, int side)
+static struct tandem_connection *open_connection(struct pair *pair, int side,
+						 const struct tandem_connection_options *options)
 {
-	struct tandem_connection_options options = pair_options();
 	struct tandem_connection *connection;
 	struct tandem_error error = { 0 };
 
-	if (tandem_connection_open(pair->loop, pair->pool[side], &options, &connection,
+	if (tandem_connection_open(pair->loop, pair->pool[side], options, &connection,
 				   &error) < 0)
 		fail_for("connection", &error);
 	return connection;
+}
+
+struct tandem_connection *pair_connection(struct pair *pair, int side)
+{
+	const struct tandem_connection_options options = pair_options();
+
+	return open_connection(pair, side, &options);
 }
 
 void pair_introduce(struct tandem_connection *from, struct tandem_connection *to)
@@ -162,14 +169,32 @@ void pair_introduce(struct tandem_connection *from, struct tandem_connection *to
 		fail_for("connect", &error);
 }
 
-void pair_connect(struct pair *pair)
+static void introduce_both(struct pair *pair)
 {
-	pair->connection[0] = pair_connection(pair, 0);
-	pair->connection[1] = pair_connection(pair, 1);
 	pair_introduce(pair->connection[0], pair->connection[1]);
 	pair_introduce(pair->connection[1], pair->connection[0]);
 	if (pair_kind->connected)
 		pair_kind->connected(pair);
+}
+
+void pair_connect(struct pair *pair)
+{
+	pair->connection[0] = pair_connection(pair, 0);
+	pair->connection[1] = pair_connection(pair, 1);
+	introduce_both(pair);
+}
+
+void pair_connect_with_grants(struct pair *pair)
+{
+	struct tandem_connection_options options = pair_options();
+	int side;
+
+	options.grants = 1;
+	for (side = 0; side < 2; side++) {
+		tandem_connection_close(pair->connection[side]);
+		pair->connection[side] = open_connection(pair, side, &options);
+	}
+	introduce_both(pair);
 }
 
 void pair_reconnect(struct pair *pair)

@@ -81,6 +81,8 @@ struct tandem_connection *pair_connection(struct pair *pair, int side);
 void pair_introduce(struct tandem_connection *from, struct tandem_connection *to);
 /* Open both connections and connect them. */
 void pair_connect(struct pair *pair);
+/* Close both connections that are there, and connect others, with grants. */
+void pair_connect_with_grants(struct pair *pair);
 /* Close and open again. */
 void pair_reconnect(struct pair *pair);
 

@@ -305,17 +305,6 @@ static int large_setup(void **state)
 	return 0;
 }
 
-static struct tandem_connection *pair_connection_with_grants(struct pair *pair, int side)
-{
-	struct tandem_connection_options options = pair_options();
-	struct tandem_connection *connection;
-
-	options.grants = 1;
-	assert_int_equal(tandem_connection_open(pair->loop, pair->pool[side], &options,
-						&connection, NULL), 0);
-	return connection;
-}
-
 static struct tandem_push large_push(struct pair *pair, uint32_t *local, uint32_t *remote)
 {
 	struct tandem_push push = {
@@ -493,14 +482,8 @@ static void test_grant_cancelled(void **state)
 	};
 	uint64_t stale = 0;
 	unsigned int round;
-	int side;
 
-	for (side = 0; side < 2; side++) {
-		tandem_connection_close(pair->connection[side]);
-		pair->connection[side] = pair_connection_with_grants(pair, side);
-	}
-	pair_introduce(pair->connection[0], pair->connection[1]);
-	pair_introduce(pair->connection[1], pair->connection[0]);
+	pair_connect_with_grants(pair);
 	for (round = 0; round < 6; round++) {
 		struct tandem_operation sent = { 0 }, received = { 0 };
 

@@ -14,40 +14,13 @@
 static const uint32_t local[BLOCKS] = { 0, 1, 2, 7, 9, 11 };
 static const uint32_t remote[BLOCKS] = { 20, 21, 22, 4, 60, 50 };
 
-static struct tandem_connection *open_side(struct pair *pair, int side)
-{
-	struct tandem_connection_options options = pair_options();
-	struct tandem_connection *connection;
-	struct tandem_error error = { 0 };
-
-	options.grants = 1;
-	if (tandem_connection_open(pair->loop, pair->pool[side], &options, &connection,
-				   &error) < 0)
-		fail_msg("%s: %s", pair_kind->name, error.message);
-	return connection;
-}
-
-static void connect_with_grants(struct pair *pair)
-{
-	int side;
-
-	for (side = 0; side < 2; side++) {
-		tandem_connection_close(pair->connection[side]);
-		pair->connection[side] = open_side(pair, side);
-	}
-	pair_introduce(pair->connection[0], pair->connection[1]);
-	pair_introduce(pair->connection[1], pair->connection[0]);
-	if (pair_kind->connected)
-		pair_kind->connected(pair);
-}
-
 static int setup(void **state)
 {
 	struct pair *pair = calloc(1, sizeof(*pair));
 
 	assert_non_null(pair);
 	pair_open(pair, pair_layout);
-	connect_with_grants(pair);
+	pair_connect_with_grants(pair);
 	*state = pair;
 	return 0;
 }
@@ -109,7 +82,7 @@ static void refused(struct pair *pair, const struct tandem_push *push)
 	assert_true(result == -EACCES || result == -ECONNRESET);
 	pair_run(pair, 20);
 	pair_check(pair);
-	connect_with_grants(pair);
+	pair_connect_with_grants(pair);
 	receive_all(pair);
 }
 
@@ -184,7 +157,7 @@ static void test_of_another_connection(void **state)
 
 	assert_int_equal(tandem_receive_start(pair->connection[1], &receive, &received), 0);
 	push = whole_push(receive.generation);
-	connect_with_grants(pair);
+	pair_connect_with_grants(pair);
 	/* Which of the two sides was closed first is no matter. */
 	assert_true(pair_wait(pair, &received) == -ECANCELED ||
 		    received.result == -ECONNRESET);

@@ -69,11 +69,11 @@ static int dial(const struct tcp_endpoint *endpoint)
 /* Has the other side closed this socket? Runs the loop until then. */
 static void await_close(struct pair *pair, int fd)
 {
+	static char bytes[1 << 16];
 	ssize_t size;
-	char byte;
 
 	for (;;) {
-		size = recv(fd, &byte, 1, MSG_DONTWAIT);
+		size = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 		if (!size || (size < 0 && errno == ECONNRESET))
 			return;
 		if (size < 0)
@@ -97,6 +97,25 @@ static void receive(struct pair *pair, int fd, void *bytes, size_t size)
 		assert_true(got > 0);
 		at += got;
 		size -= got;
+	}
+}
+
+/* As much of it as the other side takes before it closes the socket. */
+static void send_all(struct pair *pair, int fd, const void *bytes, size_t size)
+{
+	const uint8_t *at = bytes;
+	ssize_t sent;
+
+	while (size) {
+		sent = send(fd, at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent < 0 && errno != EAGAIN)
+			return;
+		if (sent < 0) {
+			pair_run(pair, 1);
+			continue;
+		}
+		at += sent;
+		size -= sent;
 	}
 }
 
@@ -153,7 +172,7 @@ static void rogue_says(void **state, const void *bytes, size_t size)
 
 	rogue_connect(pair, &rogue);
 	assert_int_equal(tandem_expect_start(pair->connection[1], 1, 1, 0, &received), 0);
-	assert_int_equal(send(rogue.fd, bytes, size, MSG_NOSIGNAL), (ssize_t)size);
+	send_all(pair, rogue.fd, bytes, size);
 	assert_int_equal(pair_wait(pair, &received), -EPROTO);
 	await_close(pair, rogue.fd);
 	close(rogue.fd);
@@ -220,6 +239,157 @@ static void test_many_entries_of_nothing(void **state)
 	tcp_head_encode(&head, frame);
 	tcp_entry_encode(&entry, frame, 0);
 	rogue_says(state, frame, TCP_HEAD_BYTES + TCP_ENTRY_BYTES);
+}
+
+/* A frame of one entry; without its bytes. */
+static void make_frame(uint32_t kind, const struct tcp_entry *entry, uint8_t *frame)
+{
+	struct tcp_head head = { .kind = kind, .entries = 1 };
+
+	if (tcp_frame_has_bytes(kind))
+		head.bytes = entry->length;
+	tcp_head_encode(&head, frame);
+	tcp_entry_encode(entry, frame, 0);
+}
+
+static void test_requests_what_is_outside_of_the_pool(void **state)
+{
+	struct tcp_entry entry = {
+		.offset = tandem_kv_block_bytes(&pair_layout[1]) * pair_layout[1].blocks *
+			pair_layout[1].layers - 10,
+		.length = 64,
+		.blocks = 1,
+	};
+	uint8_t frame[TCP_HEAD_BYTES];
+
+	make_frame(TCP_FRAME_REQUESTS, &entry, frame);
+	rogue_says(state, frame, sizeof(frame));
+}
+
+/* More than there can be, without taking in a byte of the answers. */
+static void test_requests_without_end(void **state)
+{
+	const struct tcp_entry entry = {
+		.length = tandem_kv_block_bytes(&pair_layout[1]) * pair_layout[1].blocks *
+			pair_layout[1].layers,
+		.blocks = 1,
+	};
+	struct tcp_head head = { .kind = TCP_FRAME_REQUESTS, .entries = TCP_FRAME_ENTRIES };
+	static uint8_t frames[20][TCP_FRAME_BYTES_MAX];
+	unsigned int i;
+
+	tcp_head_encode(&head, frames[0]);
+	for (i = 0; i < TCP_FRAME_ENTRIES; i++)
+		tcp_entry_encode(&entry, frames[0], i);
+	for (i = 1; i < 20; i++)
+		memcpy(frames[i], frames[0], sizeof(frames[0]));
+	rogue_says(state, frames, sizeof(frames));
+}
+
+static void test_answers_unasked(void **state)
+{
+	static const uint32_t kinds[] = { TCP_FRAME_ANSWERS, TCP_FRAME_REFUSALS };
+	static const uint32_t numbers[] = { 0, 4095, 65535 };
+	struct tcp_entry entry = { .length = 64, .blocks = 1 };
+	uint8_t frame[TCP_HEAD_BYTES + 64] = { 0 };
+	struct pair *pair = *state;
+	unsigned int i;
+
+	for (i = 0; i < 6; i++) {
+		entry.transfer = numbers[i / 2];
+		make_frame(kinds[i % 2], &entry, frame);
+		rogue_says(state, frame, sizeof(frame));
+		tandem_connection_close(pair->connection[1]);
+		pair->connection[1] = NULL;
+	}
+}
+
+/* An answer is what was asked for, byte for byte, once, or ends the connection. */
+static void test_answers_otherwise(void **state)
+{
+	uint32_t blocks[] = { 1, 2, 3 };
+	struct tandem_pull pull = { .layer_count = 1, .local_blocks = blocks,
+				    .remote_blocks = blocks, .block_count = 3 };
+	uint8_t frame[TCP_HEAD_BYTES + 4096] = { 0 };
+	struct tandem_operation read = { 0 };
+	struct pair *pair = *state;
+	struct tcp_entry entry, asked;
+	struct rogue rogue;
+	size_t size;
+	int round;
+
+	for (round = 0; round < 6; round++) {
+		rogue_connect(pair, &rogue);
+		assert_int_equal(tandem_pull_start(pair->connection[1], &pull, &read), 0);
+		receive(pair, rogue.fd, frame, TCP_HEAD_BYTES);
+		assert_int_equal(tcp_entries_decode(frame, &(struct tcp_head){
+			.kind = TCP_FRAME_REQUESTS, .entries = 1 }, UINT64_MAX, &asked), 0);
+		assert_int_equal(asked.length, 3 * tandem_kv_block_bytes(pair_layout));
+		entry = asked;
+		entry.offset += round == 0 ? 64 : 0;
+		entry.length -= round == 1 ? 64 : 0;
+		entry.blocks -= round == 2;
+		entry.transfer ^= round == 3;
+		entry.generation = round == 4;
+		make_frame(TCP_FRAME_ANSWERS, &entry, frame);
+		size = round == 5 ? TCP_HEAD_BYTES + entry.length : TCP_HEAD_BYTES;
+		memcpy(frame + TCP_HEAD_BYTES,
+		       pair->shadow[1] + tandem_kv_block_offset(&pair_layout[1], 0, 1), asked.length);
+		assert_int_equal(send(rogue.fd, frame, size, MSG_NOSIGNAL), (ssize_t)size);
+		if (round < 5) {
+			assert_int_equal(pair_wait(pair, &read), -EPROTO);
+		} else {
+			/* The right one, and then for a second time. */
+			assert_int_equal(pair_wait(pair, &read), 0);
+			memset(frame + TCP_HEAD_BYTES, 0xee, asked.length);
+			assert_int_equal(send(rogue.fd, frame, size, MSG_NOSIGNAL), (ssize_t)size);
+		}
+		await_close(pair, rogue.fd);
+		close(rogue.fd);
+		tandem_connection_close(pair->connection[1]);
+		pair->connection[1] = NULL;
+		pair_check(pair);
+	}
+}
+
+/* Of offers that there never were, or of nothing read. */
+static void test_notes_about_offers(void **state)
+{
+	static const struct xfer_note notes[] = {
+		{ .kind = XFER_NOTE_WITHDRAWN, .generation = 5 },
+		{ .kind = XFER_NOTE_READ, .generation = 5 },
+		{ .kind = XFER_NOTE_READ + 1, .generation = 5, .blocks = 1 },
+	};
+	const struct tcp_head head = { .kind = TCP_FRAME_NOTES, .entries = 1 };
+	struct pair *pair = *state;
+	uint8_t frame[TCP_HEAD_BYTES];
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		tcp_head_encode(&head, frame);
+		xfer_note_encode(&notes[i], frame + TCP_ENTRIES_AT);
+		rogue_says(state, frame, sizeof(frame));
+		tandem_connection_close(pair->connection[1]);
+		pair->connection[1] = NULL;
+	}
+}
+
+/* It takes requests and says nothing: the deadline ends that. */
+static void test_never_answers(void **state)
+{
+	uint32_t blocks[] = { 1, 2, 3 };
+	struct tandem_pull pull = { .layer_count = 1, .local_blocks = blocks, .timeout_ms = 50,
+				    .remote_blocks = blocks, .block_count = 3 };
+	struct tandem_operation read = { 0 };
+	struct pair *pair = *state;
+	struct rogue rogue;
+
+	rogue_connect(pair, &rogue);
+	assert_int_equal(tandem_pull_start(pair->connection[1], &pull, &read), 0);
+	assert_int_equal(pair_wait(pair, &read), -ETIMEDOUT);
+	await_close(pair, rogue.fd);
+	close(rogue.fd);
+	pair_check(pair);
 }
 
 /* In the middle of the bytes of a frame. */
@@ -538,6 +708,12 @@ int main(void)
 		TCP_TEST(test_frame_left_out),
 		TCP_TEST(test_acknowledges_what_was_not_sent),
 		TCP_TEST(test_many_entries_of_nothing),
+		TCP_TEST(test_requests_what_is_outside_of_the_pool),
+		TCP_TEST(test_requests_without_end),
+		TCP_TEST(test_answers_unasked),
+		TCP_TEST(test_answers_otherwise),
+		TCP_TEST(test_never_answers),
+		TCP_TEST(test_notes_about_offers),
 		TCP_TEST(test_cut_off),
 		TCP_TEST(test_never_acknowledges),
 		TCP_TEST(test_wrong_token),

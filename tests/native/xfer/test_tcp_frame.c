@@ -109,7 +109,35 @@ static void test_notes(void **state)
 	tcp_head_encode(&(struct tcp_head){ .kind = TCP_FRAME_NOTES, .entries = 1, .bytes = 1 },
 			frame);
 	assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
-	tcp_head_encode(&(struct tcp_head){ .kind = 2, .entries = 1 }, frame);
+}
+
+/* Requests and refusals have the lengths of what they are about, and no bytes. */
+static void test_kinds_without_bytes(void **state)
+{
+	static const uint32_t kinds[] = { TCP_FRAME_REQUESTS, TCP_FRAME_REFUSALS };
+	static const struct tcp_entry entry = { .length = LIMIT, .transfer = 4, .blocks = 2 };
+	struct tcp_entry read[TCP_FRAME_ENTRIES];
+	uint8_t frame[TCP_FRAME_BYTES_MAX];
+	struct tcp_head head;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		tcp_entry_encode(&entry, frame, 0);
+		tcp_head_encode(&(struct tcp_head){ .kind = kinds[i], .entries = 1 }, frame);
+		assert_int_equal(tcp_head_decode(frame, &head), 0);
+		assert_int_equal(tcp_entries_decode(frame, &head, LIMIT, read), 0);
+		assert_memory_equal(read, &entry, sizeof(entry));
+		assert_int_equal(tcp_entries_decode(frame, &head, LIMIT - 1, read), -EPROTO);
+		tcp_head_encode(&(struct tcp_head){ .kind = kinds[i], .entries = 1, .bytes = LIMIT },
+				frame);
+		assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
+		tcp_head_encode(&(struct tcp_head){ .kind = kinds[i], .acknowledged = 1 }, frame);
+		assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
+	}
+	tcp_head_encode(&(struct tcp_head){ .kind = TCP_FRAME_ANSWERS, .entries = 1 }, frame);
+	assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
+	tcp_head_encode(&(struct tcp_head){ .kind = TCP_FRAME_REFUSALS + 1, .entries = 1 }, frame);
 	assert_int_equal(tcp_head_decode(frame, &head), -EPROTO);
 }
 
@@ -235,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_frame),
 		cmocka_unit_test(test_wrong_heads),
 		cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_kinds_without_bytes),
 		cmocka_unit_test(test_wrong_entries),
 		cmocka_unit_test(test_greeting),
 		cmocka_unit_test(test_endpoint),

@@ -78,6 +78,13 @@ static int use(uint64_t block, uint32_t blocks, uint64_t generation, uint32_t *k
 	return verbs_keys_use(&verbs, &write, key);
 }
 
+static int granted(uint64_t generation, uint32_t transfer)
+{
+	const struct xfer_push push = { .generation = generation, .transfer = transfer };
+
+	return verbs_granted(&connection, &push);
+}
+
 static void test_round_trip(void **state)
 {
 	struct verbs_message message = two_runs(), read = { 0 };
@@ -99,10 +106,10 @@ static void test_keys_for_their_blocks(void **state)
 	uint32_t key = 0;
 
 	(void)state;
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION, 7), -EAGAIN);
+	assert_int_equal(granted(FIRST_GENERATION, 7), -EAGAIN);
 	assert_int_equal(take(&message), 0);
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION, 7), 0);
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION, 8), -EACCES);
+	assert_int_equal(granted(FIRST_GENERATION, 7), 0);
+	assert_int_equal(granted(FIRST_GENERATION, 8), -EACCES);
 	assert_int_equal(use(3, 1, FIRST_GENERATION, &key), -EACCES);
 	assert_int_equal(use(6, 2, FIRST_GENERATION, &key), -EACCES);
 	assert_int_equal(use(5, 2, FIRST_GENERATION, &key), 0);
@@ -110,10 +117,10 @@ static void test_keys_for_their_blocks(void **state)
 	assert_int_equal(use(5, 1, FIRST_GENERATION, &key), -EACCES);
 	assert_int_equal(use(50, 1, FIRST_GENERATION, &key), 0);
 	assert_int_equal(key, 0x5678);
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION, 7), 0);
+	assert_int_equal(granted(FIRST_GENERATION, 7), 0);
 	assert_int_equal(use(4, 1, FIRST_GENERATION, &key), 0);
 	/* All has been written: it is stale from now on. */
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION, 7), -EACCES);
+	assert_int_equal(granted(FIRST_GENERATION, 7), -EACCES);
 	assert_int_equal(use(4, 1, FIRST_GENERATION, &key), -EACCES);
 	assert_int_equal(take(&message), -EPROTO);
 }
@@ -126,7 +133,7 @@ static void test_in_parts(void **state)
 	(void)state;
 	message.run_count = 1;
 	assert_int_equal(take(&message), 0);
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION, 7), -EAGAIN);
+	assert_int_equal(granted(FIRST_GENERATION, 7), -EAGAIN);
 	/* Not the same part again, nor another grant's. */
 	assert_int_equal(take(&message), -EPROTO);
 	message.run_first = 1;
@@ -142,10 +149,10 @@ static void test_in_parts(void **state)
 static void test_generations_of_nobody(void **state)
 {
 	(void)state;
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION - 1, 7), -EACCES);
-	assert_int_equal(verbs_granted(&connection, 0, 7), -EACCES);
-	assert_int_equal(verbs_granted(&connection, 1ull << 40, 7), -EACCES);
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION + 5, 7), -EAGAIN);
+	assert_int_equal(granted(FIRST_GENERATION - 1, 7), -EACCES);
+	assert_int_equal(granted(0, 7), -EACCES);
+	assert_int_equal(granted(1ull << 40, 7), -EACCES);
+	assert_int_equal(granted(FIRST_GENERATION + 5, 7), -EAGAIN);
 }
 
 static void test_messages_that_do_not_hold_together(void **state)
@@ -196,8 +203,8 @@ static void test_memory_is_bounded(void **state)
 	assert_int_equal(ret, 0);
 	assert_true(verbs.key_bytes <= 64 << 20);
 	/* The oldest have been forgotten, which is safe. */
-	assert_int_equal(verbs_granted(&connection, FIRST_GENERATION, 7), -EACCES);
-	assert_int_equal(verbs_granted(&connection, message.generation - 1, 7), 0);
+	assert_int_equal(granted(FIRST_GENERATION, 7), -EACCES);
+	assert_int_equal(granted(message.generation - 1, 7), 0);
 }
 
 static void test_notes(void **state)

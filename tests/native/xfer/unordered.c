@@ -18,6 +18,7 @@ enum what {
 	LAND,		/* the bytes, which then are told of and acknowledged */
 	TELL,		/* the receiver */
 	ACKNOWLEDGE,	/* the sender */
+	REFUSE,		/* to let the sender read */
 	NOTE,		/* which comes when all has been told of that was sent before */
 };
 
@@ -118,6 +119,27 @@ static uint8_t *pool_bytes(struct tandem_connection *connection)
 	return pointer;
 }
 
+/* The other side is not told; a note must not wait until it has been. */
+static void land_read(const struct event *event, struct tandem_connection *reader,
+		      struct tandem_connection *owner)
+{
+	const struct xfer_write *read = &event->write;
+	uint32_t transfer, blocks;
+
+	xfer_arrivals_take(&fabric.arrivals[1 - event->from],
+			   xfer_unordered_immediate(0, 1, event->number), &transfer, &blocks);
+	if (connection_read_begin(owner, read) < 0) {
+		add_event(REFUSE, event->from, read, event->number);
+		return;
+	}
+	memcpy(pool_bytes(reader) + read->local_offset, pool_bytes(owner) + read->remote_offset,
+	       read->length);
+	connection_read_end(owner, read->generation);
+	add_event(ACKNOWLEDGE, event->from, read, event->number);
+	if (!chance(4))
+		add_event(ACKNOWLEDGE, event->from, read, event->number);
+}
+
 static void land(const struct event *event)
 {
 	struct tandem_connection *from = fabric.connection[event->from];
@@ -125,9 +147,7 @@ static void land(const struct event *event)
 	const struct xfer_write *write = &event->write;
 
 	if (write->pull) {
-		memcpy(pool_bytes(from) + write->local_offset,
-		       pool_bytes(to) + write->remote_offset, write->length);
-		add_event(ACKNOWLEDGE, event->from, write, event->number);
+		land_read(event, from, to);
 		return;
 	}
 	if (connection_admit(to, write) < 0) {
@@ -161,7 +181,7 @@ static void tell(const struct event *event)
 		unordered_counts.told_twice++;
 }
 
-static void acknowledge(const struct event *event)
+static void acknowledge(const struct event *event, int result)
 {
 	struct tandem_connection *from = fabric.connection[event->from];
 	struct xfer_slots *slots = &fabric.slots[event->from];
@@ -172,7 +192,7 @@ static void acknowledge(const struct event *event)
 		unordered_counts.acknowledged_twice++;
 		return;
 	}
-	connection_write_done(from, push, bytes, 0);
+	connection_write_done(from, push, bytes, result);
 	from->write_slots = from->writes + xfer_slots_room(slots);
 	connection_continue(from);
 }
@@ -229,7 +249,10 @@ static void one_step(void)
 		tell(&event);
 		break;
 	case ACKNOWLEDGE:
-		acknowledge(&event);
+		acknowledge(&event, 0);
+		break;
+	case REFUSE:
+		acknowledge(&event, -EACCES);
 		break;
 	case NOTE:
 		note(&event);
