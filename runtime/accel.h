@@ -63,12 +63,15 @@ bool accel_is_tandem(int fd);
 int accel_get_memory_class(struct tandem_device *device, uint32_t index,
 			   struct tandem_memory_class *memory_class);
 int accel_memory_alloc(struct tandem_device *device, uint64_t size, uint32_t index,
-		       struct tandem_memory **memory, struct tandem_error *error);
+		       bool shareable, struct tandem_memory **memory,
+		       struct tandem_error *error);
 int accel_memory_share(struct tandem_memory *memory, struct tandem_device *device,
 		       struct tandem_memory **shared, struct tandem_error *error);
 void accel_memory_free(struct tandem_memory *memory);
 int accel_memory_map(struct tandem_memory *memory, void **pointer);
 int accel_memory_export(struct tandem_memory *memory);
+int accel_memory_import(struct tandem_device *device, int fd, uint64_t size,
+			struct tandem_memory **memory, struct tandem_error *error);
 
 /*
  * accel_fence.c

@@ -214,6 +214,7 @@ static int accel_get_info(struct tandem_device *base, struct tandem_device_info 
 }
 
 static const struct tandem_device_ops accel_ops = {
+	.kind = DEVICE_ACCEL,
 	.close = accel_close,
 	.get_info = accel_get_info,
 	.get_memory_class = accel_get_memory_class,
@@ -222,6 +223,7 @@ static const struct tandem_device_ops accel_ops = {
 	.memory_free = accel_memory_free,
 	.memory_map = accel_memory_map,
 	.memory_export = accel_memory_export,
+	.memory_import = accel_memory_import,
 	.queue_open = accel_queue_open,
 	.queue_close = accel_queue_close,
 	.fence_create = accel_fence_create,

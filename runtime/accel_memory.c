@@ -81,13 +81,13 @@ static void handle_put(struct accel_device *device, struct accel_handle *handle)
 }
 
 static int region_map(struct accel_device *device, uint32_t handle, uint64_t size,
-		      uint32_t *region)
+		      uint32_t access, uint32_t *region)
 {
 	struct drm_tandem_region_map args = {
 		.context = device->context,
 		.handle = handle,
 		.length = size,
-		.flags = TANDEM_REGION_READ | TANDEM_REGION_WRITE,
+		.flags = access,
 	};
 
 	if (drmIoctl(device->fd, DRM_IOCTL_TANDEM_REGION_MAP, &args) < 0)
@@ -110,9 +110,10 @@ static int memory_failed(struct accel_device *device, int code, struct tandem_er
 				device->base.name, strerror(-code));
 }
 
-/* Takes over the handle @number, also when it fails. */
+/* Takes over the handle @number, also when it fails. @access: TANDEM_REGION_* */
 static int memory_create(struct accel_device *device, uint32_t number, uint64_t size, bool view,
-			 struct tandem_memory **memory, struct tandem_error *error)
+			 uint32_t access, struct tandem_memory **memory,
+			 struct tandem_error *error)
 {
 	struct accel_handle *handle;
 	struct accel_memory *new;
@@ -124,7 +125,7 @@ static int memory_create(struct accel_device *device, uint32_t number, uint64_t 
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		goto put_handle;
-	ret = region_map(device, number, size, &new->base.region);
+	ret = region_map(device, number, size, access, &new->base.region);
 	if (ret < 0)
 		goto free_memory;
 	new->base.device = &device->base;
@@ -208,12 +209,15 @@ static int memory_over_limit(struct accel_device *device, uint64_t size,
 }
 
 int accel_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t index,
-		       struct tandem_memory **memory, struct tandem_error *error)
+		       bool shareable, struct tandem_memory **memory,
+		       struct tandem_error *error)
 {
 	struct accel_device *device = to_accel(base);
 	struct drm_tandem_gem_create args = { .size = size };
 	uint64_t classes = 0;
 
+	/* All of it can be exported. */
+	(void)shareable;
 	if (index != TANDEM_MEMORY_CLASS_ANY) {
 		accel_param(device, TANDEM_PARAM_MEMORY_CLASSES, 0, &classes);
 		if (index >= classes)
@@ -223,7 +227,8 @@ int accel_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t index
 		args.flags = TANDEM_GEM_CLASS(index);
 	}
 	if (!drmIoctl(device->fd, DRM_IOCTL_TANDEM_GEM_CREATE, &args))
-		return memory_create(device, args.handle, args.size, false, memory, error);
+		return memory_create(device, args.handle, args.size, false,
+				     TANDEM_REGION_READ | TANDEM_REGION_WRITE, memory, error);
 	switch (errno) {
 	case ENOSPC:
 		return memory_full(device, size, index, error);
@@ -250,7 +255,20 @@ int accel_memory_share(struct tandem_memory *memory, struct tandem_device *base,
 	if (code < 0)
 		return tandem_error_set(error, code, "%s: cannot import memory of %s: %s",
 					base->name, memory->device->name, strerror(-code));
-	return memory_create(device, handle, memory->size, true, shared, error);
+	return memory_create(device, handle, memory->size, true,
+			     TANDEM_REGION_READ | TANDEM_REGION_WRITE, shared, error);
+}
+
+int accel_memory_import(struct tandem_device *base, int fd, uint64_t size,
+			struct tandem_memory **memory, struct tandem_error *error)
+{
+	struct accel_device *device = to_accel(base);
+	uint32_t handle;
+
+	if (drmPrimeFDToHandle(device->fd, fd, &handle) < 0)
+		return tandem_error_set(error, -errno, "%s: cannot import the dma-buf: %s",
+					base->name, strerror(errno));
+	return memory_create(device, handle, size, true, TANDEM_REGION_READ, memory, error);
 }
 
 static void region_unmap(struct accel_device *device, uint32_t region)

@@ -116,16 +116,25 @@ struct device_command {
 	const struct tandem_copy_segment *segments;
 };
 
+/* The back ends, as processes tell each other of them. */
+enum device_kind {
+	DEVICE_ACCEL = 1,
+	DEVICE_INPROC = 2,
+};
+
 /**
  * struct tandem_device_ops - a back end
+ * @kind: which
  * @close: free the device
  * @get_info: fill in all but the name
  * @get_memory_class: see there
- * @memory_alloc: see tandem_memory_alloc_class(); @size is in whole pages
+ * @memory_alloc: see tandem_memory_alloc_class(), and with @shareable
+ *	tandem_memory_alloc_shareable(); @size is in whole pages
  * @memory_share: see tandem_memory_share(); both devices are of this back end
  * @memory_free: free it; waits for commands that might still use it
  * @memory_map: see tandem_memory_map()
  * @memory_export: see tandem_memory_export()
+ * @memory_import: see tandem_memory_import()
  * @queue_open: see tandem_queue_open()
  * @queue_close: free it
  * @fence_create: see tandem_fence_create()
@@ -143,17 +152,21 @@ struct device_command {
  * A back end sets @device and what else is in the generic structures.
  */
 struct tandem_device_ops {
+	enum device_kind kind;
 	void (*close)(struct tandem_device *device);
 	int (*get_info)(struct tandem_device *device, struct tandem_device_info *info);
 	int (*get_memory_class)(struct tandem_device *device, uint32_t index,
 				struct tandem_memory_class *memory_class);
 	int (*memory_alloc)(struct tandem_device *device, uint64_t size, uint32_t index,
-			    struct tandem_memory **memory, struct tandem_error *error);
+			    bool shareable, struct tandem_memory **memory,
+			    struct tandem_error *error);
 	int (*memory_share)(struct tandem_memory *memory, struct tandem_device *device,
 			    struct tandem_memory **shared, struct tandem_error *error);
 	void (*memory_free)(struct tandem_memory *memory);
 	int (*memory_map)(struct tandem_memory *memory, void **pointer);
 	int (*memory_export)(struct tandem_memory *memory);
+	int (*memory_import)(struct tandem_device *device, int fd, uint64_t size,
+			     struct tandem_memory **memory, struct tandem_error *error);
 	int (*queue_open)(struct tandem_device *device, enum tandem_queue_type type,
 			  struct tandem_queue **queue, struct tandem_error *error);
 	void (*queue_close)(struct tandem_queue *queue);

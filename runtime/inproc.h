@@ -91,6 +91,8 @@ struct inproc_store;
  * @address: device address, whole pages
  * @size: bytes, whole pages
  * @references: object and views; under the store's lock
+ * @fd: the file whose pages these are, for reading by others; -1 for private
+ *	pages. Constant while the range is in use
  *
  * Views of it belong to other devices, perhaps on other threads.
  */
@@ -100,6 +102,7 @@ struct inproc_range {
 	uint64_t address;
 	uint64_t size;
 	unsigned int references;
+	int fd;
 };
 
 /* Memory for a device, its pages not there before they are used; NULL if none. */
@@ -112,9 +115,12 @@ uint64_t inproc_store_size(struct inproc_store *store);
 /* Bytes in use of the addresses from @start to @end. */
 uint64_t inproc_store_used(struct inproc_store *store, uint64_t start, uint64_t end);
 
-/* A range from @start to @end that reads as zeros: 0, -ENOSPC or -ENOMEM. */
+/*
+ * A range from @start to @end that reads as zeros, with a file if @shareable: 0,
+ * -ENOSPC, -ENOMEM, or what making the file failed with, such as -EMFILE.
+ */
 int inproc_range_alloc(struct inproc_store *store, uint64_t start, uint64_t end, uint64_t size,
-		       struct inproc_range **range);
+		       bool shareable, struct inproc_range **range);
 void inproc_range_get(struct inproc_range *range);
 /* The last one gives the pages back to the system. */
 void inproc_range_put(struct inproc_range *range);
@@ -261,12 +267,15 @@ void inproc_region_set(struct inproc_device *device, uint32_t region, uint64_t a
 int inproc_get_memory_class(struct tandem_device *device, uint32_t index,
 			    struct tandem_memory_class *memory_class);
 int inproc_memory_alloc(struct tandem_device *device, uint64_t size, uint32_t index,
-			struct tandem_memory **memory, struct tandem_error *error);
+			bool shareable, struct tandem_memory **memory,
+			struct tandem_error *error);
 int inproc_memory_share(struct tandem_memory *memory, struct tandem_device *device,
 			struct tandem_memory **shared, struct tandem_error *error);
 void inproc_memory_free(struct tandem_memory *memory);
 int inproc_memory_map(struct tandem_memory *memory, void **pointer);
 int inproc_memory_export(struct tandem_memory *memory);
+int inproc_memory_import(struct tandem_device *device, int fd, uint64_t size,
+			 struct tandem_memory **memory, struct tandem_error *error);
 
 /*
  * inproc_fence.c

@@ -54,6 +54,7 @@ static int inproc_get_info(struct tandem_device *base, struct tandem_device_info
 }
 
 static const struct tandem_device_ops inproc_ops = {
+	.kind = DEVICE_INPROC,
 	.close = inproc_close,
 	.get_info = inproc_get_info,
 	.get_memory_class = inproc_get_memory_class,
@@ -62,6 +63,7 @@ static const struct tandem_device_ops inproc_ops = {
 	.memory_free = inproc_memory_free,
 	.memory_map = inproc_memory_map,
 	.memory_export = inproc_memory_export,
+	.memory_import = inproc_memory_import,
 	.queue_open = inproc_queue_open,
 	.queue_close = inproc_queue_close,
 	.fence_create = inproc_fence_create,

@@ -6,22 +6,28 @@
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "error.h"
 #include "inproc.h"
 
-#define REGION_ACCESS	(TANDEM_HW_REGION_READ | TANDEM_HW_REGION_WRITE)
-
 /**
  * struct inproc_memory - an object, or a view of another device's
  * @base: generic part
- * @range: what it stands for; held
+ * @range: what it stands for; held. NULL for memory of another process
+ * @mapping: of that; else NULL
  * @view: it is of another device, reached through a window
  */
 struct inproc_memory {
 	struct tandem_memory base;
 	struct inproc_range *range;
+	void *mapping;
 	bool view;
 };
 
@@ -64,16 +70,26 @@ static void region_free(struct inproc_device *device, uint32_t region)
 	device->regions_used[region / 64] &= ~(1ull << region % 64);
 }
 
-/* Takes over the caller's reference to @range if it succeeds. */
-static int memory_create(struct inproc_device *device, struct inproc_range *range, bool view,
+static void *memory_pointer(const struct inproc_memory *memory)
+{
+	return memory->range ? inproc_range_pointer(memory->range) : memory->mapping;
+}
+
+/*
+ * @from holds all but the device and the region. What it refers to is taken over
+ * if that succeeds.
+ */
+static int memory_create(struct inproc_device *device, const struct inproc_memory *from,
 			 struct tandem_memory **memory, struct tandem_error *error)
 {
+	bool writable = !from->mapping;
 	struct inproc_memory *new;
 	uint64_t address;
 
-	new = calloc(1, sizeof(*new));
+	new = malloc(sizeof(*new));
 	if (!new)
 		return tandem_error_set(error, -ENOMEM, "%s: out of memory", device->base.name);
+	*new = *from;
 	if (region_alloc(device, &new->base.region) < 0) {
 		free(new);
 		return tandem_error_set(error, -ENOSPC,
@@ -81,16 +97,14 @@ static int memory_create(struct inproc_device *device, struct inproc_range *rang
 					device->base.name, INPROC_OBJECT_REGIONS);
 	}
 	new->base.device = &device->base;
-	new->base.size = range->size;
-	new->range = range;
-	new->view = view;
-	if (view)
-		address = inproc_window_set(device, new->base.region, inproc_range_pointer(range),
-					    range->size, true);
+	if (new->view)
+		address = inproc_window_set(device, new->base.region, memory_pointer(new),
+					    new->base.size, writable);
 	else
-		address = range->address;
-	inproc_region_set(device, new->base.region, address, range->size,
-			  REGION_ACCESS | (view ? TANDEM_HW_REGION_HOST : 0));
+		address = new->range->address;
+	inproc_region_set(device, new->base.region, address, new->base.size,
+			  TANDEM_HW_REGION_READ | (writable ? TANDEM_HW_REGION_WRITE : 0) |
+			  (new->view ? TANDEM_HW_REGION_HOST : 0));
 	*memory = &new->base;
 	return 0;
 }
@@ -115,12 +129,13 @@ int inproc_get_memory_class(struct tandem_device *base, uint32_t index,
 
 /* From one class. */
 static int range_alloc(struct inproc_device *device, uint64_t size, uint32_t index,
-		       struct inproc_range **range)
+		       bool shareable, struct inproc_range **range)
 {
 	const struct tandem_hw_memory_class *from = &device->identity.memory_class[index];
 	uint64_t start = le64toh(from->start);
 
-	return inproc_range_alloc(device->store, start, start + le64toh(from->size), size, range);
+	return inproc_range_alloc(device->store, start, start + le64toh(from->size), size,
+				  shareable, range);
 }
 
 static int memory_full(struct inproc_device *device, uint64_t size, uint32_t index,
@@ -145,11 +160,12 @@ static int memory_full(struct inproc_device *device, uint64_t size, uint32_t ind
 }
 
 int inproc_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t index,
-			struct tandem_memory **memory, struct tandem_error *error)
+			bool shareable, struct tandem_memory **memory,
+			struct tandem_error *error)
 {
 	struct inproc_device *device = to_inproc(base);
 	uint32_t classes = le32toh(device->identity.memory_class_count);
-	struct inproc_range *range;
+	struct inproc_memory from = { .base.size = size };
 	int ret = -ENOSPC;
 	uint32_t i;
 
@@ -158,30 +174,42 @@ int inproc_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t inde
 					"%s: no memory class %" PRIu32 "; there are %" PRIu32,
 					base->name, index, classes);
 	if (index != TANDEM_MEMORY_CLASS_ANY)
-		ret = range_alloc(device, size, index, &range);
+		ret = range_alloc(device, size, index, shareable, &from.range);
 	else
 		for (i = 0; i < classes && ret == -ENOSPC; i++)
-			ret = range_alloc(device, size, i, &range);
+			ret = range_alloc(device, size, i, shareable, &from.range);
 	if (ret == -ENOSPC)
 		return memory_full(device, size, index, error);
+	if (ret == -EMFILE || ret == -ENFILE)
+		return tandem_error_set(error, ret,
+					"%s: memory for other processes needs a file, and too many are open; raise the limit (ulimit -n)",
+					base->name);
 	if (ret < 0)
-		return tandem_error_set(error, ret, "%s: out of memory", base->name);
-	ret = memory_create(device, range, false, memory, error);
+		return tandem_error_set(error, ret, "%s: no memory: %s", base->name, strerror(-ret));
+	ret = memory_create(device, &from, memory, error);
 	if (ret < 0)
-		inproc_range_put(range);
+		inproc_range_put(from.range);
 	return ret;
 }
 
 int inproc_memory_share(struct tandem_memory *memory, struct tandem_device *device,
 			struct tandem_memory **shared, struct tandem_error *error)
 {
-	struct inproc_range *range = to_inproc_memory(memory)->range;
+	const struct inproc_memory from = {
+		.base.size = memory->size,
+		.range = to_inproc_memory(memory)->range,
+		.view = true,
+	};
 	int ret;
 
-	inproc_range_get(range);
-	ret = memory_create(to_inproc(device), range, true, shared, error);
+	if (!from.range)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"%s: memory of another process can only be imported there, not shared from here",
+					device->name);
+	inproc_range_get(from.range);
+	ret = memory_create(to_inproc(device), &from, shared, error);
 	if (ret < 0)
-		inproc_range_put(range);
+		inproc_range_put(from.range);
 	return ret;
 }
 
@@ -195,18 +223,61 @@ void inproc_memory_free(struct tandem_memory *memory)
 	if (inproc->view)
 		inproc_window_set(device, memory->region, NULL, 0, false);
 	region_free(device, memory->region);
-	inproc_range_put(inproc->range);
+	if (inproc->range)
+		inproc_range_put(inproc->range);
+	else
+		munmap(inproc->mapping, memory->size);
 	free(inproc);
 }
 
 int inproc_memory_map(struct tandem_memory *memory, void **pointer)
 {
-	*pointer = inproc_range_pointer(to_inproc_memory(memory)->range);
+	*pointer = memory_pointer(to_inproc_memory(memory));
 	return 0;
 }
 
 int inproc_memory_export(struct tandem_memory *memory)
 {
-	(void)memory;
-	return -EOPNOTSUPP;
+	struct inproc_range *range = to_inproc_memory(memory)->range;
+	int fd;
+
+	if (!range || range->fd < 0)
+		return -EOPNOTSUPP;
+	fd = fcntl(range->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * The file may come from anybody: it has to have all its bytes, for good, lest
+ * reading end in SIGBUS.
+ */
+static bool is_sealed_memory(int fd, uint64_t size)
+{
+	struct statfs system;
+	struct stat status;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && seals & F_SEAL_SHRINK && !fstatfs(fd, &system) &&
+	       system.f_type == TMPFS_MAGIC && !fstat(fd, &status) &&
+	       (uint64_t)status.st_size >= size;
+}
+
+int inproc_memory_import(struct tandem_device *device, int fd, uint64_t size,
+			 struct tandem_memory **memory, struct tandem_error *error)
+{
+	struct inproc_memory from = { .base.size = size, .view = true };
+	int ret;
+
+	if (!is_sealed_memory(fd, size))
+		return tandem_error_set(error, -EINVAL,
+					"%s: what is to be imported is no memory of an inproc device, or shorter",
+					device->name);
+	from.mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (from.mapping == MAP_FAILED)
+		return tandem_error_set(error, -errno, "%s: cannot map what is to be imported: %s",
+					device->name, strerror(errno));
+	ret = memory_create(to_inproc(device), &from, memory, error);
+	if (ret < 0)
+		munmap(from.mapping, size);
+	return ret;
 }

@@ -2,11 +2,19 @@
 /*
  * The memory of an inproc device: one reservation of addresses, of which
  * ranges are handed out first fit.
+ *
+ * A range that another process may be let reach has a file of its own (a memfd)
+ * mapped over its addresses. The file goes with the range and is never another
+ * one's: who still has it mapped or pinned keeps the old pages, whatever becomes of
+ * the addresses. It is sealed, so that nobody but this mapping writes to it, and it
+ * cannot be shortened, which would have readers end with SIGBUS.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "inproc.h"
 
@@ -104,12 +112,53 @@ uint64_t inproc_store_used(struct inproc_store *store, uint64_t start, uint64_t 
 	return used;
 }
 
+/* Fresh private pages over the addresses. Return: 0 or -errno. */
+static int range_clear(struct inproc_range *range)
+{
+	void *at = inproc_range_pointer(range);
+
+	if (range->fd < 0) {
+		madvise(at, range->size, MADV_DONTNEED);
+		return 0;
+	}
+	if (mmap(at, range->size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return -errno;
+	close(range->fd);
+	range->fd = -1;
+	return 0;
+}
+
+/* A file of its own over the addresses. Return: 0 or -errno. */
+static int range_set_file(struct inproc_range *range)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	int fd = memfd_create("tandem-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int code;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, range->size) < 0 ||
+	    mmap(inproc_range_pointer(range), range->size, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+		goto failed;
+	range->fd = fd;
+	/* The mapping that is there stays writable. */
+	return fcntl(fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+
+failed:
+	code = -errno;
+	close(fd);
+	return code;
+}
+
 int inproc_range_alloc(struct inproc_store *store, uint64_t start, uint64_t end, uint64_t size,
-		       struct inproc_range **range)
+		       bool shareable, struct inproc_range **range)
 {
 	struct inproc_range *new;
 	struct inproc_range *next;
 	uint64_t address = start;
+	int ret;
 
 	new = calloc(1, sizeof(*new));
 	if (!new)
@@ -131,6 +180,7 @@ int inproc_range_alloc(struct inproc_store *store, uint64_t start, uint64_t end,
 	new->address = address;
 	new->size = size;
 	new->references = 1;
+	new->fd = -1;
 	if (next)
 		TAILQ_INSERT_BEFORE(next, new, entry);
 	else
@@ -139,6 +189,13 @@ int inproc_range_alloc(struct inproc_store *store, uint64_t start, uint64_t end,
 	pthread_mutex_unlock(&store->lock);
 
 	ASAN_UNPOISON_MEMORY_REGION(store->base + address, size);
+	if (shareable) {
+		ret = range_set_file(new);
+		if (ret < 0) {
+			inproc_range_put(new);
+			return ret;
+		}
+	}
 	*range = new;
 	return 0;
 }
@@ -160,11 +217,14 @@ void inproc_range_put(struct inproc_range *range)
 		return;
 	}
 	/*
-	 * Before the range can be handed out again. Private anonymous pages:
-	 * whoever has them pinned keeps the old ones, the next owner finds new
-	 * ones, which read as zeros.
+	 * Before the range can be handed out again. Whoever has its pages pinned
+	 * keeps the old ones, the next owner finds new ones, which read as zeros.
+	 * Where there is no memory for that, nobody gets these addresses any more.
 	 */
-	madvise(store->base + range->address, range->size, MADV_DONTNEED);
+	if (range_clear(range) < 0) {
+		pthread_mutex_unlock(&store->lock);
+		return;
+	}
 	ASAN_POISON_MEMORY_REGION(store->base + range->address, range->size);
 	if (range->address < store->freed_start)
 		store->freed_start = range->address;

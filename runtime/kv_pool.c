@@ -40,7 +40,7 @@ int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_l
 	if (!new)
 		return tandem_error_set(error, -ENOMEM, "KV pool: out of memory");
 	new->layout = *layout;
-	ret = tandem_memory_alloc(device, bytes, &new->memory, error);
+	ret = tandem_memory_alloc_shareable(device, bytes, &new->memory, error);
 	if (ret < 0)
 		goto destroy;
 	if (make_tables(new) < 0) {

@@ -10,14 +10,8 @@
 
 #define PAGE_BYTES	4096ull
 
-int tandem_memory_alloc(struct tandem_device *device, uint64_t size,
-			struct tandem_memory **memory, struct tandem_error *error)
-{
-	return tandem_memory_alloc_class(device, size, TANDEM_MEMORY_CLASS_ANY, memory, error);
-}
-
-int tandem_memory_alloc_class(struct tandem_device *device, uint64_t size, uint32_t index,
-			      struct tandem_memory **memory, struct tandem_error *error)
+static int memory_alloc(struct tandem_device *device, uint64_t size, uint32_t index,
+			bool shareable, struct tandem_memory **memory, struct tandem_error *error)
 {
 	if (!size || size > UINT64_MAX - (PAGE_BYTES - 1))
 		return tandem_error_set(error, -EINVAL,
@@ -26,7 +20,25 @@ int tandem_memory_alloc_class(struct tandem_device *device, uint64_t size, uint3
 	if (device->lost)
 		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
 	size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-	return device->ops->memory_alloc(device, size, index, memory, error);
+	return device->ops->memory_alloc(device, size, index, shareable, memory, error);
+}
+
+int tandem_memory_alloc(struct tandem_device *device, uint64_t size,
+			struct tandem_memory **memory, struct tandem_error *error)
+{
+	return memory_alloc(device, size, TANDEM_MEMORY_CLASS_ANY, false, memory, error);
+}
+
+int tandem_memory_alloc_class(struct tandem_device *device, uint64_t size, uint32_t index,
+			      struct tandem_memory **memory, struct tandem_error *error)
+{
+	return memory_alloc(device, size, index, false, memory, error);
+}
+
+int tandem_memory_alloc_shareable(struct tandem_device *device, uint64_t size,
+				  struct tandem_memory **memory, struct tandem_error *error)
+{
+	return memory_alloc(device, size, TANDEM_MEMORY_CLASS_ANY, true, memory, error);
 }
 
 int tandem_memory_share(struct tandem_memory *memory, struct tandem_device *device,
@@ -56,6 +68,18 @@ int tandem_memory_map(struct tandem_memory *memory, void **pointer)
 int tandem_memory_export(struct tandem_memory *memory)
 {
 	return memory->device->ops->memory_export(memory);
+}
+
+int tandem_memory_import(struct tandem_device *device, int fd, uint64_t size,
+			 struct tandem_memory **memory, struct tandem_error *error)
+{
+	if (!size || size % PAGE_BYTES)
+		return tandem_error_set(error, -EINVAL,
+					"%s: cannot import %" PRIu64 " bytes: these are no whole pages",
+					device->name, size);
+	if (device->lost)
+		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
+	return device->ops->memory_import(device, fd, size, memory, error);
 }
 
 uint64_t tandem_memory_size(const struct tandem_memory *memory)

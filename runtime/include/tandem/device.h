@@ -186,6 +186,22 @@ int tandem_memory_alloc_class(struct tandem_device *device, uint64_t size, uint3
 			      struct tandem_memory **memory, struct tandem_error *error);
 
 /**
+ * tandem_memory_alloc_shareable() - allocate memory that other processes may reach
+ * @device: the device
+ * @size: as for tandem_memory_alloc()
+ * @memory: where to put it; tandem_memory_export() works on it
+ * @error: filled in on failure; may be NULL
+ *
+ * For accel devices all memory is of this kind. For inproc devices it costs a
+ * file descriptor, and the kernel may use smaller pages for it. KV pools are
+ * made of it.
+ *
+ * Return: as tandem_memory_alloc(); -EMFILE or -ENFILE no file descriptor left.
+ */
+int tandem_memory_alloc_shareable(struct tandem_device *device, uint64_t size,
+				  struct tandem_memory **memory, struct tandem_error *error);
+
+/**
  * tandem_memory_share() - let another device reach memory
  * @memory: memory of a device
  * @device: another device of the same kind (both accel or both inproc)
@@ -221,13 +237,30 @@ void tandem_memory_free(struct tandem_memory *memory);
 int tandem_memory_map(struct tandem_memory *memory, void **pointer);
 
 /**
- * tandem_memory_export() - a dma-buf of device memory
- * @memory: memory of an accel device
+ * tandem_memory_export() - a file by which others reach device memory
+ * @memory: the memory
  *
- * Return: a file descriptor that the caller closes; -EOPNOTSUPP for an inproc
- * device; another negative errno.
+ * A dma-buf for accel devices, for reading and writing. For inproc devices a memfd
+ * that others can only read, of memory from tandem_memory_alloc_shareable(). The
+ * pages last as long as somebody has them, and are never those of other memory.
+ *
+ * Return: a file descriptor that the caller closes; -EOPNOTSUPP for other memory
+ * of an inproc device; another negative errno.
  */
 int tandem_memory_export(struct tandem_memory *memory);
+
+/**
+ * tandem_memory_import() - let a device read memory of another process
+ * @device: of the same kind as the one that the memory is of
+ * @fd: from tandem_memory_export() there; stays the caller's
+ * @size: of it, whole pages
+ * @memory: where to put the device's view of it, a source for copies
+ * @error: filled in on failure; may be NULL
+ *
+ * Return: 0; -EINVAL not such a file, or shorter; -ENOSPC, -ENOMEM, -ENODEV.
+ */
+int tandem_memory_import(struct tandem_device *device, int fd, uint64_t size,
+			 struct tandem_memory **memory, struct tandem_error *error);
 
 /* Bytes, after rounding. */
 uint64_t tandem_memory_size(const struct tandem_memory *memory);

@@ -3,6 +3,7 @@
  * Devices, memory and queues, the same for every kind of device.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -858,6 +859,55 @@ static void test_share_outlives_device(void **state)
 	tandem_memory_free(view);
 }
 
+/* Another process's view, but that it is the same process here. */
+static void test_import(void **state)
+{
+	const uint64_t length = 5 * PAGE_BYTES;
+	struct fixture *fixture = *state;
+	struct tandem_memory *theirs, *imported, *none;
+	struct tandem_operation op = { 0 };
+	struct tandem_error error = { 0 };
+	uint8_t bytes[5 * PAGE_BYTES];
+	int fd, other;
+
+	assert_int_equal(tandem_memory_alloc_shareable(fixture->peer, length, &theirs, NULL), 0);
+	fd = tandem_memory_export(theirs);
+	assert_true(fd >= 0);
+	if (tandem_memory_import(fixture->device, fd, length, &imported, &error) < 0)
+		fail_msg("%s", error.message);
+	assert_int_equal(tandem_memory_size(imported), length);
+	assert_ptr_equal(tandem_memory_device(imported), fixture->device);
+
+	/* It shows what the other device writes, also before it was imported. */
+	assert_int_equal(tandem_fill(fixture->peer_copy, theirs, 8, 4096, 0x07070707, &op), 0);
+	assert_int_equal(wait_for(fixture, &op), 0);
+	download(fixture, bytes, imported, 0, length);
+	assert_true(all_bytes_are(bytes, 8, 0));
+	assert_true(all_bytes_are(bytes + 8, 4096, 7));
+	assert_true(all_bytes_are(bytes + 8 + 4096, length - 8 - 4096, 0));
+
+	/* This device does not write there. */
+	assert_int_equal(tandem_fill(fixture->copy, imported, 0, 4, 1, &op), 0);
+	assert_int_equal(wait_for(fixture, &op), -EACCES);
+
+	/* It lasts as long as somebody has it. */
+	tandem_memory_free(theirs);
+	download(fixture, bytes, imported, 0, length);
+	assert_true(all_bytes_are(bytes + 8, 4096, 7));
+	tandem_memory_free(imported);
+
+	assert_true(tandem_memory_import(fixture->device, fd, length + PAGE_BYTES, &none,
+					 &error) < 0);
+	assert_non_null(strstr(error.message, fixture->name));
+	assert_int_equal(tandem_memory_import(fixture->device, fd, length - 1, &none, NULL),
+			 -EINVAL);
+	other = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	assert_true(other >= 0);
+	assert_true(tandem_memory_import(fixture->device, other, length, &none, NULL) < 0);
+	close(other);
+	close(fd);
+}
+
 static void test_export(void **state)
 {
 	struct fixture *fixture = *state;
@@ -904,6 +954,7 @@ int main(void)
 		cmocka_unit_test(test_share_with_itself),
 		cmocka_unit_test(test_share_outlives_device),
 		cmocka_unit_test(test_export),
+		cmocka_unit_test(test_import),
 	};
 
 	return run_on_devices("device", tests, COUNT(tests));

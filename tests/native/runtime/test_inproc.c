@@ -4,10 +4,13 @@
  * queues and regions, and be shared between threads.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "devices.h"
 #include "firmware-sim/profiles.h"
@@ -371,6 +374,68 @@ static void test_user_memory_is_let_go(void **state)
 	tandem_memory_free(memory);
 }
 
+/* What others are shown they cannot change, and never see what comes after it. */
+static void test_shareable_memory_is_sealed(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint64_t length = 4 * PAGE_BYTES;
+	struct tandem_memory *memory, *next;
+	uint8_t *seen, *bytes;
+	void *pointer;
+	int fd;
+
+	assert_int_equal(tandem_memory_alloc_shareable(fixture->device, length, &memory, NULL), 0);
+	assert_int_equal(tandem_memory_map(memory, &pointer), 0);
+	assert_true(all_bytes_are(pointer, length, 0));
+	fd = tandem_memory_export(memory);
+	assert_true(fd >= 0);
+	seen = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(seen, MAP_FAILED);
+	memset(pointer, 0x5a, length);
+	assert_true(all_bytes_are(seen, length, 0x5a));
+
+	assert_int_equal(mprotect(seen, length, PROT_READ | PROT_WRITE), -1);
+	assert_ptr_equal(mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
+			 MAP_FAILED);
+	assert_int_equal(write(fd, "x", 1), -1);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, length), -1);
+
+	tandem_memory_free(memory);
+	assert_int_equal(tandem_memory_alloc(fixture->device, length, &next, NULL), 0);
+	assert_int_equal(tandem_memory_map(next, (void **)&bytes), 0);
+	/* Otherwise the test shows nothing. */
+	assert_ptr_equal(bytes, pointer);
+	assert_true(all_bytes_are(bytes, length, 0));
+	memset(bytes, 0x77, length);
+	assert_true(all_bytes_are(seen, length, 0x5a));
+	tandem_memory_free(next);
+	munmap(seen, length);
+	close(fd);
+}
+
+/* A file that its owner could shorten would have readers end with SIGBUS. */
+static void test_unsealed_memory_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_memory *memory;
+	struct tandem_error error = { 0 };
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 2 * PAGE_BYTES), 0);
+	assert_int_equal(tandem_memory_import(fixture->device, fd, PAGE_BYTES, &memory, &error),
+			 -EINVAL);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	assert_int_equal(tandem_memory_import(fixture->device, fd, 3 * PAGE_BYTES, &memory, &error),
+			 -EINVAL);
+	assert_int_equal(tandem_memory_import(fixture->device, fd, 2 * PAGE_BYTES, &memory, &error),
+			 0);
+	assert_int_equal(tandem_memory_export(memory), -EOPNOTSUPP);
+	tandem_memory_free(memory);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +451,8 @@ int main(void)
 		cmocka_unit_test(test_mapping_is_the_memory),
 		cmocka_unit_test(test_share_between_threads),
 		cmocka_unit_test(test_user_memory_is_let_go),
+		cmocka_unit_test(test_shareable_memory_is_sealed),
+		cmocka_unit_test(test_unsealed_memory_is_refused),
 	};
 
 	return run_on_devices("inproc", tests, COUNT(tests));
