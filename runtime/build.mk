@@ -60,6 +60,9 @@ runtime-src += \
 	runtime/xfer_description.c \
 	runtime/xfer_expect.c \
 	runtime/xfer_grant.c \
+	runtime/xfer_ipc.c \
+	runtime/xfer_ipc_greet.c \
+	runtime/xfer_ipc_message.c \
 	runtime/xfer_local.c \
 	runtime/xfer_note.c \
 	runtime/xfer_offer.c \

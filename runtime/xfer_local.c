@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The local transport: both sides are in this process, and the device of the side
+ * The local transport where both sides are in this process: the device of the side
  * that pushes or pulls writes into the other one's memory, or reads it, by itself. It
  * sees that memory through tandem_memory_share(), for accel devices a dma-buf. Writes
  * that are handed over together are one command of the device.
+ *
+ * Which of this and xfer_ipc.c it is turns out when the other side's description is
+ * there.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -14,6 +17,7 @@
 
 #include "error.h"
 #include "xfer.h"
+#include "xfer_ipc.h"
 
 /* Writes that a connection has on its queue at once. */
 #define LOCAL_SLOTS		2048u
@@ -30,7 +34,8 @@ enum {
 	AT_RESERVED = 4,
 	AT_COOKIE = 8,
 	AT_ID = 16,
-	PART_BYTES = 24,
+	AT_ENDPOINT = 24,
+	PART_BYTES = AT_ENDPOINT + IPC_ENDPOINT_BYTES,
 };
 
 struct local;
@@ -76,6 +81,7 @@ struct local_copy {
  * @entry: in the registry
  * @id: under which the other side finds it; unguessable
  * @connection: of it; NULL once closed
+ * @ipc: how other processes reach it
  * @queue: of this side's device
  * @peer: the other side, once connected and as long as it is there
  * @sender: the side that has connected to this one, likewise
@@ -96,6 +102,7 @@ struct local {
 	LIST_ENTRY(local) entry;
 	uint64_t id;
 	struct tandem_connection *connection;
+	struct ipc *ipc;
 	struct tandem_queue *queue;
 	struct local *peer;
 	struct local *sender;
@@ -204,14 +211,19 @@ static int local_open(struct tandem_connection *connection,
 				error);
 	if (ret < 0)
 		goto free_local;
+	ret = ipc_open(connection, &local->ipc, error);
+	if (ret < 0)
+		goto close_queue;
 	ret = registry_add(local);
 	if (ret < 0) {
 		tandem_error_set(error, ret, "local: no random numbers: %s", strerror(-ret));
-		goto close_queue;
+		goto free_ipc;
 	}
 	connection->transport = local;
 	return 0;
 
+free_ipc:
+	ipc_free(local->ipc);
 close_queue:
 	tandem_queue_close(local->queue);
 free_local:
@@ -227,25 +239,45 @@ static size_t local_describe(struct tandem_connection *connection, uint8_t *part
 	xfer_put32(part + AT_RESERVED, 0);
 	xfer_put64(part + AT_COOKIE, registry.cookie);
 	xfer_put64(part + AT_ID, local->id);
+	ipc_endpoint_encode(&local->ipc->local, part + AT_ENDPOINT);
 	return PART_BYTES;
+}
+
+/* The cookie tells apart processes of one id, in time and in containers. */
+static bool is_here(const struct xfer_description *remote)
+{
+	return xfer_get32(remote->part + AT_PID) == (uint32_t)getpid() &&
+	       xfer_get64(remote->part + AT_COOKIE) == registry.cookie && !xfer_ipc_always;
+}
+
+/* The other side is in another process: the connection is not this file's any more. */
+static int local_leave(struct tandem_connection *connection,
+		       const struct xfer_description *remote, struct tandem_error *error)
+{
+	struct local *local = connection->transport;
+	struct ipc *ipc = local->ipc;
+	int ret;
+
+	if (local->sender)
+		return tandem_error_set(error, -EINVAL,
+					"local: another side has connected to this one");
+	ret = ipc_connect(ipc, local->queue, remote->part + AT_ENDPOINT, &remote->layout, error);
+	if (ret < 0)
+		return ret;
+	ipc->described_size = local_describe(connection, ipc->described);
+	connection->transport = ipc;
+	connection->ops = ipc_ops(connection->grants);
+	registry_remove(local);
+	free(local);
+	return 0;
 }
 
 static int local_find_peer(struct tandem_connection *connection,
 			   const struct xfer_description *remote, struct local **peer,
 			   struct tandem_error *error)
 {
-	uint32_t pid = xfer_get32(remote->part + AT_PID);
 	int ret;
 
-	if (remote->part_size != PART_BYTES || xfer_get32(remote->part + AT_RESERVED))
-		return tandem_error_set(error, -EPROTO,
-					"local: the other side's description is malformed");
-	/* The cookie tells apart processes of one id, in time and in containers. */
-	if (pid != (uint32_t)getpid() ||
-	    xfer_get64(remote->part + AT_COOKIE) != registry.cookie)
-		return tandem_error_set(error, -EHOSTUNREACH,
-					"local: the other side is in process %u, this is %d; between processes use verbs",
-					pid, getpid());
 	ret = registry_find(xfer_get64(remote->part + AT_ID), connection->loop, peer);
 	if (ret == -EXDEV)
 		return tandem_error_set(error, -EOPNOTSUPP,
@@ -269,6 +301,11 @@ static int local_connect(struct tandem_connection *connection,
 	struct local *peer = NULL;
 	int ret;
 
+	if (remote->part_size != PART_BYTES || xfer_get32(remote->part + AT_RESERVED))
+		return tandem_error_set(error, -EPROTO,
+					"local: the other side's description is malformed");
+	if (!is_here(remote))
+		return local_leave(connection, remote, error);
 	ret = local_find_peer(connection, remote, &peer, error);
 	if (ret < 0)
 		return ret;
@@ -283,6 +320,7 @@ static int local_connect(struct tandem_connection *connection,
 				  local_device(connection), &local->view, error);
 	if (ret < 0)
 		return ret;
+	ipc_unlisten(local->ipc);
 	local->peer = peer;
 	peer->sender = local;
 	connection->write_bytes = LOCAL_COPY_BYTES;
@@ -302,6 +340,7 @@ static void local_check_quiesced(struct local *local)
 
 static void local_free(struct local *local)
 {
+	ipc_free(local->ipc);
 	tandem_queue_close(local->queue);
 	free(local);
 }

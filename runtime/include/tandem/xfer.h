@@ -28,8 +28,10 @@ struct tandem_xfer_table;
 
 /**
  * enum tandem_transport - how blocks travel
- * @TANDEM_TRANSPORT_LOCAL: the sending device's DMA engine writes into the
- *	receiving device's memory; both sides in one process
+ * @TANDEM_TRANSPORT_LOCAL: a device's DMA engine copies from one device's memory
+ *	into the other's: the sending device's where both sides are in one process
+ *	and on one loop, the receiving one's between processes of one user on one
+ *	host, which can read all of each other's pool then
  * @TANDEM_TRANSPORT_VERBS: RDMA write with immediate on a reliable connection
  * @TANDEM_TRANSPORT_TCP: several TCP streams, straight between sockets and the
  *	mapping of device memory; works wherever there is a network. The kernel
@@ -291,7 +293,7 @@ struct tandem_push {
  *	-ETIMEDOUT; -ECANCELED; -ECONNRESET when the other side is lost,
  *	-ECONNREFUSED, -EHOSTUNREACH or -ENETUNREACH when it was never reached;
  *	-ENODEV when the local device is lost; -EPROTO; -EIO. After an end other
- *	than 0 nothing of it lands later. (TCP: unless the other side has not
+ *	than 0 nothing of it lands later. (TCP, and LOCAL between processes: unless the other side has not
  *	answered for 0.2 s; it stops by its own deadline then.)
  *
  * With -ECANCELED and -ETIMEDOUT the connection goes on, and other operations
@@ -382,7 +384,8 @@ struct tandem_pull {
  *
  * Return: 0; -EAGAIN, see tandem_room_start(); -EINVAL a block, layer or entry out of
  * range, a table of other pools, or no generation where there are grants;
- * -EOPNOTSUPP the transport cannot read; -ENOTCONN; -ENOMEM.
+ * -EOPNOTSUPP the transport cannot read, like LOCAL between processes where there are
+ * grants; -ENOTCONN; -ENOMEM.
  */
 int tandem_pull_start(struct tandem_connection *connection, const struct tandem_pull *pull,
 		      struct tandem_operation *op);
@@ -462,10 +465,10 @@ struct tandem_receive {
  * Each block may be written once, and the grant ends with the operation. A push
  * of another generation, to other blocks, or to a block for the second time is
  * refused before a byte of it lands: a reference that has gone stale can do no
- * harm. It ends the connection, with -EACCES on the side that refused it (TCP:
- * this one; LOCAL and VERBS: the sender's) and -ECONNRESET on the other. What the
- * sender's library let pass and this side's NIC refused ends with -ECONNRESET: the
- * grant was taken back meanwhile, as when this process is killed.
+ * harm. It ends the connection, with -EACCES on the side that refused it (TCP, and
+ * LOCAL between processes: this one; else the sender's) and -ECONNRESET on the other.
+ * What the sender's library let pass and this side's NIC refused ends with -ECONNRESET:
+ * the grant was taken back meanwhile, as when this process is killed.
  *
  * VERBS: the NIC itself refuses what is outside of the grant, or comes after it;
  * that a block comes once is seen to by the sender. Grants are told to the other

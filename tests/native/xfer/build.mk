@@ -15,7 +15,7 @@ native-tests += \
 	tests/native/xfer/test_runs \
 	tests/native/xfer/test_tcp \
 	tests/native/xfer/test_tcp_frame \
-	tests/native/xfer/test_tcp_process \
+	tests/native/xfer/test_process \
 	tests/native/xfer/test_verbs_key \
 	tests/native/xfer/test_unordered \
 	tests/native/xfer/test_offer_unordered \
@@ -76,8 +76,8 @@ tests/native/xfer/test_tcp-src := \
 	tests/native/xfer/test_tcp.c \
 	$(xfer-pair)
 
-tests/native/xfer/test_tcp_process-src := \
-	tests/native/xfer/test_tcp_process.c \
+tests/native/xfer/test_process-src := \
+	tests/native/xfer/test_process.c \
 	$(xfer-pair)
 
 native-scripts += tests/native/xfer/test_fuzz.sh

@@ -113,10 +113,20 @@ static void test_descriptions_of_nobody(void **state)
 		assert_int_equal(xfer_description_encode(&changed, out, sizeof(out)), size); \
 		refused(one, out, size, code, reason); \
 	} while (0)
-	CHANGED(0, -EHOSTUNREACH, "in process");	/* process id */
 	CHANGED(4, -EPROTO, "malformed");		/* reserved */
-	CHANGED(8, -EHOSTUNREACH, "in process");	/* cookie */
 	CHANGED(16, -EHOSTUNREACH, "closed");		/* id */
+	/* Of another process. */
+	description.part[0]++;
+	CHANGED(24, -EOPNOTSUPP, "accel");		/* kind of device */
+	CHANGED(26, -EINVAL, "grants");			/* grants */
+	CHANGED(27, -EPROTO, "malformed");
+	CHANGED(28, -EPERM, "user");			/* user */
+	CHANGED(32, -EHOSTUNREACH, "namespace");	/* network namespace */
+	CHANGED(48, -EHOSTUNREACH, "machine");		/* boot */
+	/* With the highest of all tokens it is this side's turn to call. */
+	memset(description.part + 64, 0xff, 16);
+	CHANGED(40, -EHOSTUNREACH, "reach");		/* name of the socket */
+	assert_int_equal(xfer_description_decode(bytes, size, &description, NULL), 0);
 #undef CHANGED
 	description.part_size--;
 	size = xfer_description_encode(&description, bytes, sizeof(bytes));

@@ -89,9 +89,9 @@ static int setup(void **state)
 	assert_non_null(plain);
 	pair_open(&plain->pair, pair_layout);
 	for (side = 0; side < 2; side++) {
-		assert_int_equal(tandem_memory_alloc(plain->pair.device[side],
-						     units[side] * UNIT, &plain->memory[side],
-						     NULL), 0);
+		assert_int_equal(tandem_memory_alloc_shareable(plain->pair.device[side],
+							       units[side] * UNIT,
+							       &plain->memory[side], NULL), 0);
 		plain->host[side] = malloc(units[side] * UNIT);
 		assert_non_null(plain->host[side]);
 	}

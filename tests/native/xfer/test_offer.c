@@ -458,6 +458,7 @@ int main(void)
 	int failed = 0;
 
 	for (pair_kind = pair_kinds; pair_kind->name; pair_kind++)
-		failed += cmocka_run_group_tests_name(pair_kind->name, tests, NULL, NULL);
+		if (!pair_kind->cannot_offer)
+			failed += cmocka_run_group_tests_name(pair_kind->name, tests, NULL, NULL);
 	return failed != 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The tcp transport between processes: what arrives is what was sent, and a
+ * Transports between processes of one host: what arrives is what was sent, and a
  * peer that is killed, or stopped, is found out in time.
  */
 #include <errno.h>
@@ -16,6 +16,9 @@
 #include "pair.h"
 
 #define BLOCKS	64u
+
+/* What is tested now. */
+static enum tandem_transport transport;
 
 static const struct tandem_kv_layout layout = {
 	.type = 0, .layers = 4, .kv_width = 1024, .block_tokens = 8, .blocks = BLOCKS,
@@ -60,7 +63,7 @@ static void must(int ret, const struct tandem_error *error)
 static void side_open(struct side *side, const char *device)
 {
 	struct tandem_connection_options options = {
-		.transport = TANDEM_TRANSPORT_TCP,
+		.transport = transport,
 		.timeout_ms = PAIR_PATIENCE_MS,
 	};
 	struct tandem_error error = { 0 };
@@ -260,5 +263,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stopped, setup, teardown),
 	};
 
-	return cmocka_run_group_tests_name("tcp between processes", tests, NULL, NULL);
+	int failed;
+
+	transport = TANDEM_TRANSPORT_TCP;
+	failed = cmocka_run_group_tests_name("tcp between processes", tests, NULL, NULL);
+	transport = TANDEM_TRANSPORT_LOCAL;
+	failed += cmocka_run_group_tests_name("local between processes", tests, NULL, NULL);
+	return failed;
 }
