@@ -49,6 +49,7 @@ runtime-src += \
 # The KV pool and transfers.
 runtime-src += \
 	runtime/connection.c \
+	runtime/crc32c.c \
 	runtime/kv_append.c \
 	runtime/kv_cache.c \
 	runtime/kv_hash.c \
@@ -57,6 +58,7 @@ runtime-src += \
 	runtime/kv_pool.c \
 	runtime/kv_sequence.c \
 	runtime/kv_store.c \
+	runtime/xfer_checksum.c \
 	runtime/xfer_description.c \
 	runtime/xfer_expect.c \
 	runtime/xfer_grant.c \

@@ -276,6 +276,24 @@ static int device_check(const struct tandem_device *device, const struct tandem_
 	return 0;
 }
 
+/* The processor has to read what the transport carries. */
+static int checksums_prepare(struct tandem_connection *connection, struct tandem_error *error)
+{
+	void *pointer = connection->pointer;
+	int ret = 0;
+
+	if (!connection->checksums)
+		return 0;
+	if (connection->memory)
+		ret = tandem_memory_map(connection->memory, &pointer);
+	if (ret < 0)
+		return tandem_error_set(error, ret,
+					"connection: cannot map device memory for checksums: %s",
+					strerror(-ret));
+	connection->bytes = pointer;
+	return 0;
+}
+
 /*
  * @from holds loop, pool, memory, pointer and layout, and is copied.
  */
@@ -301,6 +319,7 @@ static int connection_create(const struct tandem_connection *from,
 	new->transport_number = options->transport;
 	new->timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS_DEFAULT;
 	new->grants = options->grants;
+	new->checksums = options->checksums;
 	new->pushes_max = options->pushes_max ? options->pushes_max : PUSHES_MAX_DEFAULT;
 	new->bytes_max = options->bytes_max ? options->bytes_max : UINT64_MAX;
 	if (getrandom(&new->generation, sizeof(new->generation), 0) != sizeof(new->generation)) {
@@ -313,7 +332,9 @@ static int connection_create(const struct tandem_connection *from,
 	xfer_expect_init(&new->expects);
 	xfer_stop_init(&new->stops);
 	xfer_offer_init(&new->offers);
-	ret = new->ops->open(new, options, error);
+	ret = checksums_prepare(new, error);
+	if (!ret)
+		ret = new->ops->open(new, options, error);
 	if (ret < 0) {
 		free(new);
 		return ret;
@@ -390,6 +411,7 @@ int tandem_connection_describe(struct tandem_connection *connection, void *buffe
 	struct xfer_description description = {
 		.transport = connection->transport_number,
 		.layout = connection->layout,
+		.checksums = connection->checksums,
 	};
 
 	description.part_size = connection->ops->describe(connection, description.part);
@@ -454,6 +476,9 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
 	ret = layout_mismatch(&connection->layout, &remote.layout, error);
 	if (ret < 0)
 		return ret;
+	if (remote.checksums != connection->checksums)
+		return tandem_error_set(error, -EINVAL,
+					"one side's connection has checksums and the other's has not; give both the same option");
 	ret = connection->ops->connect(connection, &remote, error);
 	if (ret < 0)
 		return ret;
@@ -466,10 +491,32 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
  * Receiving
  */
 
+/* Nothing of it can land any more: end it, with 0 if it is what was sent. */
+static void expect_finish(struct tandem_connection *connection, struct xfer_expect *expect)
+{
+	const struct xfer_note damaged = {
+		.kind = XFER_NOTE_DAMAGED,
+		.transfer = expect->transfer,
+		.generation = expect->grant ? expect->grant->generation : 0,
+	};
+	int ret;
+
+	if (expect->result || !connection->checksums ||
+	    xfer_checksum_verify(connection, expect)) {
+		connection_expect_end(connection, expect, expect->result);
+		return;
+	}
+	connection->stats.transfers_damaged++;
+	connection_expect_end(connection, expect, -EBADMSG);
+	ret = connection_tell(connection, &damaged);
+	if (ret < 0)
+		connection_fail(connection, ret);
+}
+
 void connection_expect_settle(struct tandem_connection *connection, struct xfer_expect *expect)
 {
 	if (!expect->grant || !connection->ops->revoke) {
-		connection_expect_end(connection, expect, expect->result);
+		expect_finish(connection, expect);
 		return;
 	}
 	expect->revoking = true;
@@ -480,10 +527,13 @@ void connection_expect_settle(struct tandem_connection *connection, struct xfer_
 /* Has @expect come to its end? It may be gone then. */
 static void expect_check(struct tandem_connection *connection, struct xfer_expect *expect)
 {
-	if (expect->stopping || expect->revoking || expect->received < expect->expected)
+	uint64_t told = connection->checksums ? expect->checksums.blocks : expect->expected;
+
+	if (expect->stopping || expect->revoking)
 		return;
-	if (expect->received == expect->expected) {
-		connection_expect_settle(connection, expect);
+	if (expect->received <= expect->expected && told <= expect->expected) {
+		if (expect->received == expect->expected && told == expect->expected)
+			connection_expect_settle(connection, expect);
 		return;
 	}
 	expect->result = -EPROTO;
@@ -495,7 +545,7 @@ void connection_revoked(struct tandem_connection *connection, uint32_t transfer)
 	struct xfer_expect *expect = xfer_expect_find(&connection->expects, transfer);
 
 	if (connection->state == CONNECTION_CONNECTED && expect && expect->revoking)
-		connection_expect_end(connection, expect, expect->result);
+		expect_finish(connection, expect);
 }
 
 int connection_admit(struct tandem_connection *connection, const struct xfer_write *write)
@@ -509,10 +559,27 @@ int connection_admit(struct tandem_connection *connection, const struct xfer_wri
 			      write->remote_offset, write->length, write->blocks);
 }
 
+/* The entry of a transfer, which may have begun before anybody waits. Return: 0 or -errno. */
+static int expect_get(struct tandem_connection *connection, uint32_t transfer,
+		      struct xfer_expect **expect)
+{
+	*expect = xfer_expect_find(&connection->expects, transfer);
+	if (*expect)
+		return 0;
+	if (connection->expects.early >= XFER_EARLY_MAX)
+		return -EPROTO;
+	*expect = xfer_expect_add(&connection->expects, transfer);
+	if (!*expect)
+		return -ENOMEM;
+	(*expect)->connection = connection;
+	return 0;
+}
+
 void connection_received(struct tandem_connection *connection, uint32_t transfer,
 			 uint32_t blocks)
 {
 	struct xfer_expect *expect;
+	int ret;
 
 	if (connection->state != CONNECTION_CONNECTED)
 		return;
@@ -522,18 +589,10 @@ void connection_received(struct tandem_connection *connection, uint32_t transfer
 		return;
 	}
 	connection->stats.blocks_received += blocks;
-	expect = xfer_expect_find(&connection->expects, transfer);
-	if (!expect) {
-		if (connection->expects.early >= XFER_EARLY_MAX) {
-			connection_fail(connection, -EPROTO);
-			return;
-		}
-		expect = xfer_expect_add(&connection->expects, transfer);
-		if (!expect) {
-			connection_fail(connection, -ENOMEM);
-			return;
-		}
-		expect->connection = connection;
+	ret = expect_get(connection, transfer, &expect);
+	if (ret < 0) {
+		connection_fail(connection, ret);
+		return;
 	}
 	/* 2^48 writes of 2^16 blocks do not come in anybody's time. */
 	expect->received += blocks;
@@ -649,6 +708,41 @@ int tandem_receive_start(struct tandem_connection *connection, struct tandem_rec
  * Notes
  */
 
+/* Of a grant that has ended there is nothing left to check. */
+static int checksum_told(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	struct xfer_expect *expect;
+	int ret;
+
+	if (!connection->checksums || (note->generation && !connection->grants))
+		return -EPROTO;
+	expect = xfer_expect_find(&connection->expects, note->transfer);
+	if (connection->grants &&
+	    (!expect || !expect->grant || expect->grant->generation != note->generation))
+		return 0;
+	ret = expect_get(connection, note->transfer, &expect);
+	if (!ret)
+		ret = xfer_checksum_add(connection, expect, note);
+	if (ret < 0 || !expect->op)
+		return ret;
+	/* The caller has the connection fail: it may be that of the sender. */
+	if (!expect->stopping && expect->checksums.blocks > expect->expected) {
+		expect->result = -EPROTO;
+		return -EPROTO;
+	}
+	expect_check(connection, expect);
+	return 0;
+}
+
+static int damage_told(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	if (!connection->checksums)
+		return -EPROTO;
+	connection->stats.transfers_damaged++;
+	xfer_push_stop_transfer(connection, note->transfer, note->generation, -EBADMSG);
+	return 0;
+}
+
 int connection_told(struct tandem_connection *connection, const struct xfer_note *note)
 {
 	if (connection->state != CONNECTION_CONNECTED && connection->state != CONNECTION_OPEN)
@@ -665,6 +759,10 @@ int connection_told(struct tandem_connection *connection, const struct xfer_note
 	case XFER_NOTE_WITHDRAWN:
 	case XFER_NOTE_READ:
 		return xfer_offer_told(connection, note);
+	case XFER_NOTE_CHECKSUM:
+		return checksum_told(connection, note);
+	case XFER_NOTE_DAMAGED:
+		return damage_told(connection, note);
 	default:
 		return -EPROTO;
 	}

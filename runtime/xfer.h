@@ -10,6 +10,7 @@
  *	xfer_note.c		what is said beside the blocks
  *	xfer_offer.c		what may be read
  *	xfer_stop.c		giving up a transfer that the other side sends
+ *	xfer_checksum.c		is what has arrived what was sent?
  *	xfer_unordered.c	writes where nothing keeps order
  *	xfer_push.c		pushes and pulls, from their start to their end
  *	connection.c		what else all transports have in common
@@ -120,12 +121,14 @@ size_t xfer_table_build(const struct tandem_push *push, struct xfer_run *runs);
  * struct xfer_description - one side, as the other has to know it
  * @transport: &enum tandem_transport
  * @layout: of its pool
+ * @checksums: it tells them, and wants to be told
  * @part: what the transport has to say
  * @part_size: bytes of @part
  */
 struct xfer_description {
 	uint32_t transport;
 	struct tandem_kv_layout layout;
+	bool checksums;
 	uint8_t part[XFER_TRANSPORT_PART_MAX];
 	uint32_t part_size;
 };
@@ -171,6 +174,32 @@ int xfer_description_decode(const void *buffer, size_t size,
 #define XFER_EARLY_MAX		4096u
 
 /**
+ * struct xfer_range - blocks whose checksum has been told
+ * @first: the first of them, counted through all layers
+ * @count: how many
+ * @checksum: CRC-32C of all their bytes
+ */
+struct xfer_range {
+	uint64_t first;
+	uint32_t count;
+	uint32_t checksum;
+};
+
+/**
+ * struct xfer_checksums - those of one transfer
+ * @ranges: @range_count of them
+ * @range_count: see there
+ * @room: for so many there is memory
+ * @blocks: of all ranges
+ */
+struct xfer_checksums {
+	struct xfer_range *ranges;
+	uint32_t range_count;
+	uint32_t room;
+	uint64_t blocks;
+};
+
+/**
  * struct xfer_expect - what has come of one transfer
  * @entry: in its bucket
  * @connection: of it
@@ -186,6 +215,7 @@ int xfer_description_decode(const void *buffer, size_t size,
  *	when it has
  * @revoking: nothing is missing but that the grant is taken back
  * @grant: what may be written; NULL on connections without grants
+ * @checksums: that have been told; none on connections without
  */
 struct xfer_expect {
 	LIST_ENTRY(xfer_expect) entry;
@@ -200,6 +230,7 @@ struct xfer_expect {
 	bool stopping;
 	bool revoking;
 	struct xfer_grant *grant;
+	struct xfer_checksums checksums;
 };
 
 /**
@@ -207,11 +238,13 @@ struct xfer_expect {
  * @buckets: by the lowest bits of the name
  * @early: entries that nobody waits for
  * @waiting: entries that somebody waits for
+ * @ranges: of the checksums of all entries
  */
 struct xfer_expect_table {
 	LIST_HEAD(, xfer_expect) buckets[XFER_EXPECT_BUCKETS];
 	unsigned int early;
 	unsigned int waiting;
+	uint64_t ranges;
 };
 
 void xfer_expect_init(struct xfer_expect_table *table);
@@ -313,6 +346,10 @@ enum xfer_note_kind {
 	XFER_NOTE_WITHDRAWN = 5,
 	/* From a reader: a pull has read blocks of this offer. */
 	XFER_NOTE_READ = 6,
+	/* To the receiver: what blocks have to be when they have arrived. */
+	XFER_NOTE_CHECKSUM = 7,
+	/* To the sender: they were not, of this transfer. */
+	XFER_NOTE_DAMAGED = 8,
 };
 
 /**
@@ -320,13 +357,21 @@ enum xfer_note_kind {
  * @kind: &enum xfer_note_kind
  * @transfer: that it is about, less than %XFER_TRANSFERS; or 0
  * @generation: of the receiver's grant or the offer, or 0
- * @blocks: how many have been read; 0 with other kinds
+ * @blocks: with %XFER_NOTE_READ, how many have been read
+ * @first: with %XFER_NOTE_CHECKSUM, block of the receiver, counted through all layers
+ * @count: likewise, blocks from there on
+ * @checksum: likewise, CRC-32C of all their bytes
+ *
+ * What a kind does not have is zero.
  */
 struct xfer_note {
 	uint32_t kind;
 	uint32_t transfer;
 	uint64_t generation;
 	uint64_t blocks;
+	uint64_t first;
+	uint32_t count;
+	uint32_t checksum;
 };
 
 /* Bytes of a note on the wire. */
@@ -484,6 +529,33 @@ void xfer_offer_pull_ended(struct tandem_connection *connection, uint64_t genera
 uint64_t xfer_offer_check_deadlines(struct tandem_connection *connection, uint64_t now);
 void xfer_offer_end_all(struct tandem_connection *connection);
 void xfer_offer_cancel_all(struct tandem_connection *connection);
+
+/*
+ * xfer_checksum.c
+ */
+
+/**
+ * xfer_checksum_tell() - tell the checksum of what a write completes
+ * @connection: of the sender
+ * @write: of blocks that are whole with it
+ *
+ * Return: as &xfer_transport_ops.tell.
+ */
+int xfer_checksum_tell(struct tandem_connection *connection, const struct xfer_write *write);
+
+/**
+ * xfer_checksum_add() - the other side has told one
+ * @connection: of the receiver
+ * @expect: its transfer
+ * @note: not trusted but for its kind, transfer and generation
+ *
+ * Return: 0, -EPROTO, -ENOMEM.
+ */
+int xfer_checksum_add(struct tandem_connection *connection, struct xfer_expect *expect,
+		      const struct xfer_note *note);
+
+/* All blocks have landed, and all checksums are there: do they agree? */
+bool xfer_checksum_verify(struct tandem_connection *connection, struct xfer_expect *expect);
 
 /*
  * connection.c and the transports
@@ -685,6 +757,8 @@ enum connection_state {
  * @grants: the other side may write only what has been granted
  * @generation: of the last grant or offer; begins at random, so that a number of
  *	another connection is none of this one
+ * @checksums: of what is pushed, either way
+ * @bytes: with @checksums, the memory as this process sees it
  * @write_bytes: longest write that the transport takes
  * @write_slots: writes that it takes at once
  * @writes: writes that it has
@@ -723,6 +797,8 @@ struct tandem_connection {
 	int failure;
 	unsigned int timeout_ms;
 	bool grants;
+	bool checksums;
+	const uint8_t *bytes;
 	uint64_t generation;
 	uint64_t write_bytes;
 	unsigned int write_slots;
@@ -793,12 +869,12 @@ uint64_t xfer_push_check_deadlines(struct tandem_connection *connection, uint64_
  * @connection: of it
  * @transfer: its name
  * @generation: of the receiver's grant, or 0
+ * @result: of its pushes, which end when what was handed over has landed
  *
- * Its pushes end with -ECANCELED, when what was handed over has landed. Pulls are of
- * no transfer.
+ * Pulls are of no transfer.
  */
 void xfer_push_stop_transfer(struct tandem_connection *connection, uint32_t transfer,
-			     uint64_t generation);
+			     uint64_t generation, int result);
 /* Is there a push of this one? */
 bool xfer_push_has_transfer(const struct tandem_connection *connection, uint32_t transfer,
 			    uint64_t generation);

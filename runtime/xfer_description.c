@@ -11,20 +11,22 @@
  *	 6  u16  transport
  *	 8  u32  bytes of the whole description
  *	12  u32  element type, layers, KV width, tokens a block, blocks
- *	32  u32  bytes of the transport's part
- *	36       the transport's part
+ *	32  u32  bit 0: checksums; all others zero
+ *	36  u32  bytes of the transport's part
+ *	40       the transport's part
  *	end u32  CRC-32C of all before
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "crc32c.h"
 #include "error.h"
 #include "kv.h"
 #include "xfer.h"
 
 #define DESCRIPTION_MAGIC	0x44465854u
-#define DESCRIPTION_VERSION	1u
+#define DESCRIPTION_VERSION	2u
 
 enum {
 	AT_MAGIC = 0,
@@ -36,9 +38,12 @@ enum {
 	AT_KV_WIDTH = 20,
 	AT_BLOCK_TOKENS = 24,
 	AT_BLOCKS = 28,
-	AT_PART_SIZE = 32,
-	AT_PART = 36,
+	AT_FLAGS = 32,
+	AT_PART_SIZE = 36,
+	AT_PART = 40,
 };
+
+#define FLAG_CHECKSUMS		1u
 
 #define CHECKSUM_BYTES		4u
 
@@ -78,21 +83,6 @@ uint64_t xfer_get64(const uint8_t *at)
 	return xfer_get32(at) | (uint64_t)xfer_get32(at + 4) << 32;
 }
 
-/* CRC-32C (Castagnoli), bit by bit: a description is short and rare. */
-static uint32_t crc32c(const uint8_t *bytes, size_t size)
-{
-	uint32_t crc = ~0u;
-	size_t i;
-	int bit;
-
-	for (i = 0; i < size; i++) {
-		crc ^= bytes[i];
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-	}
-	return ~crc;
-}
-
 int xfer_description_encode(const struct xfer_description *description, void *buffer,
 			    size_t size)
 {
@@ -111,6 +101,7 @@ int xfer_description_encode(const struct xfer_description *description, void *bu
 	xfer_put32(out + AT_KV_WIDTH, layout->kv_width);
 	xfer_put32(out + AT_BLOCK_TOKENS, layout->block_tokens);
 	xfer_put32(out + AT_BLOCKS, layout->blocks);
+	xfer_put32(out + AT_FLAGS, description->checksums ? FLAG_CHECKSUMS : 0);
 	xfer_put32(out + AT_PART_SIZE, description->part_size);
 	memcpy(out + AT_PART, description->part, description->part_size);
 	xfer_put32(out + total - CHECKSUM_BYTES, crc32c(out, total - CHECKSUM_BYTES));
@@ -146,8 +137,10 @@ int xfer_description_decode(const void *buffer, size_t size,
 	layout->kv_width = xfer_get32(in + AT_KV_WIDTH);
 	layout->block_tokens = xfer_get32(in + AT_BLOCK_TOKENS);
 	layout->blocks = xfer_get32(in + AT_BLOCKS);
+	description->checksums = xfer_get32(in + AT_FLAGS) & FLAG_CHECKSUMS;
 	description->part_size = xfer_get32(in + AT_PART_SIZE);
-	if (description->part_size > XFER_TRANSPORT_PART_MAX ||
+	if (xfer_get32(in + AT_FLAGS) & ~FLAG_CHECKSUMS ||
+	    description->part_size > XFER_TRANSPORT_PART_MAX ||
 	    description->part_size != size - AT_PART - CHECKSUM_BYTES ||
 	    kv_layout_check(layout, &pool_bytes) < 0)
 		return tandem_error_set(error, -EPROTO,

@@ -16,6 +16,7 @@ void xfer_expect_init(struct xfer_expect_table *table)
 		LIST_INIT(&table->buckets[i]);
 	table->early = 0;
 	table->waiting = 0;
+	table->ranges = 0;
 }
 
 struct xfer_expect *xfer_expect_find(struct xfer_expect_table *table, uint32_t transfer)
@@ -55,6 +56,8 @@ void xfer_expect_remove(struct xfer_expect_table *table, struct xfer_expect *exp
 		table->waiting--;
 	else
 		table->early--;
+	table->ranges -= expect->checksums.range_count;
+	free(expect->checksums.ranges);
 	free(expect->grant);
 	free(expect);
 }

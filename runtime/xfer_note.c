@@ -8,11 +8,11 @@
  *	 0  u32  kind
  *	 4  u32  transfer, or zero
  *	 8  u64  generation of the receiver's grant or of an offer, or zero
- *	16  u64  blocks that have been read, or zero
- *	24  u64  zero
+ *	16  u64  blocks that have been read, or a checksum's first one, or zero
+ *	24  u32  a checksum's blocks, or zero
+ *	28  u32  CRC-32C of these, or zero
  */
 #include <errno.h>
-#include <string.h>
 
 #include "xfer.h"
 
@@ -21,16 +21,19 @@ enum {
 	AT_TRANSFER = 4,
 	AT_GENERATION = 8,
 	AT_BLOCKS = 16,
-	AT_ZERO = 24,
+	AT_FIRST = 16,
+	AT_COUNT = 24,
+	AT_CHECKSUM = 28,
 };
 
 void xfer_note_encode(const struct xfer_note *note, uint8_t *bytes)
 {
-	memset(bytes, 0, XFER_NOTE_BYTES);
 	xfer_put32(bytes + AT_KIND, note->kind);
 	xfer_put32(bytes + AT_TRANSFER, note->transfer);
 	xfer_put64(bytes + AT_GENERATION, note->generation);
-	xfer_put64(bytes + AT_BLOCKS, note->blocks);
+	xfer_put64(bytes + AT_BLOCKS, note->kind == XFER_NOTE_CHECKSUM ? note->first : note->blocks);
+	xfer_put32(bytes + AT_COUNT, note->count);
+	xfer_put32(bytes + AT_CHECKSUM, note->checksum);
 }
 
 int xfer_note_decode(const uint8_t *bytes, struct xfer_note *note)
@@ -38,8 +41,16 @@ int xfer_note_decode(const uint8_t *bytes, struct xfer_note *note)
 	note->kind = xfer_get32(bytes + AT_KIND);
 	note->transfer = xfer_get32(bytes + AT_TRANSFER);
 	note->generation = xfer_get64(bytes + AT_GENERATION);
-	note->blocks = xfer_get64(bytes + AT_BLOCKS);
-	if (note->transfer >= XFER_TRANSFERS || xfer_get64(bytes + AT_ZERO))
+	note->blocks = 0;
+	note->first = 0;
+	if (note->kind == XFER_NOTE_CHECKSUM)
+		note->first = xfer_get64(bytes + AT_FIRST);
+	else
+		note->blocks = xfer_get64(bytes + AT_BLOCKS);
+	note->count = xfer_get32(bytes + AT_COUNT);
+	note->checksum = xfer_get32(bytes + AT_CHECKSUM);
+	if (note->transfer >= XFER_TRANSFERS ||
+	    (note->kind != XFER_NOTE_CHECKSUM && (note->count || note->checksum)))
 		return -EPROTO;
 	return 0;
 }

@@ -226,7 +226,7 @@ static bool push_is_of(const struct xfer_push *push, uint32_t transfer, uint64_t
 }
 
 void xfer_push_stop_transfer(struct tandem_connection *connection, uint32_t transfer,
-			     uint64_t generation)
+			     uint64_t generation, int result)
 {
 	struct xfer_push *push, *following;
 
@@ -234,7 +234,7 @@ void xfer_push_stop_transfer(struct tandem_connection *connection, uint32_t tran
 	     push && connection->state == CONNECTION_CONNECTED; push = following) {
 		following = TAILQ_NEXT(push, entry);
 		if (!push->result && push_is_of(push, transfer, generation))
-			push_stop(connection, push, -ECANCELED, XFER_CANCEL_GRACE_NS);
+			push_stop(connection, push, result, XFER_CANCEL_GRACE_NS);
 	}
 }
 
@@ -440,6 +440,8 @@ void connection_continue(struct tandem_connection *connection)
 			connection_write_done(connection, push, write.length, ret);
 			ret = 0;
 		}
+		if (!ret && connection->checksums && write.blocks)
+			ret = xfer_checksum_tell(connection, &write);
 		if (ret < 0)
 			break;
 	}
@@ -515,7 +517,7 @@ static int push_start(struct tandem_connection *connection, const struct tandem_
 
 	if (connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
-	if (pull && !connection->ops->reads)
+	if (pull && (!connection->ops->reads || connection->checksums))
 		return -EOPNOTSUPP;
 	if (!operation_may_begin(op) || !push->generation != !connection->grants ||
 	    xfer_push_check(&connection->layout, &connection->remote_layout, push, pull) < 0)

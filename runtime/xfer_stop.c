@@ -111,7 +111,7 @@ int xfer_stop_asked(struct tandem_connection *connection, const struct xfer_note
 	stop->generation = note->generation;
 	stop->answered = false;
 	connection->stops.unanswered++;
-	xfer_push_stop_transfer(connection, note->transfer, note->generation);
+	xfer_push_stop_transfer(connection, note->transfer, note->generation, -ECANCELED);
 	xfer_stop_check(connection, note->transfer);
 	return 0;
 }

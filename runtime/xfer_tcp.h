@@ -30,11 +30,14 @@
 #define TCP_WRITE_BYTES		(1ull << 20)
 #define TCP_FRAME_BYTES		(4ull << 20)
 #define TCP_STREAMS_DEFAULT	2u
-/* Notes that wait for a stream; a side that has us answer without reading is lost. */
-#define TCP_NOTES_MAX		4096u
+/*
+ * Notes that wait for the first stream: a checksum for each write, and answers; a side that
+ * has us answer without reading is lost.
+ */
+#define TCP_NOTES_MAX		(TCP_SLOTS + 4096u)
 
 /**
- * struct tcp_queued_note - a note that no stream has taken
+ * struct tcp_queued_note - a note that the first stream has not taken
  * @entry: in &tcp.notes
  * @note: what to tell
  */

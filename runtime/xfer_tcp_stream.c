@@ -180,7 +180,8 @@ int tcp_stream_send(struct tcp_stream *stream)
 
 	if (stream->sending || stream->state != TCP_STREAM_UP)
 		return 0;
-	if (STAILQ_EMPTY(&stream->tcp->notes))
+	/* Notes keep their order. */
+	if (stream->index || STAILQ_EMPTY(&stream->tcp->notes))
 		stream_take(stream, &head);
 	else
 		stream_take_notes(stream, &head);

@@ -43,4 +43,5 @@ tests/fuzz/fuzz_peer-src := \
 	runtime/error.c \
 	runtime/kv_layout.c \
 	runtime/peer_message.c \
+	runtime/crc32c.c \
 	runtime/xfer_description.c

@@ -68,6 +68,11 @@ int tandem_transport_parse(const char *name);
  * @grants: not zero: the other side may write only what tandem_receive_start()
  *	has granted it, and read only what tandem_offer_start() has offered; pushes and
  *	pulls have to name the grant or offer. Give it on both sides
+ * @checksums: not zero: the sender computes CRC-32Cs of what it pushes, from its
+ *	memory, and the receiver computes them again from its own when all of a
+ *	transfer has landed. If they differ the receiver's operation ends with
+ *	-EBADMSG. Costs both processors' time, the receiver's all in one go, on the
+ *	loop's thread, before the operation ends. Pulls are refused. Give it on both sides
  * @pushes_max: pushes and pulls that can be under way; 0 for 4096
  * @bytes_max: once so many bytes are under way, neither is taken until some
  *	have arrived; 0 for no limit. So one of any size can be started when
@@ -83,6 +88,7 @@ struct tandem_connection_options {
 	unsigned int port;
 	unsigned int streams;
 	unsigned int grants;
+	unsigned int checksums;
 	unsigned int pushes_max;
 	uint64_t bytes_max;
 };
@@ -292,7 +298,8 @@ struct tandem_push {
  * @op: ends with 0 when the blocks are in the other side's memory;
  *	-ETIMEDOUT; -ECANCELED; -ECONNRESET when the other side is lost,
  *	-ECONNREFUSED, -EHOSTUNREACH or -ENETUNREACH when it was never reached;
- *	-ENODEV when the local device is lost; -EPROTO; -EIO. After an end other
+ *	-ENODEV when the local device is lost; -EPROTO; -EIO; -EBADMSG when other
+ *	blocks of the transfer arrived damaged. After an end other
  *	than 0 nothing of it lands later. (TCP, and LOCAL between processes: unless the other side has not
  *	answered for 0.2 s; it stops by its own deadline then.)
  *
@@ -410,9 +417,14 @@ int tandem_room_start(struct tandem_connection *connection, struct tandem_operat
  * @blocks: how many in all, each layer's block counted as one
  * @timeout_ms: from now; 0 for the connection's
  * @op: ends with 0 when they are all there; -ETIMEDOUT, -ECANCELED,
- *	-ECONNRESET, -ENODEV, and -EPROTO when more came than were expected.
+ *	-ECONNRESET, -ENODEV, -EBADMSG when a checksum was wrong, and -EPROTO when
+ *	more came than were expected.
  *	Unless it is 0, nothing of the destination may be used, and nothing of it
  *	lands later.
+ *
+ * With -EBADMSG the connection goes on. The sender is told, and counts it; what it
+ * still pushes of the transfer ends with -EBADMSG, too. With checksums each block can be
+ * written once in a transfer.
  *
  * With -ECANCELED and -ETIMEDOUT the connection goes on: the
  * other side is asked to stop, its pushes of this transfer end with -ECANCELED,
@@ -539,6 +551,7 @@ int tandem_offer_start(struct tandem_connection *connection, struct tandem_offer
  * @pushes_under_way: now
  * @bytes_under_way: of these, not acknowledged
  * @bytes_pulled: bytes of blocks that have been read from the other side
+ * @transfers_damaged: whose checksums were wrong, on this side or the other
  */
 struct tandem_connection_stats {
 	uint64_t bytes_pushed;
@@ -554,6 +567,7 @@ struct tandem_connection_stats {
 	uint64_t pushes_under_way;
 	uint64_t bytes_under_way;
 	uint64_t bytes_pulled;
+	uint64_t transfers_damaged;
 };
 
 void tandem_connection_get_stats(const struct tandem_connection *connection,

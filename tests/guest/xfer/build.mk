@@ -10,6 +10,7 @@ xfer-push-tests := \
 
 guest-tests += \
 	$(xfer-push-tests) \
+	tests/guest/xfer/test_checksum_verbs \
 	tests/guest/xfer/test_control_verbs \
 	tests/guest/xfer/test_grant_verbs \
 	tests/guest/xfer/test_verbs \
@@ -23,6 +24,10 @@ tests/guest/xfer/test_verbs-src := \
 	tests/guest/xfer/test_verbs.c \
 	tests/guest/driver/firmware.c \
 	tests/native/xfer/pair.c
+
+tests/guest/xfer/test_checksum_verbs-src := \
+	tests/native/xfer/test_checksum.c tests/native/xfer/pair.c \
+	tests/guest/xfer/kinds_verbs_grant.c
 
 tests/guest/xfer/test_control_verbs-src := \
 	tests/native/xfer/test_control.c tests/native/xfer/shim.c tests/native/xfer/pair.c \

@@ -2,6 +2,8 @@
 # Transfers between devices in the process.
 
 native-tests += \
+	tests/native/xfer/test_checksum \
+	tests/native/xfer/test_checksum_unordered \
 	tests/native/xfer/test_connect \
 	tests/native/xfer/test_control \
 	tests/native/xfer/test_description \
@@ -37,6 +39,13 @@ xfer-pair-unordered := \
 	tests/native/xfer/pair.c \
 	tests/native/xfer/unordered.c \
 	tests/native/xfer/kinds_unordered.c
+
+tests/native/xfer/test_checksum-src := \
+	tests/native/xfer/test_checksum.c \
+	$(xfer-pair)
+tests/native/xfer/test_checksum_unordered-src := \
+	tests/native/xfer/test_checksum.c \
+	$(xfer-pair-unordered)
 
 tests/native/xfer/test_connect-src := \
 	tests/native/xfer/test_connect.c \

@@ -18,7 +18,7 @@
 #include "runtime/xfer_verbs.h"
 
 #define PART_BYTES	VERBS_ENDPOINT_BYTES
-#define TOTAL_BYTES	(36 + PART_BYTES + 4)
+#define TOTAL_BYTES	(40 + PART_BYTES + 4)
 
 /* Where the fields are, restated on purpose: the layout is an ABI. */
 enum {
@@ -30,8 +30,9 @@ enum {
 	AT_KV_WIDTH = 20,
 	AT_BLOCK_TOKENS = 24,
 	AT_BLOCKS = 28,
-	AT_PART_SIZE = 32,
-	AT_PART = 36,
+	AT_FLAGS = 32,
+	AT_PART_SIZE = 36,
+	AT_PART = 40,
 };
 
 static const struct verbs_endpoint endpoint = {
@@ -57,6 +58,7 @@ static void make_description(uint8_t *bytes)
 			.block_tokens = 16,
 			.blocks = 77,
 		},
+		.checksums = true,
 		.part_size = PART_BYTES,
 	};
 
@@ -122,6 +124,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(description.layout.kv_width, 32);
 	assert_int_equal(description.layout.block_tokens, 16);
 	assert_int_equal(description.layout.blocks, 77);
+	assert_true(description.checksums);
 	assert_int_equal(description.part_size, PART_BYTES);
 	assert_int_equal(verbs_endpoint_decode(description.part, description.part_size, &there),
 			 0);
@@ -140,9 +143,9 @@ static void test_round_trip(void **state)
 static void test_bytes_are_little_endian(void **state)
 {
 	static const uint8_t head[] = {
-		'T', 'X', 'F', 'D', 1, 0, 1, 0, TOTAL_BYTES, 0, 0, 0,
+		'T', 'X', 'F', 'D', 2, 0, 1, 0, TOTAL_BYTES, 0, 0, 0,
 		1, 0, 0, 0, 5, 0, 0, 0, 32, 0, 0, 0, 16, 0, 0, 0, 77, 0, 0, 0,
-		PART_BYTES, 0, 0, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
+		1, 0, 0, 0, PART_BYTES, 0, 0, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
 	};
 	uint8_t bytes[TOTAL_BYTES];
 
@@ -195,6 +198,8 @@ static void test_each_field_wrong(void **state)
 		{ AT_KV_WIDTH, 0 },
 		{ AT_BLOCK_TOKENS, 0 },
 		{ AT_BLOCKS, 0 },
+		{ AT_FLAGS, 2 },
+		{ AT_FLAGS, 1u << 31 },
 		{ AT_PART_SIZE, 0 },
 		{ AT_PART_SIZE, PART_BYTES - 1 },
 		{ AT_PART_SIZE, PART_BYTES + 1 },
@@ -213,7 +218,7 @@ static void test_each_field_wrong(void **state)
 		assert_int_equal(decode(bytes, TOTAL_BYTES, &description), -EPROTO);
 	}
 	make_description(bytes);
-	xfer_put16(bytes + AT_VERSION, 2);
+	xfer_put16(bytes + AT_VERSION, 1);
 	seal(bytes, TOTAL_BYTES);
 	assert_int_equal(decode(bytes, TOTAL_BYTES, &description), -EPROTO);
 	/* All of a pool's dimensions are fine, only not together. */
