@@ -228,6 +228,9 @@ static void test_killed(void **state)
 
 	assert_int_equal(tandem_expect_start(peer->side.connection, 2, 1000000, 0, &received),
 			 0);
+	/* Nobody would know of one that died before it had called; so it has. */
+	assert_int_equal(push_all(peer, &sent), 0);
+	assert_int_equal(tandem_loop_wait(peer->side.loop, &sent, -1), 0);
 	assert_int_equal(push_all(peer, &sent), 0);
 	tandem_loop_run(peer->side.loop, 1);
 	kill(peer->pid, SIGKILL);
