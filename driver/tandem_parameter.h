@@ -32,7 +32,7 @@ extern const struct kernel_param_ops tandem_parameter_ops;
 	};								\
 	module_param_cb(name, &tandem_parameter_ops, &parameter_##name,	\
 			0644);						\
-	__MODULE_INFO(parmtype, name##type, #name ":uint")
+	__MODULE_PARM_TYPE(name, "uint")
 
 static inline unsigned int
 tandem_parameter_get(const struct tandem_parameter *parameter)
