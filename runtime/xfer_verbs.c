@@ -3,6 +3,9 @@
  * The verbs transport: writes with an immediate that tells the receiver which
  * transfer they are of and how many blocks they brought.
  *
+ * Reads are what they are called. The pair tells of their end in the same order as of
+ * that of writes.
+ *
  * The NIC reads and writes device memory by itself; no byte of a block is
  * touched here. To come to rest the queue pair is destroyed, which returns
  * when the NIC has let go of it: nothing of either direction lands after that.
@@ -74,6 +77,7 @@ static int verbs_take_message(struct verbs *verbs, const uint8_t *buffer, size_t
 {
 	switch (verbs_message_kind(buffer, size)) {
 	case VERBS_MESSAGE_GRANT:
+	case VERBS_MESSAGE_OFFER:
 		return verbs_keys_take(verbs, buffer, size);
 	case VERBS_MESSAGE_NOTE:
 		return verbs_notes_take(verbs, buffer, size);
@@ -356,7 +360,9 @@ static int verbs_write(struct tandem_connection *connection, const struct xfer_w
 	 * A part of a block goes without an immediate: the pair keeps order, so
 	 * that of the block's last part tells of them all.
 	 */
-	if (write->blocks) {
+	if (write->pull) {
+		request->opcode = IBV_WR_RDMA_READ;
+	} else if (write->blocks) {
 		request->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
 		request->imm_data = htobe32(write->transfer << TRANSFER_SHIFT | write->blocks);
 		if (verbs->batch_count)
@@ -525,6 +531,7 @@ static int verbs_describe_self(struct verbs *verbs)
 	local->lid = verbs->port.attributes.lid;
 	local->mtu = verbs->port.attributes.active_mtu;
 	local->link_layer = verbs->port.attributes.link_layer;
+	local->reads = verbs_reads(verbs->port.limits.max_qp_rd_atom);
 	local->gid = verbs->port.gid;
 	return 0;
 }
@@ -538,7 +545,7 @@ static int verbs_register(struct verbs *verbs, struct tandem_error *error)
 	int access = IBV_ACCESS_LOCAL_WRITE;
 
 	if (!connection->grants)
-		access |= IBV_ACCESS_REMOTE_WRITE;
+		access |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
 	verbs->windows = connection->grants && verbs_windows_usable(&verbs->port.limits);
 	if (verbs->windows)
 		access |= IBV_ACCESS_MW_BIND;
@@ -694,13 +701,17 @@ const struct xfer_transport_ops xfer_verbs_ops = {
 	.open = verbs_open,
 	.describe = verbs_describe,
 	.connect = verbs_connect,
+	.reads = true,
 	.write = verbs_write,
 	.flush = verbs_flush,
 	.tell = verbs_tell,
 	.probe = verbs_probe,
 	.grant = verbs_grant,
 	.revoke = verbs_revoke,
+	.offer = verbs_offer,
+	.withdraw = verbs_revoke,
 	.granted = verbs_granted,
+	.forget = verbs_forget,
 	.abort = verbs_abort,
 	.close = verbs_close,
 };

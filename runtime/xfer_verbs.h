@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The verbs transport: RDMA write with immediate on a reliable connection.
+ * The verbs transport: RDMA write with immediate, and RDMA read, on a reliable
+ * connection.
  *
  *	xfer_verbs_port.c	which RDMA device, port and GID
  *	xfer_verbs_memory.c	registering the pool
@@ -9,8 +10,8 @@
  *	xfer_verbs_control.c	posting what is no write of blocks
  *	xfer_verbs_note.c	notes
  *	xfer_verbs_farewell.c	the last of them, at the end of the connection
- *	xfer_verbs_grant.c	the receiver: what the NIC lets the other side write
- *	xfer_verbs_key.c	the sender: the keys for that
+ *	xfer_verbs_grant.c	what the NIC lets the other side write, or read
+ *	xfer_verbs_key.c	on that side: the keys for it
  *	xfer_verbs.c		writes, completions, the ops table
  */
 #ifndef TANDEM_RUNTIME_XFER_VERBS_H
@@ -28,6 +29,8 @@
 #define VERBS_RECEIVES		256u
 /* Chunks of this size keep the window moving, whatever the size of a run. */
 #define VERBS_WRITE_BYTES	(1ull << 20)
+/* Reads that a NIC is asked to have in flight, if it can, on either side. */
+#define VERBS_READS		16u
 /* Messages, bindings and invalidations in flight, apart from these and a goodbye. */
 #define VERBS_CONTROLS		64u
 /* Room for a message; each receive has that much. */
@@ -110,14 +113,15 @@ int verbs_memory_register(struct ibv_pd *domain, const struct verbs_port *port,
  * struct verbs_endpoint - one end of a queue pair, as told to the other
  * @address: of the pool's first byte
  * @length: of the pool, bytes
- * @rkey: for writing to it; 0 where there are grants, which bring their own
- * @generation: of the grants of this side, the one before the first; 0 for a
- *	connection without
+ * @rkey: for writing and reading it; 0 where there are grants, which bring their own
+ * @generation: of the grants and offers of this side, the one before the first; 0 for
+ *	a connection without
  * @pair: queue pair number, 24 bits
  * @psn: first packet number, 24 bits
  * @lid: InfiniBand address in the subnet, else 0
  * @mtu: &enum ibv_mtu
  * @link_layer: IBV_LINK_LAYER_*
+ * @reads: how many of the other side's reads this one serves at once, 1 to 255
  * @gid: address
  */
 struct verbs_endpoint {
@@ -129,17 +133,21 @@ struct verbs_endpoint {
 	uint16_t lid;
 	uint8_t mtu;
 	uint8_t link_layer;
+	uint8_t reads;
 	union ibv_gid gid;
 	uint64_t generation;
 };
 
 /* Bytes of an endpoint in a description. */
-#define VERBS_ENDPOINT_BYTES	56u
+#define VERBS_ENDPOINT_BYTES	64u
 
 size_t verbs_endpoint_encode(const struct verbs_endpoint *endpoint, uint8_t *part);
 
 /* From the other side, not trusted. Return: 0 or -EPROTO. */
 int verbs_endpoint_decode(const uint8_t *part, size_t size, struct verbs_endpoint *endpoint);
+
+/* Reads in flight to ask a NIC for that has this limit; each has one. */
+uint8_t verbs_reads(int limit);
 
 /**
  * verbs_pair_create() - make a queue pair
@@ -171,7 +179,7 @@ void verbs_pair_stop(struct ibv_qp *pair);
  * struct verbs_run - granted blocks that are neighbours
  * @first: the first of them, counted through all layers
  * @count: how many
- * @key: for writing to them
+ * @key: for writing to them, or reading them
  */
 struct verbs_run {
 	uint64_t first;
@@ -183,15 +191,17 @@ struct verbs_run {
 #define VERBS_MESSAGE_RUNS	30u
 
 /**
- * struct verbs_message - part of a grant
+ * struct verbs_message - part of a grant, or of an offer
+ * @offer: it is one
  * @generation: of the grant
- * @transfer: that it is for
+ * @transfer: that it is for; 0 for an offer
  * @run_total: runs of the grant
  * @run_first: runs of it that came before
  * @run_count: runs here
  * @runs: these
  */
 struct verbs_message {
+	bool offer;
 	uint64_t generation;
 	uint32_t transfer;
 	uint32_t run_total;
@@ -203,6 +213,7 @@ struct verbs_message {
 enum verbs_message_kind {
 	VERBS_MESSAGE_GRANT = 0,
 	VERBS_MESSAGE_NOTE = 1,
+	VERBS_MESSAGE_OFFER = 2,
 };
 
 /* Notes in one message. */
@@ -416,6 +427,8 @@ bool verbs_windows_usable(const struct ibv_device_attr *limits);
 /* As those of &struct xfer_transport_ops. */
 int verbs_grant(struct tandem_connection *connection, uint32_t transfer,
 		const struct xfer_grant *grant);
+int verbs_offer(struct tandem_connection *connection, const struct xfer_grant *blocks);
+/* Both @revoke and @withdraw. */
 void verbs_revoke(struct tandem_connection *connection, uint64_t generation);
 
 /**
@@ -440,8 +453,9 @@ void verbs_grants_free(struct verbs *verbs);
  * xfer_verbs_key.c
  */
 
-/* As that of &struct xfer_transport_ops. */
+/* As those of &struct xfer_transport_ops. */
 int verbs_granted(struct tandem_connection *connection, const struct xfer_push *push);
+void verbs_forget(struct tandem_connection *connection, uint64_t generation);
 
 /**
  * verbs_keys_take() - take in a message
@@ -454,7 +468,7 @@ int verbs_granted(struct tandem_connection *connection, const struct xfer_push *
 int verbs_keys_take(struct verbs *verbs, const uint8_t *buffer, size_t size);
 
 /**
- * verbs_keys_use() - the key for a write
+ * verbs_keys_use() - the key for a write or read
  * @verbs: the transport
  * @write: of a grant that is there
  * @key: filled in

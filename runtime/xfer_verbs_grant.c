@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Grants, the receiver's side. A NIC writes without asking, so what it may not
- * write must have no key: the pool itself has none for the other side, and each
- * run of granted blocks gets one of its own, until the grant ends.
+ * Grants and offers, on the side that gives them. A NIC writes and reads without
+ * asking, so what it may not must have no key: the pool itself has none for the other
+ * side, and each run of granted blocks gets one of its own, until the grant ends. An
+ * offer is a grant to read.
  *
  * Where the NIC has them the key is that of a memory window (type 2), which the
  * pair binds and invalidates by itself; else that of a memory region of just these
@@ -43,10 +44,11 @@ enum grant_step {
 };
 
 /**
- * struct verbs_grant - blocks that the other side may write
+ * struct verbs_grant - blocks that the other side may write, or read
  * @entry: in &verbs.working, oldest first, or in &verbs.granted
  * @generation: names it
- * @transfer: that it is for
+ * @offer: they may be read, not written
+ * @transfer: that it is for; 0 for an offer
  * @step: what it is doing
  * @revoke: it is to end
  * @at: index of the run that @step has come to
@@ -58,6 +60,7 @@ enum grant_step {
 struct verbs_grant {
 	TAILQ_ENTRY(verbs_grant) entry;
 	uint64_t generation;
+	bool offer;
 	uint32_t transfer;
 	enum grant_step step;
 	bool revoke;
@@ -107,8 +110,10 @@ static void window_release(struct verbs *verbs, struct verbs_window *window)
 }
 
 /* A window, or without them a region of the run, whose key is good at once. */
-static struct verbs_window *window_make(struct verbs *verbs, struct verbs_run *run)
+static struct verbs_window *window_make(struct verbs *verbs, struct verbs_run *run, bool offer)
 {
+	const int access = offer ? IBV_ACCESS_REMOTE_READ :
+				   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
 	struct tandem_memory *memory = verbs->connection->memory;
 	uint64_t block_bytes = tandem_kv_block_bytes(&verbs->connection->layout);
 	struct verbs_window *window = SLIST_FIRST(&verbs->spare);
@@ -125,9 +130,8 @@ static struct verbs_window *window_make(struct verbs *verbs, struct verbs_run *r
 	if (window->window)
 		return window;
 	if (verbs_memory_register(verbs->domain, &verbs->port, memory, run->first * block_bytes,
-				  run->count * block_bytes,
-				  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE,
-				  &window->region, NULL) < 0) {
+				  run->count * block_bytes, access, &window->region,
+				  NULL) < 0) {
 		free(window);
 		return NULL;
 	}
@@ -188,8 +192,8 @@ static uint32_t grant_runs(const struct verbs *verbs, const struct xfer_grant *g
 	return n > UINT32_MAX ? 0 : n;
 }
 
-int verbs_grant(struct tandem_connection *connection, uint32_t transfer,
-		const struct xfer_grant *grant)
+static int grant_start(struct tandem_connection *connection, uint32_t transfer,
+		       const struct xfer_grant *grant, bool offer)
 {
 	struct verbs *verbs = connection->transport;
 	struct verbs_grant *new;
@@ -206,12 +210,13 @@ int verbs_grant(struct tandem_connection *connection, uint32_t transfer,
 	new->run_count = new->windows ? run_count : 0;
 	new->generation = grant->generation;
 	new->transfer = transfer;
+	new->offer = offer;
 	TAILQ_INSERT_TAIL(&verbs->working, new, entry);
 	if (!new->windows)
 		goto no_memory;
 	grant_runs(verbs, grant, new->runs);
 	for (i = 0; i < run_count; i++) {
-		new->windows[i] = window_make(verbs, &new->runs[i]);
+		new->windows[i] = window_make(verbs, &new->runs[i], offer);
 		if (!new->windows[i])
 			goto no_memory;
 	}
@@ -223,6 +228,17 @@ int verbs_grant(struct tandem_connection *connection, uint32_t transfer,
 no_memory:
 	grant_free(verbs, new);
 	return -ENOMEM;
+}
+
+int verbs_grant(struct tandem_connection *connection, uint32_t transfer,
+		const struct xfer_grant *grant)
+{
+	return grant_start(connection, transfer, grant, false);
+}
+
+int verbs_offer(struct tandem_connection *connection, const struct xfer_grant *blocks)
+{
+	return grant_start(connection, 0, blocks, true);
 }
 
 static bool next_binding(struct verbs *verbs, struct verbs_grant *grant,
@@ -244,7 +260,8 @@ static bool next_binding(struct verbs *verbs, struct verbs_grant *grant,
 		request->bind_mw.bind_info.mr = verbs->region;
 		request->bind_mw.bind_info.addr = verbs->local.address + run->first * block_bytes;
 		request->bind_mw.bind_info.length = run->count * block_bytes;
-		request->bind_mw.bind_info.mw_access_flags = IBV_ACCESS_REMOTE_WRITE;
+		request->bind_mw.bind_info.mw_access_flags =
+			grant->offer ? IBV_ACCESS_REMOTE_READ : IBV_ACCESS_REMOTE_WRITE;
 		window->bindings++;
 		grant->at++;
 		return true;
@@ -256,6 +273,7 @@ static bool next_message(struct verbs *verbs, struct verbs_grant *grant, uint64_
 			 struct ibv_send_wr *request, struct ibv_sge *range)
 {
 	struct verbs_message message = {
+		.offer = grant->offer,
 		.generation = grant->generation,
 		.transfer = grant->transfer,
 		.run_total = grant->run_count,
@@ -334,13 +352,18 @@ bool verbs_grant_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *
 /* The other side's NIC may have a late packet under way: it finds no key. */
 static void grant_revoked(struct verbs *verbs, struct verbs_grant *grant)
 {
-	uint32_t transfer = grant->transfer;
+	const uint64_t generation = grant->generation;
+	const uint32_t transfer = grant->transfer;
+	const bool offer = grant->offer;
 
 	for (uint32_t i = 0; i < grant->run_count; i++)
 		if (grant->windows[i]->window)
 			grant->windows[i]->window->rkey = grant->runs[i].key;
 	grant_free(verbs, grant);
-	connection_revoked(verbs->connection, transfer);
+	if (offer)
+		connection_withdrawn(verbs->connection, generation);
+	else
+		connection_revoked(verbs->connection, transfer);
 }
 
 void verbs_grant_done(struct verbs *verbs, uint64_t number)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Grants, the sender's side: the keys that the other side has sent. What a push
- * names that has not come yet is waited for; what has gone, or was never of this
+ * Grants and offers, on the side that uses them: the keys that the other side has
+ * sent. What a push or pull names that has not come yet is waited for; what has gone, or was never of this
  * connection, is refused before anything is posted.
  */
 #include <errno.h>
@@ -17,7 +17,8 @@
 /**
  * struct verbs_keys - one grant of the other side
  * @entry: in &verbs.keys
- * @transfer: that it is for
+ * @offer: it is one: what it has may be read, again and again
+ * @transfer: that it is for; 0 for an offer
  * @bytes: of this and @grant
  * @left: blocks that have not been written
  * @grant: which ones
@@ -27,6 +28,7 @@
  */
 struct verbs_keys {
 	TAILQ_ENTRY(verbs_keys) entry;
+	bool offer;
 	uint32_t transfer;
 	uint64_t bytes;
 	uint64_t left;
@@ -88,6 +90,7 @@ static int keys_add(struct verbs *verbs, const struct verbs_message *message,
 		return -ENOMEM;
 	}
 	new->grant->generation = message->generation;
+	new->offer = message->offer;
 	new->transfer = message->transfer;
 	new->run_total = message->run_total;
 	new->bytes = bytes;
@@ -130,8 +133,8 @@ int verbs_keys_take(struct verbs *verbs, const uint8_t *buffer, size_t size)
 	ret = keys ? 0 : keys_add(verbs, &message, &keys);
 	if (ret < 0)
 		return ret;
-	if (message.transfer != keys->transfer || message.run_total != keys->run_total ||
-	    message.run_first != keys->run_count)
+	if (message.offer != keys->offer || message.transfer != keys->transfer ||
+	    message.run_total != keys->run_total || message.run_first != keys->run_count)
 		return -EPROTO;
 	for (i = 0; i < message.run_count && !ret; i++)
 		ret = keys_add_run(verbs, keys, &message.runs[i]);
@@ -148,7 +151,26 @@ int verbs_granted(struct tandem_connection *connection, const struct xfer_push *
 		return ahead < GENERATIONS_AHEAD ? -EAGAIN : -EACCES;
 	if (keys->run_count < keys->run_total)
 		return -EAGAIN;
-	return keys->transfer == push->transfer ? 0 : -EACCES;
+	return keys->offer == push->pull && keys->transfer == push->transfer ? 0 : -EACCES;
+}
+
+void verbs_forget(struct tandem_connection *connection, uint64_t generation)
+{
+	struct verbs *verbs = connection->transport;
+	struct verbs_keys *keys = keys_find(verbs, generation);
+
+	if (keys && keys->offer)
+		keys_free(verbs, keys);
+}
+
+static bool keys_allow(const struct verbs_keys *keys, const struct xfer_write *write)
+{
+	if (keys->offer != write->pull)
+		return false;
+	if (keys->offer)
+		return xfer_grant_has(keys->grant, write->remote_offset, write->length);
+	return xfer_grant_use(keys->grant, write->generation, write->remote_offset,
+			      write->length, write->blocks) == 0;
 }
 
 /* The run that a block is in; it is in one. */
@@ -173,8 +195,7 @@ int verbs_keys_use(struct verbs *verbs, const struct xfer_write *write, uint32_t
 	const struct verbs_run *run;
 	uint64_t first, last;
 
-	if (!keys || xfer_grant_use(keys->grant, write->generation, write->remote_offset,
-				    write->length, write->blocks) < 0)
+	if (!keys || !keys_allow(keys, write))
 		return -EACCES;
 	first = write->remote_offset / keys->grant->block_bytes;
 	last = (write->remote_offset + write->length - 1) / keys->grant->block_bytes;
@@ -183,6 +204,8 @@ int verbs_keys_use(struct verbs *verbs, const struct xfer_write *write, uint32_t
 	if (last - run->first >= run->count)
 		return -EACCES;
 	*key = run->key;
+	if (keys->offer)
+		return 0;
 	keys->left -= write->blocks;
 	if (!keys->left)
 		keys_free(verbs, keys);

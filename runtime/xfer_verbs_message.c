@@ -12,7 +12,8 @@
  *	16  u32  transfer
  *	20  u32  runs of the grant
  *	24  u32  runs in the messages before
- *	28  u32  kind: 0 for a grant; 1 for notes, where the four before are zero
+ *	28  u32  kind: 0 for a grant; 1 for notes, where the four before are zero; 2 for
+ *		 an offer
  *	32       runs of 16 bytes: u64 first block, u32 blocks, u32 key; or notes
  */
 #include <errno.h>
@@ -60,7 +61,7 @@ int verbs_message_kind(const uint8_t *buffer, size_t size)
 	    xfer_get16(buffer + AT_VERSION) != MESSAGE_VERSION)
 		return -EPROTO;
 	kind = xfer_get32(buffer + AT_KIND);
-	return kind <= VERBS_MESSAGE_NOTE ? (int)kind : -EPROTO;
+	return kind <= VERBS_MESSAGE_OFFER ? (int)kind : -EPROTO;
 }
 
 uint32_t verbs_message_encode(const struct verbs_message *message, uint8_t *buffer)
@@ -68,7 +69,8 @@ uint32_t verbs_message_encode(const struct verbs_message *message, uint8_t *buff
 	uint8_t *at = buffer + AT_RUNS;
 	uint32_t i;
 
-	head_encode(buffer, VERBS_MESSAGE_GRANT, message->run_count);
+	head_encode(buffer, message->offer ? VERBS_MESSAGE_OFFER : VERBS_MESSAGE_GRANT,
+		    message->run_count);
 	xfer_put64(buffer + AT_GENERATION, message->generation);
 	xfer_put32(buffer + AT_TRANSFER, message->transfer);
 	xfer_put32(buffer + AT_RUN_TOTAL, message->run_total);
@@ -83,11 +85,13 @@ uint32_t verbs_message_encode(const struct verbs_message *message, uint8_t *buff
 
 int verbs_message_decode(const uint8_t *buffer, size_t size, struct verbs_message *message)
 {
+	const int kind = verbs_message_kind(buffer, size);
 	const uint8_t *at = buffer + AT_RUNS;
 	uint32_t i;
 
-	if (verbs_message_kind(buffer, size) != VERBS_MESSAGE_GRANT)
+	if (kind != VERBS_MESSAGE_GRANT && kind != VERBS_MESSAGE_OFFER)
 		return -EPROTO;
+	message->offer = kind == VERBS_MESSAGE_OFFER;
 	message->run_count = xfer_get16(buffer + AT_COUNT);
 	message->generation = xfer_get64(buffer + AT_GENERATION);
 	message->transfer = xfer_get32(buffer + AT_TRANSFER);
@@ -95,7 +99,7 @@ int verbs_message_decode(const uint8_t *buffer, size_t size, struct verbs_messag
 	message->run_first = xfer_get32(buffer + AT_RUN_FIRST);
 	if (!message->run_count || message->run_count > VERBS_MESSAGE_RUNS ||
 	    size != AT_RUNS + message->run_count * RUN_BYTES || !message->generation ||
-	    message->transfer >= XFER_TRANSFERS || message->run_first > message->run_total ||
+	    message->transfer >= (message->offer ? 1 : XFER_TRANSFERS) || message->run_first > message->run_total ||
 	    message->run_count > message->run_total - message->run_first)
 		return -EPROTO;
 	for (i = 0; i < message->run_count; i++, at += RUN_BYTES) {

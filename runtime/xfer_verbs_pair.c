@@ -32,6 +32,8 @@ enum {
 	AT_LINK_LAYER = 31,
 	AT_GID = 32,
 	AT_GENERATION = 48,
+	AT_READS = 56,
+	AT_ZERO = 57,
 };
 
 _Static_assert(AT_GID + sizeof(union ibv_gid) == AT_GENERATION, "a GID has 16 bytes");
@@ -48,11 +50,14 @@ size_t verbs_endpoint_encode(const struct verbs_endpoint *endpoint, uint8_t *par
 	part[AT_LINK_LAYER] = endpoint->link_layer;
 	memcpy(part + AT_GID, endpoint->gid.raw, sizeof(endpoint->gid.raw));
 	xfer_put64(part + AT_GENERATION, endpoint->generation);
+	memset(part + AT_ZERO, 0, VERBS_ENDPOINT_BYTES - AT_ZERO);
+	part[AT_READS] = endpoint->reads;
 	return VERBS_ENDPOINT_BYTES;
 }
 
 int verbs_endpoint_decode(const uint8_t *part, size_t size, struct verbs_endpoint *endpoint)
 {
+	static const uint8_t zero[VERBS_ENDPOINT_BYTES - AT_ZERO];
 	uint64_t end;
 
 	if (size != VERBS_ENDPOINT_BYTES)
@@ -67,11 +72,20 @@ int verbs_endpoint_decode(const uint8_t *part, size_t size, struct verbs_endpoin
 	endpoint->link_layer = part[AT_LINK_LAYER];
 	memcpy(endpoint->gid.raw, part + AT_GID, sizeof(endpoint->gid.raw));
 	endpoint->generation = xfer_get64(part + AT_GENERATION);
+	endpoint->reads = part[AT_READS];
 	if (__builtin_add_overflow(endpoint->address, endpoint->length, &end) ||
 	    endpoint->pair > NUMBER_24_BITS || endpoint->psn > NUMBER_24_BITS ||
+	    !endpoint->reads || memcmp(part + AT_ZERO, zero, sizeof(zero)) ||
 	    endpoint->mtu < IBV_MTU_256 || endpoint->mtu > IBV_MTU_4096)
 		return -EPROTO;
 	return 0;
+}
+
+uint8_t verbs_reads(int limit)
+{
+	if (limit < 1)
+		return 1;
+	return limit < (int)VERBS_READS ? limit : (int)VERBS_READS;
 }
 
 struct ibv_qp *verbs_pair_create(struct ibv_pd *domain, struct ibv_cq *queue, uint32_t sends,
@@ -102,7 +116,7 @@ int verbs_pair_init(struct ibv_qp *pair, const struct verbs_port *port)
 		return -ret;
 	attributes.qp_state = IBV_QPS_INIT;
 	attributes.port_num = port->number;
-	attributes.qp_access_flags = IBV_ACCESS_REMOTE_WRITE;
+	attributes.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
 	return -ibv_modify_qp(pair, &attributes, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
 			      IBV_QP_ACCESS_FLAGS);
 }
@@ -116,7 +130,7 @@ static int pair_ready_to_receive(struct ibv_qp *pair, const struct verbs_port *p
 		.path_mtu = remote->mtu < local->mtu ? remote->mtu : local->mtu,
 		.dest_qp_num = remote->pair,
 		.rq_psn = remote->psn,
-		.max_dest_rd_atomic = 1,
+		.max_dest_rd_atomic = local->reads,
 		.min_rnr_timer = RNR_TIMER,
 		.ah_attr = {
 			.dlid = remote->lid,
@@ -137,7 +151,9 @@ static int pair_ready_to_receive(struct ibv_qp *pair, const struct verbs_port *p
 			      IBV_QP_MIN_RNR_TIMER);
 }
 
-static int pair_ready_to_send(struct ibv_qp *pair, const struct verbs_endpoint *local)
+static int pair_ready_to_send(struct ibv_qp *pair, const struct verbs_port *port,
+			      const struct verbs_endpoint *local,
+			      const struct verbs_endpoint *remote)
 {
 	struct ibv_qp_attr attributes = {
 		.qp_state = IBV_QPS_RTS,
@@ -145,8 +161,11 @@ static int pair_ready_to_send(struct ibv_qp *pair, const struct verbs_endpoint *
 		.timeout = ACK_TIMEOUT,
 		.retry_cnt = ACK_RETRIES,
 		.rnr_retry = RNR_RETRY_EVER,
-		.max_rd_atomic = 1,
+		.max_rd_atomic = verbs_reads(port->limits.max_qp_init_rd_atom),
 	};
+
+	if (attributes.max_rd_atomic > remote->reads)
+		attributes.max_rd_atomic = remote->reads;
 
 	return -ibv_modify_qp(pair, &attributes,
 			      IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
@@ -158,7 +177,7 @@ int verbs_pair_connect(struct ibv_qp *pair, const struct verbs_port *port,
 {
 	int ret = pair_ready_to_receive(pair, port, local, remote);
 
-	return ret ? ret : pair_ready_to_send(pair, local);
+	return ret ? ret : pair_ready_to_send(pair, port, local, remote);
 }
 
 void verbs_pair_stop(struct ibv_qp *pair)

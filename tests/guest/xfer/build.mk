@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Transfers in the guest: test_push of tests/native/xfer once for each way that
-# there is here, and what needs a real driver.
+# Transfers in the guest: test_push and test_pull of tests/native/xfer once for each way
+# that there is here, and what needs a real driver.
 
 xfer-push-tests := \
 	tests/guest/xfer/test_push_inproc_verbs \
@@ -8,17 +8,24 @@ xfer-push-tests := \
 	tests/guest/xfer/test_push_accel_tcp \
 	tests/guest/xfer/test_push_accel_verbs
 
+xfer-pull-tests := $(subst test_push,test_pull,$(xfer-push-tests))
+
 guest-tests += \
 	$(xfer-push-tests) \
+	$(xfer-pull-tests) \
 	tests/guest/xfer/test_checksum_verbs \
 	tests/guest/xfer/test_control_verbs \
 	tests/guest/xfer/test_grant_verbs \
+	tests/guest/xfer/test_offer_verbs \
 	tests/guest/xfer/test_verbs \
 	tests/guest/xfer/test_verbs_grant
 
 $(foreach test,$(xfer-push-tests),$(eval $(test)-src := \
 	tests/native/xfer/test_push.c tests/native/xfer/pair.c \
 	$(test:tests/guest/xfer/test_push_%=tests/guest/xfer/kinds_%.c)))
+$(foreach test,$(xfer-pull-tests),$(eval $(test)-src := \
+	tests/native/xfer/test_pull.c tests/native/xfer/pair.c \
+	$(test:tests/guest/xfer/test_pull_%=tests/guest/xfer/kinds_%.c)))
 
 tests/guest/xfer/test_verbs-src := \
 	tests/guest/xfer/test_verbs.c \
@@ -35,6 +42,10 @@ tests/guest/xfer/test_control_verbs-src := \
 
 tests/guest/xfer/test_grant_verbs-src := \
 	tests/native/xfer/test_grant.c tests/native/xfer/pair.c \
+	tests/guest/xfer/kinds_verbs_grant.c
+
+tests/guest/xfer/test_offer_verbs-src := \
+	tests/native/xfer/test_offer.c tests/native/xfer/pair.c \
 	tests/guest/xfer/kinds_verbs_grant.c
 
 tests/guest/xfer/test_verbs_grant-src := \

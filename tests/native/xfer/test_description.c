@@ -44,6 +44,7 @@ static const struct verbs_endpoint endpoint = {
 	.lid = 0x9876,
 	.mtu = IBV_MTU_4096,
 	.link_layer = IBV_LINK_LAYER_ETHERNET,
+	.reads = 16,
 	.gid.raw = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 77, 0, 1 },
 };
 

@@ -16,10 +16,10 @@
 static const uint32_t offered[BLOCKS] = { 0, 1, 2, 7, 9, 11 };
 static const uint32_t goals[BLOCKS] = { 20, 21, 22, 4, 60, 50 };
 
-/* 24 MiB on each side. */
+/* 6 MiB on each side. */
 static const struct tandem_kv_layout large_layout[2] = {
-	{ .type = 0, .layers = 3, .kv_width = 1024, .block_tokens = 16, .blocks = LARGE_BLOCKS },
-	{ .type = 0, .layers = 3, .kv_width = 1024, .block_tokens = 16, .blocks = LARGE_BLOCKS },
+	{ .type = 0, .layers = 3, .kv_width = 256, .block_tokens = 16, .blocks = LARGE_BLOCKS },
+	{ .type = 0, .layers = 3, .kv_width = 256, .block_tokens = 16, .blocks = LARGE_BLOCKS },
 };
 
 static int setup_with(void **state, const struct tandem_kv_layout layout[2])

@@ -12,10 +12,10 @@
 
 #define BLOCKS_MAX 41u
 
-/* 24 MiB on each side. */
+/* 6 MiB on each side. */
 static const struct tandem_kv_layout large_layout[2] = {
-	{ .type = 0, .layers = 3, .kv_width = 1024, .block_tokens = 16, .blocks = 64 },
-	{ .type = 0, .layers = 3, .kv_width = 1024, .block_tokens = 16, .blocks = 64 },
+	{ .type = 0, .layers = 3, .kv_width = 256, .block_tokens = 16, .blocks = 64 },
+	{ .type = 0, .layers = 3, .kv_width = 256, .block_tokens = 16, .blocks = 64 },
 };
 
 /* What side 1 has to start for what would be this push of side 0. */

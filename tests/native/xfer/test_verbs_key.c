@@ -125,6 +125,70 @@ static void test_keys_for_their_blocks(void **state)
 	assert_int_equal(take(&message), -EPROTO);
 }
 
+static int offered(uint64_t generation)
+{
+	const struct xfer_push pull = { .pull = true, .generation = generation };
+
+	return verbs_granted(&connection, &pull);
+}
+
+static int use_to_read(uint64_t block, uint32_t blocks, uint32_t *key)
+{
+	const struct xfer_write read = {
+		.pull = true,
+		.remote_offset = block * 1024,
+		.length = blocks * 1024,
+		.blocks = blocks,
+		.generation = FIRST_GENERATION,
+	};
+
+	return verbs_keys_use(&verbs, &read, key);
+}
+
+/* Those of an offer are good for reading alone, and until it is taken back. */
+static void test_keys_for_reading(void **state)
+{
+	struct verbs_message message = two_runs();
+	uint32_t key = 0, round;
+
+	(void)state;
+	message.offer = true;
+	assert_int_equal(take(&message), -EPROTO);
+	message.transfer = 0;
+	assert_int_equal(offered(FIRST_GENERATION), -EAGAIN);
+	assert_int_equal(take(&message), 0);
+	assert_int_equal(offered(FIRST_GENERATION), 0);
+	assert_int_equal(granted(FIRST_GENERATION, 0), -EACCES);
+	for (round = 0; round < 3; round++) {
+		assert_int_equal(use_to_read(4, 3, &key), 0);
+		assert_int_equal(key, 0x1234);
+		assert_int_equal(use_to_read(50, 1, &key), 0);
+		assert_int_equal(key, 0x5678);
+	}
+	assert_int_equal(use_to_read(6, 2, &key), -EACCES);
+	assert_int_equal(use(4, 1, FIRST_GENERATION, &key), -EACCES);
+	message.offer = false;
+	assert_int_equal(take(&message), -EPROTO);
+	verbs_forget(&connection, FIRST_GENERATION);
+	assert_int_equal(offered(FIRST_GENERATION), -EACCES);
+	assert_int_equal(use_to_read(4, 1, &key), -EACCES);
+}
+
+/* Nor are those of a grant any good for it. */
+static void test_keys_not_for_reading(void **state)
+{
+	struct verbs_message message = two_runs();
+	uint32_t key = 0;
+
+	(void)state;
+	message.transfer = 0;
+	assert_int_equal(take(&message), 0);
+	assert_int_equal(offered(FIRST_GENERATION), -EACCES);
+	assert_int_equal(use_to_read(4, 1, &key), -EACCES);
+	verbs_forget(&connection, FIRST_GENERATION);
+	assert_int_equal(granted(FIRST_GENERATION, 0), 0);
+}
+
 static void test_in_parts(void **state)
 {
 	struct verbs_message message = two_runs();
@@ -237,7 +301,7 @@ static void test_notes(void **state)
 		assert_int_equal(verbs_notes_decode(buffer, size, read), -EPROTO);
 	}
 	size = verbs_notes_encode(notes, 1, buffer);
-	xfer_put32(buffer + 28, 2);
+	xfer_put32(buffer + 28, VERBS_MESSAGE_OFFER + 1);
 	assert_int_equal(verbs_message_kind(buffer, size), -EPROTO);
 	notes[0].transfer = XFER_TRANSFERS;
 	size = verbs_notes_encode(notes, 1, buffer);
@@ -275,6 +339,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		KEY_TEST(test_round_trip),
 		KEY_TEST(test_keys_for_their_blocks),
+		KEY_TEST(test_keys_for_reading),
+		KEY_TEST(test_keys_not_for_reading),
 		KEY_TEST(test_in_parts),
 		KEY_TEST(test_generations_of_nobody),
 		KEY_TEST(test_messages_that_do_not_hold_together),
