@@ -5,8 +5,8 @@
  * Each figure stands beside one of the same round: local beside a memcpy() of one
  * core and UCX over shared memory, tcp beside a bare io_uring stream between two
  * threads and UCX over tcp, verbs beside perftest; and for each transport, small
- * blocks beside large ones, scattered beside neighbouring ones. What was pushed is
- * compared after each row.
+ * blocks beside large ones, scattered beside neighbouring ones, pulls beside pushes.
+ * What was pushed or pulled is compared after each row.
  */
 #include <argp.h>
 #include <errno.h>
@@ -35,6 +35,8 @@
 #define SLICE_BYTES	(1ull << 20)
 #define STREAMS_DEFAULT	2u
 #define GIGA		1e9
+/* How long a pair's receiver waits while something else is measured. */
+#define IDLE_MS		3600000u
 /* Puts of all bytes in a sample of UCX: so many that its start hardly counts. */
 #define UCX_PUTS	16u
 /* Fewer are none for ib_write_bw. */
@@ -84,7 +86,7 @@ struct xfer_bench {
  * struct xfer_pace - what a sample found
  * @rate: gigabytes per second
  * @economy: gigabytes per second of processor time, of the whole process
- * @posting: blocks per second of tandem_push_start(); 0 for a peer
+ * @posting: blocks per second of starting the push or pull; 0 for a peer
  */
 struct xfer_pace {
 	double rate;
@@ -105,15 +107,19 @@ static double processor_time(void)
  * say, and at least once.
  */
 
-static int sample_push(struct xfer_bench *bench, struct bench_pair *pair, const uint32_t *remote,
-		       struct xfer_pace *pace)
+/* bench_pair_push() or bench_pair_pull() */
+typedef int (*transfer_fn)(struct bench_pair *pair, const uint32_t *local, const uint32_t *remote,
+			   double *posting, struct tandem_error *error);
+
+static int sample_transfer(struct xfer_bench *bench, struct bench_pair *pair, transfer_fn transfer,
+			   const uint32_t *remote, struct xfer_pace *pace)
 {
 	const double began = bench_now(), used = processor_time();
 	double seconds, posting, posting_all = 0, count = 0;
 	int ret;
 
 	do {
-		ret = bench_pair_push(pair, bench->in_order, remote, &posting, bench->error);
+		ret = transfer(pair, bench->in_order, remote, &posting, bench->error);
 		if (ret)
 			return ret;
 		posting_all += posting;
@@ -124,6 +130,17 @@ static int sample_push(struct xfer_bench *bench, struct bench_pair *pair, const 
 	pace->economy = count * (double)bench->bytes / (processor_time() - used) / GIGA;
 	pace->posting = count * pair->options.blocks / posting_all;
 	return 0;
+}
+
+static int sample_push(struct xfer_bench *bench, struct bench_pair *pair, const uint32_t *remote,
+		       struct xfer_pace *pace)
+{
+	return sample_transfer(bench, pair, bench_pair_push, remote, pace);
+}
+
+static int sample_large_push(struct xfer_bench *bench, struct xfer_pace *pace)
+{
+	return sample_push(bench, &bench->large, bench->in_order, pace);
 }
 
 static int sample_copy(struct xfer_bench *bench, struct xfer_pace *pace)
@@ -230,12 +247,14 @@ static void add(struct xfer_bench *bench, const char *what, const char *unit, co
  * @name: of it
  * @package: where it is from, if it may be missing
  * @aim: ratio; 0 for none
+ * @pull: the bytes are pulled, not pushed
  * @sample: as above; -ENOENT if it is missing, with nothing in @error
  */
 struct xfer_peer {
 	const char *name;
 	const char *package;
 	double aim;
+	bool pull;
 	int (*sample)(struct xfer_bench *bench, struct xfer_pace *pace);
 };
 
@@ -255,12 +274,13 @@ static int measure_against(struct xfer_bench *bench, struct bench_pair *pair,
 			   const struct xfer_peer *peer)
 {
 	struct bench_samples rate = { 0 }, economy = { 0 };
+	const transfer_fn transfer = peer->pull ? bench_pair_pull : bench_pair_push;
 	struct xfer_pace ours, theirs;
 	char name[96];
 	int ret;
 
 	for (size_t round = 0; round < bench->options->common.rounds; round++) {
-		ret = sample_push(bench, pair, remote, &ours);
+		ret = sample_transfer(bench, pair, transfer, remote, &ours);
 		if (!ret)
 			ret = peer->sample(bench, &theirs);
 		if (ret == -ENOENT && peer->package) {
@@ -321,8 +341,8 @@ static int measure_blocks(struct xfer_bench *bench, const char *what, const uint
 
 static int measure_local(struct xfer_bench *bench)
 {
-	static const struct xfer_peer copy = { "memcpy", NULL, 0.9, sample_copy };
-	static const struct xfer_peer ucx = { "UCX, shared memory", "ucx-utils", 0,
+	static const struct xfer_peer copy = { "memcpy", NULL, 0.9, false, sample_copy };
+	static const struct xfer_peer ucx = { "UCX, shared memory", "ucx-utils", 0, false,
 					      sample_ucx_shared };
 	int ret = measure_large(bench, "large blocks", &copy);
 
@@ -331,8 +351,8 @@ static int measure_local(struct xfer_bench *bench)
 
 static int measure_tcp(struct xfer_bench *bench)
 {
-	static const struct xfer_peer stream = { "bare stream", NULL, 0.9, sample_stream };
-	static const struct xfer_peer ucx = { "UCX, tcp", "ucx-utils", 0, sample_ucx_tcp };
+	static const struct xfer_peer stream = { "bare stream", NULL, 0.9, false, sample_stream };
+	static const struct xfer_peer ucx = { "UCX, tcp", "ucx-utils", 0, false, sample_ucx_tcp };
 	int ret = measure_large(bench, "large blocks", &stream);
 
 	return ret ? ret : measure_large(bench, "large blocks beside UCX", &ucx);
@@ -341,7 +361,7 @@ static int measure_tcp(struct xfer_bench *bench)
 /* A message of the fewest bytes, beside ib_write_lat. */
 static int measure_latency(struct xfer_bench *bench)
 {
-	static const struct xfer_peer peer = { "ib_write_lat", "perftest", 1 / 1.1, NULL };
+	static const struct xfer_peer peer = { "ib_write_lat", "perftest", 1 / 1.1, false, NULL };
 	const struct bench_latency ours = {
 		.device = { bench->options->device[0], bench->options->device[1] },
 		.connection = bench->small.options.connection,
@@ -383,7 +403,7 @@ static void reverse(uint32_t *blocks, uint32_t count)
 /* Blocks that have no neighbours, so that each goes by itself. */
 static int measure_verbs_blocks(struct xfer_bench *bench, uint32_t kib)
 {
-	static const struct xfer_peer peer = { "ib_write_bw", "perftest", 0.95,
+	static const struct xfer_peer peer = { "ib_write_bw", "perftest", 0.95, false,
 					       sample_perftest };
 	struct bench_pair_options options = bench->small.options;
 	struct bench_pair pair;
@@ -414,6 +434,26 @@ static int measure_verbs(struct xfer_bench *bench)
 	return ret ? ret : measure_latency(bench);
 }
 
+/* The other way round: what there is to read is at the other side from here on. */
+static int measure_pulls(struct xfer_bench *bench, enum tandem_transport transport)
+{
+	static const struct xfer_peer stream = { "bare stream", NULL, 0.9, true, sample_stream };
+	static const struct xfer_peer pushes = { "pushed", NULL, 0.9, true, sample_large_push };
+	double posting;
+	int ret;
+
+	bench_pair_fill(&bench->large, 1);
+	/* Once without pushes, which would hide it if anything was missing. */
+	ret = bench_pair_pull(&bench->large, bench->in_order, bench->in_order, &posting,
+			      bench->error);
+	if (!ret)
+		ret = bench_pair_check(&bench->large, bench->in_order, bench->in_order,
+				       bench->error);
+	if (!ret && transport == TANDEM_TRANSPORT_TCP)
+		ret = measure_large(bench, "large blocks, pulled", &stream);
+	return ret ? ret : measure_large(bench, "large blocks, pulled beside pushed", &pushes);
+}
+
 static int measure(struct xfer_bench *bench, enum tandem_transport transport)
 {
 	int ret;
@@ -433,6 +473,8 @@ static int measure(struct xfer_bench *bench, enum tandem_transport transport)
 		ret = measure_blocks(bench, "neighbours", bench->in_order, 0.9);
 	if (!ret)
 		ret = measure_blocks(bench, "scattered", bench->scattered, 0.7);
+	if (!ret)
+		ret = measure_pulls(bench, transport);
 	return ret;
 }
 
@@ -472,6 +514,7 @@ static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport)
 			.gid_index = -1,
 			.rdma_device = bench->options->rdma_device,
 			.streams = (unsigned int)bench->options->streams,
+			.timeout_ms = IDLE_MS,
 		},
 		.block_bytes = BLOCK_KIB * 1024,
 		.blocks = (uint32_t)bench->options->blocks,

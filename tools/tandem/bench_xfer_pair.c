@@ -79,14 +79,14 @@ static void *receive(void *argument)
 	return NULL;
 }
 
-static void fill(struct bench_pair *pair)
+void bench_pair_fill(struct bench_pair *pair, int side)
 {
 	const uint64_t words = (uint64_t)pair->options.block_bytes * pair->options.blocks / 8;
-	uint64_t *source = (uint64_t *)pair->memory[0];
+	uint64_t *source = (uint64_t *)pair->memory[side];
 
 	for (uint64_t i = 0; i < words; i++)
 		source[i] = i * 0x9e3779b97f4a7c15ull;
-	memset(pair->memory[1], 0, words * 8);
+	memset(pair->memory[!side], 0, words * 8);
 }
 
 int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *options,
@@ -109,7 +109,7 @@ int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *op
 		ret = introduce(pair->connection[1], pair->connection[0], error);
 	if (ret)
 		goto close;
-	fill(pair);
+	bench_pair_fill(pair, 0);
 	if (is_local(pair))
 		return 0;
 	ret = pthread_create(&pair->receiver, NULL, receive, pair);
@@ -170,6 +170,30 @@ int bench_pair_push(struct bench_pair *pair, const uint32_t *local, const uint32
 		ret = tandem_loop_wait(pair->loop[0], &received, -1);
 	if (ret)
 		return failure(error, ret, "%s: a push failed: %s",
+			       tandem_transport_name(pair->options.connection.transport),
+			       strerror(-ret));
+	return 0;
+}
+
+int bench_pair_pull(struct bench_pair *pair, const uint32_t *local, const uint32_t *remote,
+		    double *posting, struct tandem_error *error)
+{
+	struct tandem_operation read = { 0 };
+	const struct tandem_pull pull = {
+		.layer_count = 1,
+		.local_blocks = local,
+		.remote_blocks = remote,
+		.block_count = pair->options.blocks,
+	};
+	int ret;
+
+	*posting = bench_now();
+	ret = tandem_pull_start(pair->connection[0], &pull, &read);
+	*posting = bench_now() - *posting;
+	if (!ret)
+		ret = tandem_loop_wait(pair->loop[0], &read, -1);
+	if (ret)
+		return failure(error, ret, "%s: a pull failed: %s",
 			       tandem_transport_name(pair->options.connection.transport),
 			       strerror(-ret));
 	return 0;

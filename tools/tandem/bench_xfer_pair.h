@@ -14,7 +14,7 @@
 
 /**
  * struct bench_pair_options - what to connect
- * @device: names of the sending and the receiving device
+ * @device: names of the sending and the receiving device; pulls go the other way
  * @connection: how
  * @block_bytes: of each block, a multiple of 1024
  * @blocks: in each pool
@@ -71,7 +71,14 @@ void bench_pair_close(struct bench_pair *pair);
 int bench_pair_push(struct bench_pair *pair, const uint32_t *local, const uint32_t *remote,
 		    double *posting, struct tandem_error *error);
 
-/* Is each block where it was pushed to? Return: 0 or -EIO. */
+/* Have new bytes at one side to be sent, and none of them at the other. */
+void bench_pair_fill(struct bench_pair *pair, int side);
+
+/* As bench_pair_push(), but read them: from @remote of the second side into @local. */
+int bench_pair_pull(struct bench_pair *pair, const uint32_t *local, const uint32_t *remote,
+		    double *posting, struct tandem_error *error);
+
+/* Is each block where it was pushed or pulled to? Return: 0 or -EIO. */
 int bench_pair_check(const struct bench_pair *pair, const uint32_t *local,
 		     const uint32_t *remote, struct tandem_error *error);
 

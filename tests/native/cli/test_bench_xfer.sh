@@ -46,6 +46,9 @@ for transport, peer in ("local", "memcpy"), ("tcp", "bare stream"):
            f"{transport}: 48 blocks of 8 KiB, scattered",
            f"{transport}: large blocks, processor time"} <= set(rows),
           f"{transport}: small blocks, and processor time")
+    check(rows[f"{transport}: large blocks, pulled beside pushed"]["peer_name"] == "pushed",
+          f"{transport}: pulls beside pushes")
+check(rows["tcp: large blocks, pulled"]["peer_name"] == "bare stream", "tcp: pulls beside a stream")
 check(bool(verbs) != ("verbs" in skipped), "verbs is measured, or said not to be")
 END
 tap_ok $? "the output is JSON of that form"
