@@ -506,8 +506,8 @@ static void test_cancelled(void **state)
 		pair_run(&pair, round);
 		tandem_cancel(pair.loop, &read);
 		pair_wait(&pair, &read);
-		/* It may have been quicker, but not the first time. */
-		assert_true(read.result == -ECANCELED || (round && !read.result));
+		/* It may have been quicker. */
+		assert_true(read.result == -ECANCELED || !read.result);
 		check_that_nothing_lands(&pair);
 		check_that_it_goes_on(&pair);
 		pair_close(&pair);
@@ -538,7 +538,9 @@ static void test_owner_closed(void **state)
 	tandem_loop_run(pair.loop, 0);
 	tandem_connection_close(pair.connection[0]);
 	pair.connection[0] = NULL;
-	assert_int_equal(pair_wait(&pair, &read), -ECONNRESET);
+	pair_wait(&pair, &read);
+	/* Or it was quicker. */
+	assert_true(read.result == -ECONNRESET || !read.result);
 	check_that_nothing_lands(&pair);
 	pair_reconnect(&pair);
 	check_that_it_goes_on(&pair);
@@ -564,8 +566,10 @@ static void test_reader_closed(void **state)
 	tandem_loop_run(pair.loop, 0);
 	tandem_connection_close(pair.connection[1]);
 	pair.connection[1] = NULL;
+	/* Or it was quicker, and its end is to be told of yet. */
+	pair_wait(&pair, &read);
 	assert_int_equal(ended, 1);
-	assert_int_equal(read.result, -ECANCELED);
+	assert_true(read.result == -ECANCELED || !read.result);
 	check_that_nothing_lands(&pair);
 	pair_reconnect(&pair);
 	check_that_it_goes_on(&pair);
