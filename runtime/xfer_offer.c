@@ -138,6 +138,8 @@ void connection_read_end(struct tandem_connection *connection, uint64_t generati
 
 	if (!offer)
 		return;
+	/* Otherwise the other side would count as silent as long as it only reads. */
+	connection->heard_ns = loop_now_ns();
 	offer->reading--;
 	offer_check_end(offer);
 }
