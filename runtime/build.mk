@@ -52,6 +52,9 @@ runtime-src += \
 	runtime/crc32c.c \
 	runtime/kv_append.c \
 	runtime/kv_cache.c \
+	runtime/kv_file.c \
+	runtime/kv_file_format.c \
+	runtime/kv_file_slots.c \
 	runtime/kv_hash.c \
 	runtime/kv_layout.c \
 	runtime/kv_map.c \

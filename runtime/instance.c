@@ -134,23 +134,33 @@ static int place_weights(struct tandem_instance *instance,
 	struct model_progress progress = { .told = options->on_load, .user = options->user };
 	const struct tandem_model_info *info = &instance->model->info;
 	struct tandem_program_model *description;
+	XXH128_hash_t content;
 	void *base;
 	int ret;
 
 	instance->model_bytes = model_description_bytes(instance->model);
 	description = calloc(1, instance->model_bytes);
-	if (!description)
-		return tandem_error_set(error, -ENOMEM, "%s: out of memory", info->name);
+	progress.content = XXH3_createState();
+	if (!description || !progress.content) {
+		ret = tandem_error_set(error, -ENOMEM, "%s: out of memory", info->name);
+		goto free_description;
+	}
 	instance->weights_bytes = model_describe(instance->model, description);
 	ret = allocate(instance, instance->weights_bytes, "weights", &instance->weights, &base,
 		       error);
 	if (ret)
 		goto free_description;
 	memcpy(base, description, instance->model_bytes);
-	/* Of a pool with one model only; it does not tell weights of one shape apart. */
-	tandem_kv_pool_set_identity(instance->pool, description, instance->model_bytes);
+	XXH3_128bits_reset(progress.content);
+	XXH3_128bits_update(progress.content, description, instance->model_bytes);
 	ret = model_load_tensors(instance->model, description, base, &progress, error);
+	if (ret)
+		goto free_description;
+	/* All that what is in the pool depends on, but for the device's rounding. */
+	content = XXH3_128bits_digest(progress.content);
+	tandem_kv_pool_set_identity(instance->pool, &content, sizeof(content));
 free_description:
+	XXH3_freeState(progress.content);
 	free(description);
 	return ret;
 }

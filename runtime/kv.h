@@ -11,10 +11,16 @@
 #define TANDEM_RUNTIME_KV_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include <tandem/kv.h>
 
 #include "kv_map.h"
+#include "loop.h"
+
+struct kv_restore;
+
+TAILQ_HEAD(kv_restore_list, kv_restore);
 
 /* In place of a block's number: none. */
 #define KV_NONE		UINT32_MAX
@@ -31,6 +37,7 @@
  * @pins: holds of tandem_kv_pool_pin() and of the library's own operations
  * @copies: copies under way that read it
  * @children: used blocks that are indexed with this one as @parent
+ * @held: one of @pins is the store's, which reads what was in it
  * @parent: block before it, by content; %KV_NONE for the first of a prompt. Only
  *	while it is indexed, like all that follow
  * @next: in its bucket of the index
@@ -46,6 +53,7 @@ struct kv_block {
 	uint32_t pins;
 	uint32_t copies;
 	uint32_t children;
+	bool held;
 	uint32_t parent;
 	uint32_t next;
 	uint32_t older;
@@ -70,9 +78,14 @@ struct kv_block {
  * @indexed: number of indexed blocks
  * @entries: number of the last entry that was made
  * @seed: of all hashes: nobody can prepare prompts that fall into one bucket
+ * @model: kv_hash_model() of what computes the content
  * @identity: hash of layout and model
  * @stats: what counts up
  * @store: where evicted blocks go; all NULL for none
+ * @held: blocks that it holds: they become free without anybody's doing
+ * @room: posted when one of them has
+ * @restores: those that wait for that
+ * @waiter: a task of somebody else who does; or NULL
  *
  * Belongs to the loop's thread, as the device does.
  */
@@ -90,9 +103,14 @@ struct tandem_kv_pool {
 	uint32_t indexed;
 	uint64_t entries;
 	uint64_t seed;
+	struct tandem_kv_hash model;
 	struct tandem_kv_hash identity;
 	struct tandem_kv_pool_stats stats;
 	struct tandem_kv_store store;
+	uint32_t held;
+	struct loop_task room;
+	struct kv_restore_list restores;
+	struct loop_task *waiter;
 };
 
 /*
@@ -129,8 +147,17 @@ void kv_block_drop(struct tandem_kv_pool *pool, uint32_t block, uint32_t *count)
 /* May its one sequence write to it? */
 bool kv_block_is_writable(const struct tandem_kv_pool *pool, uint32_t block);
 
-/* Have @count free blocks, evicting if need be. Return: 0, or -ENOSPC. */
+/*
+ * Have @count free blocks, evicting if need be. Return: 0, or -ENOSPC, also when some
+ * are still held by the store.
+ */
 int kv_pool_make_room(struct tandem_kv_pool *pool, uint32_t count);
+
+/*
+ * Have hashes begin with @seed, that of a store whose keys they are. Return: 0;
+ * -EBUSY when blocks are indexed already.
+ */
+int kv_pool_set_seed(struct tandem_kv_pool *pool, uint64_t seed);
 
 /* Bytes of a block, of all layers. */
 uint64_t kv_pool_block_bytes(const struct tandem_kv_pool *pool);
@@ -139,9 +166,10 @@ uint64_t kv_pool_block_bytes(const struct tandem_kv_pool *pool);
  * kv_hash.c
  */
 
-/* Hash of layout and @identity. */
-struct tandem_kv_hash kv_hash_identity(const struct tandem_kv_pool *pool, const void *identity,
-				       size_t size);
+/* Hash of what tandem_kv_pool_set_identity() is told, of no pool in particular. */
+struct tandem_kv_hash kv_hash_model(const void *identity, size_t size);
+/* Hash of the pool's layout and model. */
+struct tandem_kv_hash kv_hash_identity(const struct tandem_kv_pool *pool);
 /* Hash to begin a sequence with. */
 struct tandem_kv_hash kv_hash_salt(const struct tandem_kv_pool *pool,
 				   const struct tandem_kv_salt *salt);
@@ -210,5 +238,7 @@ void kv_copy_detach(struct tandem_kv_sequence *sequence);
 /* Offer @block, which is about to be evicted. Return: &enum tandem_kv_taken. */
 int kv_store_take(struct tandem_kv_pool *pool, uint32_t block,
 		  const struct kv_content *content);
+/* Have the restores that wait for room go on. */
+void kv_store_resume(struct tandem_kv_pool *pool);
 
 #endif /* TANDEM_RUNTIME_KV_H */

@@ -149,9 +149,12 @@ void kv_cache_evict(struct tandem_kv_pool *pool)
 
 	kv_cache_remove_idle(pool, number);
 	take_out(pool, number);
-	if (taken == TANDEM_KV_HELD)
+	if (taken == TANDEM_KV_HELD) {
 		block->pins++;
-	else
+		block->held = true;
+		pool->held++;
+	} else {
 		kv_map_give(&pool->map, number);
+	}
 	pool->stats.evictions++;
 }

@@ -20,15 +20,21 @@ static struct tandem_kv_hash chain(const struct tandem_kv_pool *pool,
 	return (struct tandem_kv_hash) { .low = hash.low64, .high = hash.high64 };
 }
 
-struct tandem_kv_hash kv_hash_identity(const struct tandem_kv_pool *pool, const void *identity,
-				       size_t size)
+struct tandem_kv_hash kv_hash_model(const void *identity, size_t size)
+{
+	const XXH128_hash_t hash = XXH3_128bits(identity, size);
+
+	return (struct tandem_kv_hash) { .low = hash.low64, .high = hash.high64 };
+}
+
+struct tandem_kv_hash kv_hash_identity(const struct tandem_kv_pool *pool)
 {
 	const uint32_t layout[] = { pool->layout.type, pool->layout.layers,
 				    pool->layout.kv_width, pool->layout.block_tokens };
 	const struct tandem_kv_hash nothing = { 0 };
 	const struct tandem_kv_hash shape = chain(pool, &nothing, layout, sizeof(layout));
 
-	return chain(pool, &shape, identity, size);
+	return chain(pool, &shape, &pool->model, sizeof(pool->model));
 }
 
 struct tandem_kv_hash kv_hash_salt(const struct tandem_kv_pool *pool,

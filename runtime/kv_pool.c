@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "device.h"
 #include "error.h"
 #include "kv.h"
 
@@ -22,6 +23,17 @@ static int make_tables(struct tandem_kv_pool *pool)
 	if (!ret)
 		ret = kv_cache_init(pool);
 	return ret;
+}
+
+/* A block that the store held is free. */
+static void tell_of_room(struct loop_task *task)
+{
+	struct tandem_kv_pool *pool =
+		(void *)((char *)task - offsetof(struct tandem_kv_pool, room));
+
+	kv_store_resume(pool);
+	if (pool->waiter)
+		loop_task_post(pool->memory->device->loop, pool->waiter);
 }
 
 int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_layout *layout,
@@ -40,6 +52,8 @@ int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_l
 	if (!new)
 		return tandem_error_set(error, -ENOMEM, "KV pool: out of memory");
 	new->layout = *layout;
+	new->room.run = tell_of_room;
+	TAILQ_INIT(&new->restores);
 	ret = tandem_memory_alloc_shareable(device, bytes, &new->memory, error);
 	if (ret < 0)
 		goto destroy;
@@ -50,7 +64,7 @@ int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_l
 	/* Without randomness hashes can be foreseen; what they find is compared anyway. */
 	if (getrandom(&new->seed, sizeof(new->seed), GRND_NONBLOCK) != sizeof(new->seed))
 		new->seed = (uintptr_t)new;
-	new->identity = kv_hash_identity(new, NULL, 0);
+	tandem_kv_pool_set_identity(new, NULL, 0);
 	*pool = new;
 	return 0;
 
@@ -63,6 +77,8 @@ void tandem_kv_pool_destroy(struct tandem_kv_pool *pool)
 {
 	if (!pool)
 		return;
+	if (pool->memory)
+		loop_task_cancel(pool->memory->device->loop, &pool->room);
 	tandem_memory_free(pool->memory);
 	kv_cache_destroy(pool);
 	kv_map_destroy(&pool->map);
@@ -94,7 +110,17 @@ int tandem_kv_pool_set_identity(struct tandem_kv_pool *pool, const void *identit
 {
 	if (pool->indexed)
 		return -EBUSY;
-	pool->identity = kv_hash_identity(pool, identity, size);
+	pool->model = kv_hash_model(identity, size);
+	pool->identity = kv_hash_identity(pool);
+	return 0;
+}
+
+int kv_pool_set_seed(struct tandem_kv_pool *pool, uint64_t seed)
+{
+	if (pool->indexed)
+		return -EBUSY;
+	pool->seed = seed;
+	pool->identity = kv_hash_identity(pool);
 	return 0;
 }
 
@@ -134,6 +160,19 @@ void kv_block_hold(struct tandem_kv_pool *pool, uint32_t number, uint32_t *count
 	}
 }
 
+/* Nothing holds it, and nobody could find it. */
+static void block_is_free(struct tandem_kv_pool *pool, uint32_t number)
+{
+	struct kv_block *block = &pool->blocks[number];
+
+	kv_map_give(&pool->map, number);
+	if (!block->held)
+		return;
+	block->held = false;
+	pool->held--;
+	loop_task_post(pool->memory->device->loop, &pool->room);
+}
+
 void kv_block_drop(struct tandem_kv_pool *pool, uint32_t number, uint32_t *count)
 {
 	struct kv_block *block = &pool->blocks[number];
@@ -141,7 +180,7 @@ void kv_block_drop(struct tandem_kv_pool *pool, uint32_t number, uint32_t *count
 	--*count;
 	while (!kv_block_is_used(block)) {
 		if (!block->entry) {
-			kv_map_give(&pool->map, number);
+			block_is_free(pool, number);
 			break;
 		}
 		kv_cache_add_idle(pool, number);
@@ -164,7 +203,8 @@ int kv_pool_make_room(struct tandem_kv_pool *pool, uint32_t count)
 {
 	if (count > tandem_kv_pool_free_blocks(pool))
 		return -ENOSPC;
-	while (pool->map.free_count < count && pool->cached)
+	/* What the store holds is on its way, and not to be evicted for twice. */
+	while (pool->map.free_count + pool->held < count && pool->cached)
 		kv_cache_evict(pool);
 	return pool->map.free_count < count ? -ENOSPC : 0;
 }

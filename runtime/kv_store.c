@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "kv.h"
-#include "loop.h"
 
 void tandem_kv_pool_set_store(struct tandem_kv_pool *pool, const struct tandem_kv_store *store)
 {
@@ -50,8 +49,10 @@ int kv_store_take(struct tandem_kv_pool *pool, uint32_t block,
 }
 
 /**
- * struct restore - blocks of a prefix on their way back
+ * struct kv_restore - blocks of a prefix on their way back
  * @pool: the pool
+ * @entry: in its @restores, while it is @waiting for room
+ * @cancelled: meanwhile
  * @caller: operation of tandem_kv_pool_restore_start()
  * @work: the store's, on one block
  * @salt: of the prefix
@@ -65,8 +66,11 @@ int kv_store_take(struct tandem_kv_pool *pool, uint32_t block,
  *
  * Owned by its operation @work; freed when the last one ends.
  */
-struct restore {
+struct kv_restore {
 	struct tandem_kv_pool *pool;
+	TAILQ_ENTRY(kv_restore) entry;
+	bool waiting;
+	bool cancelled;
 	struct tandem_operation *caller;
 	struct tandem_operation work;
 	struct tandem_kv_salt salt;
@@ -79,7 +83,7 @@ struct restore {
 	uint32_t tokens[];
 };
 
-static struct kv_content next_content(const struct restore *restore)
+static struct kv_content next_content(const struct kv_restore *restore)
 {
 	const uint32_t block_tokens = restore->pool->layout.block_tokens;
 	const uint32_t *tokens = restore->tokens + (size_t)restore->done * block_tokens;
@@ -92,14 +96,14 @@ static struct kv_content next_content(const struct restore *restore)
 	};
 }
 
-static void let_go(struct restore *restore, uint32_t block)
+static void let_go(struct kv_restore *restore, uint32_t block)
 {
 	if (block != KV_NONE)
 		kv_block_drop(restore->pool, block, &restore->pool->blocks[block].pins);
 }
 
 /* @block, which is indexed, is the next one of the prefix. */
-static void step_to(struct restore *restore, uint32_t block)
+static void step_to(struct kv_restore *restore, uint32_t block)
 {
 	kv_block_hold(restore->pool, block, &restore->pool->blocks[block].pins);
 	let_go(restore, restore->parent);
@@ -108,14 +112,22 @@ static void step_to(struct restore *restore, uint32_t block)
 	restore->done++;
 }
 
-/* Have the store fill a free block with @content. */
-static int bring(struct restore *restore, const struct kv_content *content)
+/* Have the store fill a free block with @content, when there is one. */
+static int bring(struct kv_restore *restore, const struct kv_content *content)
 {
 	const struct tandem_kv_content what = describe(restore->pool, &restore->hash, content);
 	struct tandem_kv_pool *pool = restore->pool;
 	int ret;
 
+	if (!pool->store.bring ||
+	    (pool->store.has && !pool->store.has(pool->store.user, &what)))
+		return -ENOENT;
 	ret = kv_pool_make_room(pool, 1);
+	if (ret == -ENOSPC && pool->held) {
+		restore->waiting = true;
+		TAILQ_INSERT_TAIL(&pool->restores, restore, entry);
+		return 0;
+	}
 	if (ret)
 		return ret;
 	kv_map_take(&pool->map, restore->parent, 1, &restore->block);
@@ -127,7 +139,7 @@ static int bring(struct restore *restore, const struct kv_content *content)
 }
 
 /* Go on to the next block that is missing. Return: 1 when that is coming, 0 at the end. */
-static int continue_restore(struct restore *restore)
+static int continue_restore(struct kv_restore *restore)
 {
 	while (restore->done < restore->wanted) {
 		const struct kv_content content = next_content(restore);
@@ -143,13 +155,27 @@ static int continue_restore(struct restore *restore)
 	return 0;
 }
 
+/* What was under way has ended so. */
+static void go_on(struct kv_restore *restore, int ret)
+{
+	struct tandem_operation *caller = restore->caller;
+
+	if (ret >= 0)
+		ret = continue_restore(restore);
+	if (ret == 1)
+		return;
+	if (!ret || restore->restored)
+		ret = (int)restore->restored;
+	let_go(restore, restore->parent);
+	free(restore);
+	operation_complete(caller, ret);
+}
+
 static void block_brought(struct tandem_operation *work)
 {
-	struct restore *restore = work->user;
-	struct tandem_operation *caller = restore->caller;
-	int ret = work->result;
+	struct kv_restore *restore = work->user;
 
-	if (ret >= 0) {
+	if (work->result >= 0) {
 		const struct kv_content content = next_content(restore);
 		uint32_t found = kv_cache_find(restore->pool, &content);
 
@@ -163,22 +189,32 @@ static void block_brought(struct tandem_operation *work)
 		step_to(restore, found);
 	}
 	let_go(restore, restore->block);
-	if (ret >= 0)
-		ret = continue_restore(restore);
-	if (ret == 1)
-		return;
-	if (!ret || restore->restored)
-		ret = (int)restore->restored;
-	let_go(restore, restore->parent);
-	free(restore);
-	operation_complete(caller, ret);
+	go_on(restore, work->result < 0 ? work->result : 0);
+}
+
+void kv_store_resume(struct tandem_kv_pool *pool)
+{
+	struct kv_restore_list waiting = TAILQ_HEAD_INITIALIZER(waiting);
+	struct kv_restore *restore;
+
+	/* Some may have to wait again. */
+	TAILQ_CONCAT(&waiting, &pool->restores, entry);
+	while ((restore = TAILQ_FIRST(&waiting))) {
+		TAILQ_REMOVE(&waiting, restore, entry);
+		restore->waiting = false;
+		go_on(restore, restore->cancelled ? -ECANCELED : 0);
+	}
 }
 
 static int restore_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 {
-	struct restore *restore = operation_data(op);
+	struct kv_restore *restore = operation_data(op);
 
-	return tandem_cancel(loop, &restore->work);
+	if (!restore->waiting)
+		return tandem_cancel(loop, &restore->work);
+	restore->cancelled = true;
+	loop_task_post(loop, &restore->pool->room);
+	return 0;
 }
 
 int tandem_kv_pool_restore_start(struct tandem_kv_pool *pool, const struct tandem_kv_salt *salt,
@@ -186,7 +222,7 @@ int tandem_kv_pool_restore_start(struct tandem_kv_pool *pool, const struct tande
 				 struct tandem_operation *op)
 {
 	const size_t bytes = count * sizeof(*tokens);
-	struct restore *restore;
+	struct kv_restore *restore;
 	int ret;
 
 	if (!pool->store.bring)

@@ -126,6 +126,7 @@ static int load_tensor(const struct tandem_model *model,
 				       base + place.offset + done, piece, error);
 		if (ret)
 			return ret;
+		XXH3_128bits_update(progress->content, base + place.offset + done, piece);
 		done += piece;
 		progress->done += piece;
 		if (progress->told)
@@ -168,9 +169,12 @@ int model_load_tensors(const struct tandem_model *model,
 {
 	int ret;
 
-	if (model->rope_factors)
-		memcpy(base + description->rope_factors.offset, model->rope_factors,
-		       model->rope_dim / 2 * sizeof(float));
+	if (model->rope_factors) {
+		const size_t bytes = model->rope_dim / 2 * sizeof(float);
+
+		memcpy(base + description->rope_factors.offset, model->rope_factors, bytes);
+		XXH3_128bits_update(progress->content, model->rope_factors, bytes);
+	}
 	ret = load_tensor(model, model->token_embedding, description->token_embedding, base,
 			  progress, error);
 	if (!ret)

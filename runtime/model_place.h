@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include <xxhash.h>
+
 #include "model.h"
 
 struct tandem_program_model;
@@ -26,12 +28,15 @@ uint64_t model_describe(const struct tandem_model *model,
 
 /**
  * struct model_progress - how far loading is
+ * @content: of XXH3 with 128 bits; takes in divisors of frequencies and all tensors,
+ *	in the order in which they are put in place
  * @told: called after each piece with the bytes that are in place, of all tensors;
  *	may be NULL
  * @user: passed on
  * @done: bytes
  */
 struct model_progress {
+	XXH3_state_t *content;
 	void (*told)(void *user, uint64_t done, uint64_t total);
 	void *user;
 	uint64_t done;

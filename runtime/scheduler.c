@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "kv.h"
 #include "scheduler.h"
 
 #define WAITING_DEFAULT	1024
@@ -40,7 +41,7 @@ static uint32_t count_of_tenant(const struct request_list *list,
 	return count;
 }
 
-/* The first of the tenant that has the fewest active requests. */
+/* The first of the tenant that has the fewest active requests, of those that are ready. */
 static struct request *next_waiting(const struct tandem_scheduler *scheduler)
 {
 	struct request *request, *next = NULL;
@@ -49,7 +50,7 @@ static struct request *next_waiting(const struct tandem_scheduler *scheduler)
 	TAILQ_FOREACH(request, &scheduler->waiting, entry) {
 		uint32_t active;
 
-		if (next && same_tenant(request, &next->salt))
+		if (request->restoring || (next && same_tenant(request, &next->salt)))
 			continue;
 		active = count_of_tenant(&scheduler->active, &request->salt);
 		if (active >= least)
@@ -77,20 +78,33 @@ static void begin(struct request *request)
 	request_settle(request);
 }
 
-/* Who is next waits until there is room; nobody gets ahead of it meanwhile. */
+/* Are there blocks that come back by themselves? */
+static bool stores_hold_blocks(const struct tandem_scheduler *scheduler)
+{
+	return tandem_instance_kv_pool(scheduler->options.prefill)->held ||
+	       tandem_instance_kv_pool(scheduler->options.decode)->held;
+}
+
+/*
+ * Who is next waits until there is room; nobody gets ahead of it meanwhile, unless
+ * something is still being brought back for it.
+ */
 static void admit(struct tandem_scheduler *scheduler)
 {
 	struct request *request;
 	int ret;
 
-	while (scheduler->stats.active < scheduler->options.active_max &&
+	while (scheduler->stats.active + scheduler->restoring < scheduler->options.active_max &&
 	       (request = next_waiting(scheduler))) {
+		if (request_restore(request))
+			continue;
 		ret = request_admit(request);
 		if (!ret) {
 			begin(request);
 			continue;
 		}
-		if (ret == -ENOSPC && scheduler->stats.active)
+		if (ret == -ENOSPC && (scheduler->stats.active || scheduler->restoring ||
+				       stores_hold_blocks(scheduler)))
 			return;
 		if (ret == -ENOSPC)
 			request_fail(request, ret,
@@ -259,6 +273,8 @@ int tandem_scheduler_create(struct tandem_loop *loop,
 		return tandem_error_set(error, ret, "scheduler: out of memory");
 	}
 	watch_devices(new);
+	tandem_instance_kv_pool(options->prefill)->waiter = &new->task;
+	tandem_instance_kv_pool(options->decode)->waiter = &new->task;
 	*scheduler = new;
 	return 0;
 }
@@ -288,7 +304,8 @@ void tandem_scheduler_destroy(struct tandem_scheduler *scheduler)
 	cancel_all(&scheduler->active);
 	if (scheduler->step.count)
 		tandem_cancel(scheduler->loop, &scheduler->step.op);
-	while (!TAILQ_EMPTY(&scheduler->active) && (!ret || ret == -EINTR)) {
+	while ((!TAILQ_EMPTY(&scheduler->active) || !TAILQ_EMPTY(&scheduler->waiting)) &&
+	       (!ret || ret == -EINTR)) {
 		ret = tandem_loop_run(scheduler->loop, -1);
 		if (ret > 0)
 			ret = 0;
@@ -296,6 +313,8 @@ void tandem_scheduler_destroy(struct tandem_scheduler *scheduler)
 	/* Their owners are told from the loop. */
 	if (pending)
 		tandem_loop_run(scheduler->loop, 0);
+	tandem_instance_kv_pool(scheduler->options.prefill)->waiter = NULL;
+	tandem_instance_kv_pool(scheduler->options.decode)->waiter = NULL;
 	for (int i = 0; i < 2; i++)
 		device_watch_remove(&scheduler->watches[i].watch);
 	loop_task_cancel(scheduler->loop, &scheduler->task);

@@ -101,6 +101,9 @@ struct transfer {
  * @entry: in the scheduler's @waiting or @active
  * @prefill_entry: in its @prefilling, while chunks are to be started
  * @decode_entry: in its @decoding, while it has a token to go on from
+ * @restores: what the pools' stores have of the prompt, on its way back, in the
+ *	order of the scheduler's instances
+ * @restored: that has been asked for, and @restoring is how many are under way
  * @admitted: it has blocks
  * @prefilling: in that list
  * @decoding: in that list
@@ -134,6 +137,9 @@ struct request {
 	TAILQ_ENTRY(request) entry;
 	TAILQ_ENTRY(request) prefill_entry;
 	TAILQ_ENTRY(request) decode_entry;
+	struct tandem_operation restores[2];
+	bool restored;
+	unsigned int restoring;
 	bool admitted;
 	bool prefilling;
 	bool decoding;
@@ -226,6 +232,7 @@ struct scheduler_watch {
  * @active: with blocks
  * @prefilling: of the active, those with chunks to be started, by turns
  * @decoding: of the active, those that wait for a step, who waits longest first
+ * @restoring: of the waiting, those that something is brought back for
  * @layer_block_bytes: bytes of one block of one layer
  * @link_bandwidth: bytes/s of the slower network link of the two profiles; 0 when
  *	one is not known
@@ -248,6 +255,7 @@ struct tandem_scheduler {
 	struct request_list active;
 	struct request_list prefilling;
 	struct request_list decoding;
+	uint32_t restoring;
 	struct prefill_chunk chunks[SCHEDULER_CHUNKS];
 	struct decode_step step;
 	struct loop_task task;
@@ -286,6 +294,12 @@ int request_create(struct tandem_scheduler *scheduler, const struct tandem_reque
  * has failed.
  */
 int request_admit(struct request *request);
+
+/*
+ * Have the pools' stores bring back what they have of its prompt, once. What they
+ * cannot bring is computed. Return: whether something is on its way.
+ */
+bool request_restore(struct request *request);
 
 /* The first failure decides. It ends when nothing of it is under way. */
 void request_fail(struct request *request, int status, const char *format, ...)

@@ -123,6 +123,59 @@ int request_create(struct tandem_scheduler *scheduler, const struct tandem_reque
 }
 
 /*
+ * What stores bring back
+ */
+
+/* Whatever it ended with: what is not there is computed. */
+static void restore_done(struct tandem_operation *op)
+{
+	struct request *request = op->user;
+	struct tandem_scheduler *scheduler = request->scheduler;
+
+	if (op == &request->restores[0] && op->result > 0)
+		request->result->stats.restored_tokens =
+			(uint32_t)op->result * scheduler->block_tokens;
+	request->under_way--;
+	if (!--request->restoring)
+		scheduler->restoring--;
+	request_settle(request);
+	scheduler_wake(scheduler);
+}
+
+bool request_restore(struct request *request)
+{
+	struct tandem_scheduler *scheduler = request->scheduler;
+	const struct tandem_instance *instances[] = { scheduler->options.prefill,
+						      scheduler->options.decode };
+
+	if (request->restored || request->what.no_prefix_cache)
+		return false;
+	request->restored = true;
+	for (int i = 0; i < (scheduler->split ? 2 : 1); i++) {
+		struct tandem_operation *op = &request->restores[i];
+
+		op->done = restore_done;
+		op->user = request;
+		/* The last token is computed in any case. */
+		if (tandem_kv_pool_restore_start(tandem_instance_kv_pool(instances[i]),
+						 &request->salt, request->prompt,
+						 request->what.prompt_tokens - 1, op) != 1)
+			continue;
+		request->under_way++;
+		request->restoring++;
+	}
+	scheduler->restoring += request->restoring > 0;
+	return request->restoring;
+}
+
+static void restore_cancel(struct request *request)
+{
+	for (int i = 0; i < 2; i++)
+		if (request->restores[i].pending)
+			tandem_cancel(request->scheduler->loop, &request->restores[i]);
+}
+
+/*
  * Admission
  */
 
@@ -202,6 +255,7 @@ void request_fail(struct request *request, int status, const char *format, ...)
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
 	tandem_error_set(&request->result->error, status, "%s", message);
+	restore_cancel(request);
 	prefill_cancel(request);
 	if (request->decoding)
 		TAILQ_REMOVE(&scheduler->decoding, request, decode_entry);

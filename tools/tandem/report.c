@@ -103,6 +103,8 @@ int report_table(const struct report *report, FILE *file)
 	print_number(file, "prompt", report->prompt_tokens, 0, "tokens");
 	if (stats->cached_tokens)
 		print_number(file, "  of these cached", stats->cached_tokens, 0, "tokens");
+	if (stats->restored_tokens)
+		print_number(file, "  from the store", stats->restored_tokens, 0, "tokens");
 	print_number(file, "generated", stats->generated, 0, "tokens");
 	print_row(file, "ended by", finish_name(report), "");
 	print_number(file, "time to first token", (double)stats->ttft_ns / 1e6, 2, "ms");
@@ -230,8 +232,9 @@ static json_t *report_object(const struct report *report)
 		json_object_set_new(object, "error", json_string(report->result->error.message));
 		return object;
 	}
-	json_object_update_new(object, json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:s}",
+	json_object_update_new(object, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:s}",
 			       "cached_tokens", (json_int_t)stats->cached_tokens,
+			       "restored_tokens", (json_int_t)stats->restored_tokens,
 			       "kv_cached_tokens", (json_int_t)stats->kv_cached_tokens,
 			       "waited_ms", (double)stats->waited_ns / 1e6,
 			       "ttft_ms", (double)stats->ttft_ns / 1e6,

@@ -21,6 +21,9 @@
 #define BATCH_DEFAULT	8
 #define BATCH_MAX	64
 
+/* Bytes that a KV store may have, unless something else is asked for. */
+#define KV_STORE_DEFAULT	(1ull << 30)
+
 enum run_key {
 	KEY_MODEL = 'm',
 	KEY_PROMPT = 'p',
@@ -40,6 +43,8 @@ enum run_key {
 	KEY_SEED,
 	KEY_KV_TYPE,
 	KEY_BLOCK_TOKENS,
+	KEY_KV_STORE,
+	KEY_KV_STORE_SIZE,
 	KEY_RDMA_DEVICE,
 	KEY_GID_INDEX,
 	KEY_ADDRESS,
@@ -117,6 +122,10 @@ static const struct argp_option options[] = {
 	  "room for that many tokens in the KV cache (default: the model's context)", 1 },
 	{ "chunk-tokens", KEY_CHUNK_TOKENS, "N", 0,
 	  "tokens of a prompt that are computed before others have their turn (default 256)", 1 },
+	{ "kv-store", KEY_KV_STORE, "FILE", 0,
+	  "keep the KV of prompts there, for prompts to come that begin alike", 1 },
+	{ "kv-store-size", KEY_KV_STORE_SIZE, "MIB", 0,
+	  "room that it may take (default 1024)", 1 },
 	{ "no-prefix-cache", KEY_NO_PREFIX_CACHE, NULL, 0,
 	  "compute all of each prompt, though one before began alike", 1 },
 	{ "temperature", KEY_TEMPERATURE, "T", 0,
@@ -269,6 +278,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_ADDRESS:
 		run->session.connection.address = argument;
+		return 0;
+	case KEY_KV_STORE:
+		run->session.kv_store = argument;
+		return 0;
+	case KEY_KV_STORE_SIZE:
+		run->session.kv_store_bytes =
+			argument_number(state, "--kv-store-size", argument, 1, 1u << 30) << 20;
 		return 0;
 	case KEY_STREAMS:
 		run->session.connection.streams =
@@ -430,6 +446,7 @@ int command_run(int argc, char **argv)
 			.split = true,
 			.connection = { .transport = TANDEM_TRANSPORT_LOCAL, .gid_index = -1 },
 			.instance = { .kv_type = 1 },
+			.kv_store_bytes = KV_STORE_DEFAULT,
 		},
 		.serve = { .batch = BATCH_DEFAULT },
 		.tokens = 128,
@@ -454,6 +471,9 @@ int command_run(int argc, char **argv)
 		goto free_prompts;
 	}
 	status = run_on(&run, &session, &prompts);
+	/* The answers are there; that it could not be kept fails none of them. */
+	if (session_store(&session, &error))
+		failure_print(&error);
 	session_close(&session);
 free_prompts:
 	prompts_free(&prompts);

@@ -131,6 +131,17 @@ static int connect_pools(struct session *session, const struct session_options *
 	return ret;
 }
 
+static int open_store(struct session *session, const struct session_options *options,
+		      struct tandem_error *error)
+{
+	const struct tandem_instance *instance =
+		session->prefill ? session->prefill : session->decode;
+
+	return tandem_kv_file_open(session->loop, tandem_instance_kv_pool(instance),
+				   options->kv_store, options->kv_store_bytes, 0, &session->store,
+				   error);
+}
+
 int session_open(struct session *session, const struct session_options *options,
 		 struct tandem_error *error)
 {
@@ -150,13 +161,30 @@ int session_open(struct session *session, const struct session_options *options,
 				  &session->decode, error);
 	if (!ret && options->split)
 		ret = connect_pools(session, options, error);
+	if (!ret && options->kv_store)
+		ret = open_store(session, options, error);
 	if (ret)
 		session_close(session);
 	return ret;
 }
 
+int session_store(struct session *session, struct tandem_error *error)
+{
+	struct tandem_operation op = { 0 };
+	int ret;
+
+	if (!session->store)
+		return 0;
+	ret = tandem_kv_file_flush_start(session->store, &op);
+	if (!ret)
+		ret = tandem_loop_wait(session->loop, &op, -1);
+	return ret < 0 ? failure(error, ret, "KV store: what is cached could not be kept: %s",
+				 strerror(-ret)) : 0;
+}
+
 void session_close(struct session *session)
 {
+	tandem_kv_file_close(session->store);
 	tandem_connection_close(session->push);
 	tandem_connection_close(session->receive);
 	tandem_instance_destroy(session->prefill);

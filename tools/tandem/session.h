@@ -17,6 +17,8 @@
  * @split: two devices and a connection; otherwise @decode's device alone
  * @connection: for a split session
  * @instance: how the model is placed
+ * @kv_store: file for the KV of the pool that prompts are computed in; NULL for none
+ * @kv_store_bytes: that it may have
  */
 struct session_options {
 	const char *model;
@@ -25,12 +27,15 @@ struct session_options {
 	bool split;
 	struct tandem_connection_options connection;
 	struct tandem_instance_options instance;
+	const char *kv_store;
+	uint64_t kv_store_bytes;
 };
 
 /**
  * struct session - devices with the model on them
  * @prefill: NULL when not split
  * @decode: the device for everything when not split
+ * @store: behind the KV pool of @prefill, or of @decode when not split; or NULL
  *
  * Owned by whoever opened it; of one thread.
  */
@@ -41,6 +46,7 @@ struct session {
 	struct tandem_device *decode_device;
 	struct tandem_instance *prefill;
 	struct tandem_instance *decode;
+	struct tandem_kv_file *store;
 	struct tandem_connection *push;
 	struct tandem_connection *receive;
 	struct tandem_device_info prefill_info;
@@ -50,6 +56,8 @@ struct session {
 /* Return 0, or a negative errno with @error filled in and nothing left open. */
 int session_open(struct session *session, const struct session_options *options,
 		 struct tandem_error *error);
+/* Have the store, if there is one, keep what is cached. Return: as session_open(). */
+int session_store(struct session *session, struct tandem_error *error);
 void session_close(struct session *session);
 
 #endif /* TANDEM_SESSION_H */

@@ -156,7 +156,8 @@ void tandem_kv_pool_get_stats(const struct tandem_kv_pool *pool,
 /**
  * tandem_kv_pool_set_identity() - say what computes the content
  * @pool: nothing of it is indexed yet
- * @identity: bytes that differ for models that compute different KV
+ * @identity: bytes that differ for models that compute different KV. That of an
+ *	instance's pool is set, and covers all bytes of the weights
  * @size: their number
  *
  * Goes into the hash of each block, together with the layout.
@@ -313,7 +314,7 @@ int tandem_kv_sequence_fork(const struct tandem_kv_sequence *sequence,
 void tandem_kv_sequence_release(struct tandem_kv_sequence *sequence);
 
 /*
- * Stores: where evicted blocks can go. The library has none yet; this is what one
+ * Stores: where evicted blocks can go. <tandem/kv_file.h> has one; this is what others
  * would be built on.
  */
 
@@ -347,19 +348,22 @@ enum tandem_kv_taken {
  * struct tandem_kv_store - a store's functions
  * @take: a block is being evicted. Returns &enum tandem_kv_taken. A block that is
  *	held counts as used until tandem_kv_pool_unpin(), and reservations that
- *	need it fail with -ENOSPC till then
+ *	need it fail with -ENOSPC till then. Requests of a scheduler wait for it
  * @bring: fill block @block, all layers, with this content, and have @op end with
  *	0 then. Returns 0 when @op was started; -ENOENT when the store does not
  *	have it; another negative errno
- * @user: passed on to both
+ * @user: passed on to all
+ * @has: could @bring do it? Not 0 for yes. Without it @bring is asked, when a block
+ *	has been made free for it
  *
- * Neither may call functions that change the pool. Each may be NULL.
+ * None may call functions that change the pool. Each may be NULL.
  */
 struct tandem_kv_store {
 	int (*take)(void *user, const struct tandem_kv_content *content, uint32_t block);
 	int (*bring)(void *user, const struct tandem_kv_content *content, uint32_t block,
 		     struct tandem_operation *op);
 	void *user;
+	int (*has)(void *user, const struct tandem_kv_content *content);
 };
 
 /**
@@ -377,7 +381,8 @@ void tandem_kv_pool_set_store(struct tandem_kv_pool *pool, const struct tandem_k
  * @count: how many; of these whole blocks
  * @op: ends when all that the store has, up to the first block that it lacks, is
  *	in the pool, with the number of blocks that were brought back; or, if
- *	there are none, with what the store said of the first, -ENOSPC or -ENOMEM
+ *	there are none, with what the store said of the first, -ENOSPC or -ENOMEM.
+ *	It waits for blocks that the store holds
  *
  * Blocks that the pool has are left as they are. What was brought back is cached:
  * tandem_kv_sequence_match() finds it.

@@ -125,6 +125,8 @@ struct tandem_request {
  * @finish: &enum tandem_finish
  * @cached_tokens: tokens of the prompt whose KV was cached where prefill runs, and
  *	was not computed
+ * @restored_tokens: tokens of the prompt whose KV the store of prefill's pool brought
+ *	back for it; as a rule part of @cached_tokens
  * @kv_cached_tokens: likewise where decode runs, and was not moved; 0 when
  *	aggregated
  * @waited_ns: from the start until it had KV blocks
@@ -159,6 +161,7 @@ struct tandem_generation_stats {
 	uint32_t generated;
 	uint32_t finish;
 	uint32_t cached_tokens;
+	uint32_t restored_tokens;
 	uint32_t kv_cached_tokens;
 	uint64_t waited_ns;
 	uint64_t ttft_ns;

@@ -12,6 +12,7 @@
 #include <tandem/file.h>
 #include <tandem/generate.h>
 #include <tandem/kv.h>
+#include <tandem/kv_file.h>
 #include <tandem/loop.h>
 #include <tandem/model.h>
 #include <tandem/peer.h>

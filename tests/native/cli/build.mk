@@ -3,4 +3,4 @@
 
 native-scripts += tests/native/cli/test_cli.sh tests/native/cli/test_bench_xfer.sh \
 	tests/native/cli/test_bench_file.sh tests/native/cli/test_bench_serve.sh \
-	tests/native/cli/test_tokenize.sh
+	tests/native/cli/test_kv_store.sh tests/native/cli/test_tokenize.sh

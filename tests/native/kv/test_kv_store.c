@@ -100,7 +100,7 @@ static int bring(void *user, const struct tandem_kv_content *content, uint32_t b
 
 static void open_store(struct store *store, struct fixture *fixture)
 {
-	const struct tandem_kv_store functions = { take, bring, store };
+	const struct tandem_kv_store functions = { .take = take, .bring = bring, .user = store };
 
 	memset(store, 0, sizeof(*store));
 	store->fixture = fixture;
