@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The local transport where both sides are in this process: the device of the side
+ * The local transport where both sides are on one loop: the device of the side
  * that pushes or pulls writes into the other one's memory, or reads it, by itself. It
  * sees that memory through tandem_memory_share(), for accel devices a dma-buf. Writes
  * that are handed over together are one command of the device.
@@ -31,7 +31,7 @@
 
 enum {
 	AT_PID = 0,
-	AT_RESERVED = 4,
+	AT_LOOP = 4,
 	AT_COOKIE = 8,
 	AT_ID = 16,
 	AT_ENDPOINT = 24,
@@ -231,12 +231,18 @@ free_local:
 	return ret;
 }
 
+/* Tells the loops of this process apart, without giving away an address. */
+static uint32_t loop_number(const struct tandem_loop *loop)
+{
+	return (((uintptr_t)loop ^ registry.cookie) * 0x9e3779b97f4a7c15ull) >> 32;
+}
+
 static size_t local_describe(struct tandem_connection *connection, uint8_t *part)
 {
 	struct local *local = connection->transport;
 
 	xfer_put32(part + AT_PID, getpid());
-	xfer_put32(part + AT_RESERVED, 0);
+	xfer_put32(part + AT_LOOP, loop_number(connection->loop));
 	xfer_put64(part + AT_COOKIE, registry.cookie);
 	xfer_put64(part + AT_ID, local->id);
 	ipc_endpoint_encode(&local->ipc->local, part + AT_ENDPOINT);
@@ -244,13 +250,16 @@ static size_t local_describe(struct tandem_connection *connection, uint8_t *part
 }
 
 /* The cookie tells apart processes of one id, in time and in containers. */
-static bool is_here(const struct xfer_description *remote)
+static bool is_here(const struct tandem_connection *connection,
+		    const struct xfer_description *remote)
 {
 	return xfer_get32(remote->part + AT_PID) == (uint32_t)getpid() &&
-	       xfer_get64(remote->part + AT_COOKIE) == registry.cookie && !xfer_ipc_always;
+	       xfer_get64(remote->part + AT_COOKIE) == registry.cookie &&
+	       xfer_get32(remote->part + AT_LOOP) == loop_number(connection->loop) &&
+	       !xfer_ipc_always;
 }
 
-/* The other side is in another process: the connection is not this file's any more. */
+/* The other side is in another process, or on another loop: the connection is not this file's any more. */
 static int local_leave(struct tandem_connection *connection,
 		       const struct xfer_description *remote, struct tandem_error *error)
 {
@@ -281,7 +290,7 @@ static int local_find_peer(struct tandem_connection *connection,
 	ret = registry_find(xfer_get64(remote->part + AT_ID), connection->loop, peer);
 	if (ret == -EXDEV)
 		return tandem_error_set(error, -EOPNOTSUPP,
-					"local: both sides have to be on one loop; open them so, or use verbs");
+					"local: the other side is on another loop; its description says otherwise");
 	if (ret < 0)
 		return tandem_error_set(error, ret,
 					"local: the other side has been closed, or never was");
@@ -301,10 +310,10 @@ static int local_connect(struct tandem_connection *connection,
 	struct local *peer = NULL;
 	int ret;
 
-	if (remote->part_size != PART_BYTES || xfer_get32(remote->part + AT_RESERVED))
+	if (remote->part_size != PART_BYTES)
 		return tandem_error_set(error, -EPROTO,
 					"local: the other side's description is malformed");
-	if (!is_here(remote))
+	if (!is_here(connection, remote))
 		return local_leave(connection, remote, error);
 	ret = local_find_peer(connection, remote, &peer, error);
 	if (ret < 0)

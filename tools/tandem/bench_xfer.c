@@ -505,7 +505,7 @@ static int make_orders(struct xfer_bench *bench)
 	return 0;
 }
 
-static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport)
+static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport, bool apart)
 {
 	struct bench_pair_options options = {
 		.device = { bench->options->device[0], bench->options->device[1] },
@@ -516,6 +516,7 @@ static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport)
 			.streams = (unsigned int)bench->options->streams,
 			.timeout_ms = IDLE_MS,
 		},
+		.apart = apart,
 		.block_bytes = BLOCK_KIB * 1024,
 		.blocks = (uint32_t)bench->options->blocks,
 	};
@@ -533,12 +534,12 @@ static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport)
 	return bench_pair_open(&bench->large, &options, bench->error);
 }
 
-static int bench_transport(struct xfer_bench *bench, enum tandem_transport transport)
+static int bench_transport(struct xfer_bench *bench, enum tandem_transport transport, bool apart)
 {
 	int ret;
 
-	bench->name = tandem_transport_name(transport);
-	ret = open_pairs(bench, transport);
+	bench->name = apart ? "local, as between processes" : tandem_transport_name(transport);
+	ret = open_pairs(bench, transport, apart);
 	if (ret && transport == TANDEM_TRANSPORT_VERBS && !bench->options->transport) {
 		bench_table_skip(bench->table, "verbs", bench->error->message);
 		ret = 0;
@@ -552,8 +553,15 @@ static int bench_transport(struct xfer_bench *bench, enum tandem_transport trans
 
 static int bench(const struct xfer_options *options, struct tandem_error *error)
 {
-	static const enum tandem_transport all[] = { TANDEM_TRANSPORT_LOCAL, TANDEM_TRANSPORT_TCP,
-						     TANDEM_TRANSPORT_VERBS };
+	static const struct {
+		enum tandem_transport transport;
+		bool apart;
+	} all[] = {
+		{ TANDEM_TRANSPORT_LOCAL, false },
+		{ TANDEM_TRANSPORT_LOCAL, true },
+		{ TANDEM_TRANSPORT_TCP, false },
+		{ TANDEM_TRANSPORT_VERBS, false },
+	};
 	struct xfer_bench bench = { .options = options, .error = error };
 	int ret = 0;
 
@@ -568,8 +576,8 @@ static int bench(const struct xfer_options *options, struct tandem_error *error)
 	ret = make_orders(&bench);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !ret; i++)
 		if (!options->transport ||
-		    !strcmp(options->transport, tandem_transport_name(all[i])))
-			ret = bench_transport(&bench, all[i]);
+		    !strcmp(options->transport, tandem_transport_name(all[i].transport)))
+			ret = bench_transport(&bench, all[i].transport, all[i].apart);
 	if (!ret && bench_table_print(bench.table, options->common.json))
 		ret = failure(error, -EIO, "cannot write the results");
 	bench_table_destroy(bench.table);

@@ -20,9 +20,10 @@ double bench_now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static bool is_local(const struct bench_pair *pair)
+static bool is_together(const struct bench_pair *pair)
 {
-	return pair->options.connection.transport == TANDEM_TRANSPORT_LOCAL;
+	return pair->options.connection.transport == TANDEM_TRANSPORT_LOCAL &&
+	       !pair->options.apart;
 }
 
 static int open_side(struct bench_pair *pair, int side, struct tandem_error *error)
@@ -97,7 +98,7 @@ int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *op
 	memset(pair, 0, sizeof(*pair));
 	pair->options = *options;
 	ret = tandem_loop_create(&pair->loop[0], error);
-	if (!ret && is_local(pair))
+	if (!ret && is_together(pair))
 		pair->loop[1] = pair->loop[0];
 	else if (!ret)
 		ret = tandem_loop_create(&pair->loop[1], error);
@@ -110,7 +111,7 @@ int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *op
 	if (ret)
 		goto close;
 	bench_pair_fill(pair, 0);
-	if (is_local(pair))
+	if (is_together(pair))
 		return 0;
 	ret = pthread_create(&pair->receiver, NULL, receive, pair);
 	if (ret) {
@@ -156,7 +157,7 @@ int bench_pair_push(struct bench_pair *pair, const uint32_t *local, const uint32
 	int ret = 0;
 
 	pair->transfer = (pair->transfer + 1) % TRANSFERS;
-	if (is_local(pair))
+	if (is_together(pair))
 		ret = tandem_expect_start(pair->connection[1], push.transfer, push.block_count,
 					  0, &received);
 	if (!ret) {
@@ -166,7 +167,7 @@ int bench_pair_push(struct bench_pair *pair, const uint32_t *local, const uint32
 	}
 	if (!ret)
 		ret = tandem_loop_wait(pair->loop[0], &sent, -1);
-	if (!ret && is_local(pair))
+	if (!ret && is_together(pair))
 		ret = tandem_loop_wait(pair->loop[0], &received, -1);
 	if (ret)
 		return failure(error, ret, "%s: a push failed: %s",

@@ -16,12 +16,14 @@
  * struct bench_pair_options - what to connect
  * @device: names of the sending and the receiving device; pulls go the other way
  * @connection: how
+ * @apart: with local: on two loops, as between processes
  * @block_bytes: of each block, a multiple of 1024
  * @blocks: in each pool
  */
 struct bench_pair_options {
 	const char *device[2];
 	struct tandem_connection_options connection;
+	bool apart;
 	uint32_t block_bytes;
 	uint32_t blocks;
 };
@@ -29,7 +31,7 @@ struct bench_pair_options {
 /**
  * struct bench_pair - a pair
  * @options: that it was opened with
- * @loop: of each side; with local the same one
+ * @loop: of each side; with local the same one, unless @options say otherwise
  * @device: the sending one first, as with all of these
  * @pool: on them
  * @memory: the pools, mapped

@@ -113,7 +113,6 @@ static void test_descriptions_of_nobody(void **state)
 		assert_int_equal(xfer_description_encode(&changed, out, sizeof(out)), size); \
 		refused(one, out, size, code, reason); \
 	} while (0)
-	CHANGED(4, -EPROTO, "malformed");		/* reserved */
 	CHANGED(16, -EHOSTUNREACH, "closed");		/* id */
 	/* Of another process. */
 	description.part[0]++;
@@ -192,15 +191,29 @@ static void test_only_two_sides(void **state)
 
 static void test_side_of_another_loop(void **state)
 {
-	uint8_t bytes[TANDEM_DESCRIPTION_MAX];
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	const uint32_t from = 1, to = 2;
+	const struct tandem_push push = {
+		.layer_count = 1, .local_blocks = &from, .remote_blocks = &to, .block_count = 1,
+	};
+	const uint64_t bytes = tandem_kv_block_bytes(&pair_layout[0]);
 	struct pair *pair = *state, other;
-	int size;
 
 	pair_open(&other, pair_layout);
 	other.connection[1] = pair_connection(&other, 1);
 	pair->connection[0] = pair_connection(pair, 0);
-	size = tandem_connection_describe(other.connection[1], bytes, sizeof(bytes));
-	refused(pair->connection[0], bytes, size, -EOPNOTSUPP, "one loop");
+	pair_introduce(other.connection[1], pair->connection[0]);
+	pair_introduce(pair->connection[0], other.connection[1]);
+	memset(pair->bytes[0] + from * bytes, 0x5a, bytes);
+	assert_int_equal(tandem_expect_start(other.connection[1], 0, 1, 0, &received), 0);
+	assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), 0);
+	while (sent.pending || received.pending) {
+		tandem_loop_run(pair->loop, 1);
+		tandem_loop_run(other.loop, 1);
+	}
+	assert_int_equal(sent.result, 0);
+	assert_int_equal(received.result, 0);
+	assert_memory_equal(other.bytes[1] + to * bytes, pair->bytes[0] + from * bytes, bytes);
 	pair_close(&other);
 }
 
