@@ -10,6 +10,7 @@ native-tests += \
 	tests/native/xfer/test_engine \
 	tests/native/xfer/test_forms \
 	tests/native/xfer/test_grant \
+	tests/native/xfer/test_ipc \
 	tests/native/xfer/test_memory \
 	tests/native/xfer/test_offer \
 	tests/native/xfer/test_pull \
@@ -63,6 +64,10 @@ tests/native/xfer/test_engine-src := \
 
 tests/native/xfer/test_forms-src := \
 	tests/native/xfer/test_forms.c \
+	$(xfer-pair)
+
+tests/native/xfer/test_ipc-src := \
+	tests/native/xfer/test_ipc.c \
 	$(xfer-pair)
 
 tests/native/xfer/test_memory-src := \
