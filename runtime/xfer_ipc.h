@@ -38,8 +38,11 @@
 #define IPC_COPY_BYTES (16ull << 20)
 /* Writes in a message, which is one command; so few that the next can be told meanwhile. */
 #define IPC_ENTRIES 512u
-/* Notes that wait for the socket; a side that has us answer without reading is lost. */
-#define IPC_NOTES_MAX 4096u
+/*
+ * Notes that wait for the socket: a checksum for each write, and answers; a side that has
+ * us answer without reading is lost.
+ */
+#define IPC_NOTES_MAX (IPC_SLOTS + 4096u)
 
 /*
  * xfer_ipc_message.c
