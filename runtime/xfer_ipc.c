@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -318,13 +317,13 @@ static void ipc_destroy(struct ipc *ipc)
 
 /*
  * Has the other side shut its end? Then the blocks that a copy has just read may be
- * somebody else's. To be asked after reading them.
+ * somebody else's. To be asked after reading them: the end of the copy, which has been
+ * taken in, orders the two.
  */
 static bool other_has_ended(const struct ipc *ipc)
 {
 	struct pollfd socket = { .fd = ipc->fd, .events = POLLRDHUP };
 
-	atomic_thread_fence(memory_order_seq_cst);
 	return poll(&socket, 1, 0) != 0;
 }
 

@@ -28,14 +28,18 @@ static void pause_a_step(void)
 	usleep(20000);
 }
 
-/* A node is there a moment before it can be opened. */
-static bool can_be_opened(const char *path)
+/* A node is there a moment before it can be opened, and before all of sysfs is. */
+static bool is_complete(const char *path)
 {
+	char attribute[128];
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	if (fd < 0)
+		return false;
+	close(fd);
+	snprintf(attribute, sizeof(attribute),
+		 "/sys/class/accel/%s/device/contexts", strrchr(path, '/') + 1);
+	return !access(attribute, F_OK);
 }
 
 static pid_t spawn_with(const char *const *options)
@@ -113,7 +117,7 @@ static const char *find_node(const bool *before, char *path, size_t size)
 
 	for (i = 0; i < ACCEL_MAX; i++) {
 		node_path(path, size, i);
-		if (!before[i] && can_be_opened(path))
+		if (!before[i] && is_complete(path))
 			return path;
 	}
 	return NULL;
