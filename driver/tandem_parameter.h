@@ -7,6 +7,7 @@
 #ifndef _TANDEM_PARAMETER_H
 #define _TANDEM_PARAMETER_H
 
+#include <linux/module.h>
 #include <linux/moduleparam.h>
 
 /**
@@ -32,7 +33,7 @@ extern const struct kernel_param_ops tandem_parameter_ops;
 	};								\
 	module_param_cb(name, &tandem_parameter_ops, &parameter_##name,	\
 			0644);						\
-	__MODULE_PARM_TYPE(name, "uint")
+	MODULE_INFO(parmtype, #name ":uint")
 
 static inline unsigned int
 tandem_parameter_get(const struct tandem_parameter *parameter)
