@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "accel.h"
@@ -215,6 +216,8 @@ static void memory_is_active_while_used(void **state)
 	command.dst_region = accel_region(&accel, 0, accel_object(&accel, SIZE), 0, SIZE, WRITE);
 	accel_object(&accel, 2 * SIZE);
 	kill(firmware.pid, SIGSTOP);
+	/* Its threads stop one after the other. */
+	assert_int_equal(waitpid(firmware.pid, NULL, WUNTRACED), firmware.pid);
 	accel_prepare(&accel, TANDEM_URING_FILL, &command, 1);
 	assert_int_equal(io_uring_submit(&accel.ring), 1);
 	fdinfo_read(&accel, &info);
