@@ -28,6 +28,14 @@
 #define TANDEM_DRM_DRIVER_DATE
 #endif
 
+/* What drm_print_memory_stats() is to show; it may show "active" in any case. */
+#ifdef TANDEM_HAVE_GEM_OBJECT_ACTIVE
+#define TANDEM_MEMORY_STATS						\
+	(DRM_GEM_OBJECT_RESIDENT | DRM_GEM_OBJECT_ACTIVE)
+#else
+#define TANDEM_MEMORY_STATS	DRM_GEM_OBJECT_RESIDENT
+#endif
+
 /* @extra reaches users with 32-byte completions. */
 static inline void tandem_uring_done(struct io_uring_cmd *cmd, s32 result,
 				     u64 extra, unsigned int issue_flags)

@@ -5,6 +5,7 @@
 #include <linux/bitmap.h>
 #include <linux/xarray.h>
 
+#include "tandem_compat.h"
 #include "tandem_context.h"
 #include "tandem_device.h"
 #include "tandem_fdinfo.h"
@@ -112,7 +113,7 @@ static void show_memory(struct drm_printer *p, struct tandem_device *tdev,
 	for (region = 0; region < REGIONS; region++) {
 		if (exists[region])
 			drm_print_memory_stats(p, &stats[region],
-					       DRM_GEM_OBJECT_RESIDENT,
+					       TANDEM_MEMORY_STATS,
 					       region_name(region));
 	}
 }

@@ -85,3 +85,13 @@ static struct dmem_cgroup_region *probe(void)
 	return dmem_cgroup_register_region(&init, "probe");
 }
 #endif
+
+#ifdef TANDEM_PROBE_GEM_OBJECT_ACTIVE
+#include <drm/drm_gem.h>
+
+static enum drm_gem_object_status probe(void) __used;
+static enum drm_gem_object_status probe(void)
+{
+	return DRM_GEM_OBJECT_ACTIVE;
+}
+#endif
