@@ -210,6 +210,9 @@ static void prepare_command(struct fuzz_worker *worker, struct fuzz_ring *ring,
 	sqe->fd = file->fd;
 	if (fuzz_one_in(&worker->random, 40))
 		sqe->cmd_op = fuzz_odd_number(&worker->random, sqe->cmd_op);
+	/* It would fill with what is another's address, and not with the tag. */
+	if (sqe->cmd_op == TANDEM_URING_FILL)
+		sqe->cmd_op = made.op;
 	if (may_be_malformed(worker, ring) && fuzz_one_in(&worker->random, 40))
 		make_malformed(worker, sqe);
 	memcpy(sqe->cmd, &made.command, ring->flags & IORING_SETUP_SQE128 ?
