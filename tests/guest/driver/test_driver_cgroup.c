@@ -176,7 +176,7 @@ static void need_dmem(void)
 {
 	if (has_dmem)
 		return;
-	print_message("# the kernel has no dmem cgroup\n");
+	print_message("# skip: the kernel has no dmem cgroup\n");
 	skip();
 }
 
