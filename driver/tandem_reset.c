@@ -143,6 +143,9 @@ static void carry_out(struct work_struct *work)
 		container_of(reset, struct tandem_device, reset);
 	enum tandem_reset_reason reason = atomic_read(&reset->reason);
 
+	/* What was asked for has been done with another's request. */
+	if (reason == TANDEM_RESET_NONE)
+		return;
 	mutex_lock(&tdev->power.lock);
 	if (!tdev->power.up || tandem_device_is_dead(tdev))
 		goto unlock;
@@ -219,6 +222,11 @@ int tandem_reset_now(struct tandem_device *tdev)
 	if (ret < 0)
 		return -ENODEV;
 	tandem_reset_request(tdev, TANDEM_RESET_ASKED);
+	/*
+	 * Whoever has asked before may not have come to queue the work yet, and
+	 * work that is not queued is not waited for.
+	 */
+	schedule_work(&tdev->reset.work);
 	flush_work(&tdev->reset.work);
 	tandem_power_release(tdev);
 	return tandem_device_is_dead(tdev) ? -EIO : 0;
