@@ -462,10 +462,13 @@ static void submit(struct fuzz_worker *worker)
 		args.deadline_ns = now_ns() + fuzz_below(&worker->random, 20000000);
 	if (fuzz_one_in(&worker->random, 10)) {
 		fuzz_mutate(&worker->random, &args, sizeof(args));
-		/* Results go where there is room for them, or nowhere. */
+		/*
+		 * Results go where there is room for them, or nowhere; and what
+		 * lies between two commands is not read as one: a FILL could
+		 * have an address for its pattern, which is nobody's tag.
+		 */
 		args.commands = (uintptr_t)commands;
-		if (args.count > SUBMIT_MAX || (uint64_t)args.count * args.stride >
-					       sizeof(commands))
+		if (args.count > SUBMIT_MAX || args.stride != sizeof(commands[0]))
 			args.commands = fuzz_bad_address(worker);
 	}
 	ret = ioctl(file->fd, DRM_IOCTL_TANDEM_SUBMIT, &args) ? -errno : 0;
