@@ -71,6 +71,7 @@ runtime-src += \
 	runtime/xfer_local.c \
 	runtime/xfer_note.c \
 	runtime/xfer_offer.c \
+	runtime/xfer_place.c \
 	runtime/xfer_push.c \
 	runtime/xfer_runs.c \
 	runtime/xfer_stop.c \

@@ -28,6 +28,7 @@
 #include <sys/types.h>
 
 #include "xfer.h"
+#include "xfer_place.h"
 
 /* Writes that a connection has under way at once. */
 #define IPC_SLOTS 2048u
@@ -49,7 +50,7 @@
  */
 
 #define IPC_TOKEN_BYTES 16u
-#define IPC_BOOT_BYTES	16u
+#define IPC_BOOT_BYTES	XFER_BOOT_BYTES
 
 /**
  * struct ipc_endpoint - how a side is reached

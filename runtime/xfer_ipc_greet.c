@@ -8,9 +8,7 @@
  * other end, which has to be the same user's. Only then does either give away the
  * file of its memory.
  */
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stddef.h>
@@ -19,12 +17,12 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "xfer_ipc.h"
+#include "xfer_place.h"
 
 /* Who calls when so many have not greeted yet takes the place of the oldest. */
 #define CALLERS_MAX 8u
@@ -367,36 +365,14 @@ static void listener_ready(void *user, int events)
  * Where a side is
  */
 
-/* Since when the host runs, as the kernel names it; zeros where it does not tell. */
-static void read_boot(uint8_t *boot)
-{
-	char text[64] = "";
-	unsigned int digits = 0;
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t size;
-
-	memset(boot, 0, IPC_BOOT_BYTES);
-	if (fd < 0)
-		return;
-	size = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	for (ssize_t i = 0; i < size && digits < 2 * IPC_BOOT_BYTES; i++) {
-		if (!isxdigit((unsigned char)text[i]))
-			continue;
-		const char digit[2] = { text[i] };
-
-		boot[digits / 2] |= strtoul(digit, NULL, 16) << (digits % 2 ? 0 : 4);
-		digits++;
-	}
-}
-
 static void describe_place(struct ipc_endpoint *local)
 {
-	struct stat status;
+	struct xfer_place place;
 
-	read_boot(local->boot);
+	xfer_place_read(&place);
+	memcpy(local->boot, place.boot, IPC_BOOT_BYTES);
+	local->network = place.network;
 	local->user = geteuid();
-	local->network = stat("/proc/self/ns/net", &status) ? 0 : status.st_ino;
 }
 
 int ipc_check_reachable(const struct ipc_endpoint *local, const struct ipc_endpoint *remote,
