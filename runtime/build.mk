@@ -61,6 +61,9 @@ runtime-src += \
 	runtime/kv_pool.c \
 	runtime/kv_sequence.c \
 	runtime/kv_store.c \
+	runtime/xfer_auto.c \
+	runtime/xfer_auto_choose.c \
+	runtime/xfer_auto_part.c \
 	runtime/xfer_checksum.c \
 	runtime/xfer_description.c \
 	runtime/xfer_expect.c \
@@ -80,6 +83,7 @@ runtime-src += \
 	runtime/xfer_tcp_frame.c \
 	runtime/xfer_tcp_greet.c \
 	runtime/xfer_tcp_listen.c \
+	runtime/xfer_tcp_reach.c \
 	runtime/xfer_tcp_read.c \
 	runtime/xfer_tcp_stream.c \
 	runtime/xfer_unordered.c \
@@ -92,7 +96,8 @@ runtime-src += \
 	runtime/xfer_verbs_message.c \
 	runtime/xfer_verbs_note.c \
 	runtime/xfer_verbs_pair.c \
-	runtime/xfer_verbs_port.c
+	runtime/xfer_verbs_port.c \
+	runtime/xfer_verbs_reach.c
 
 # Channels between two processes.
 runtime-src += \

@@ -16,6 +16,7 @@
 #include "error.h"
 #include "kv.h"
 #include "xfer.h"
+#include "xfer_auto.h"
 
 #define TIMEOUT_MS_DEFAULT	30000u
 #define PUSHES_MAX_DEFAULT	4096u
@@ -28,6 +29,7 @@ static const char *const transport_names[] = {
 	[TANDEM_TRANSPORT_LOCAL] = "local",
 	[TANDEM_TRANSPORT_VERBS] = "verbs",
 	[TANDEM_TRANSPORT_TCP] = "tcp",
+	[TANDEM_TRANSPORT_AUTO] = "auto",
 };
 
 #define TRANSPORT_COUNT	(sizeof(transport_names) / sizeof(transport_names[0]))
@@ -248,6 +250,8 @@ static const struct xfer_transport_ops *transport_ops(enum tandem_transport tran
 		return &xfer_verbs_ops;
 	case TANDEM_TRANSPORT_TCP:
 		return &xfer_tcp_ops;
+	case TANDEM_TRANSPORT_AUTO:
+		return &xfer_auto_ops;
 	default:
 		return NULL;
 	}
@@ -258,7 +262,7 @@ static int options_check(const struct tandem_connection_options *options,
 {
 	if (!transport_ops(options->transport))
 		return tandem_error_set(error, -EOPNOTSUPP,
-					"there is no transport number %d; use local, verbs or tcp",
+					"there is no transport number %d; use auto, local, verbs or tcp",
 					(int)options->transport);
 	return 0;
 }
@@ -406,15 +410,22 @@ int tandem_connection_open_memory(struct tandem_loop *loop, const struct tandem_
 	return ret < 0 ? ret : connection_create(&from, options, connection, error);
 }
 
+/* What both sides have to agree on; auto stays what it was. */
+static enum tandem_transport described_transport(const struct tandem_connection *connection)
+{
+	return connection->choice ? TANDEM_TRANSPORT_AUTO : connection->transport_number;
+}
+
 int tandem_connection_describe(struct tandem_connection *connection, void *buffer, size_t size)
 {
+	const struct xfer_transport_ops *ops = connection->choice ? &xfer_auto_ops : connection->ops;
 	struct xfer_description description = {
-		.transport = connection->transport_number,
+		.transport = described_transport(connection),
 		.layout = connection->layout,
 		.checksums = connection->checksums,
 	};
 
-	description.part_size = connection->ops->describe(connection, description.part);
+	description.part_size = ops->describe(connection, description.part);
 	return xfer_description_encode(&description, buffer, size);
 }
 
@@ -466,11 +477,11 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
 	ret = xfer_description_decode(description, size, &remote, error);
 	if (ret < 0)
 		return ret;
-	if (remote.transport != connection->transport_number) {
+	if (remote.transport != described_transport(connection)) {
 		theirs = tandem_transport_name(remote.transport);
 		return tandem_error_set(error, -EINVAL,
 					"the transports differ: %s here and %s on the other side; use the same",
-					tandem_transport_name(connection->transport_number),
+					tandem_transport_name(described_transport(connection)),
 					theirs ? theirs : "an unknown one");
 	}
 	ret = layout_mismatch(&connection->layout, &remote.layout, error);
@@ -775,6 +786,19 @@ int connection_tell(struct tandem_connection *connection, const struct xfer_note
 	return ret < 0 ? ret : connection->ops->flush(connection);
 }
 
+enum tandem_transport tandem_connection_transport(const struct tandem_connection *connection)
+{
+	return connection->transport_number;
+}
+
+const char *tandem_connection_transport_reason(const struct tandem_connection *connection,
+					       enum tandem_transport transport)
+{
+	if (!connection->choice || (unsigned int)transport >= XFER_AUTO_TRANSPORTS)
+		return NULL;
+	return connection->choice->reasons[transport].message;
+}
+
 void tandem_connection_get_stats(const struct tandem_connection *connection,
 				 struct tandem_connection_stats *stats)
 {
@@ -818,5 +842,6 @@ void tandem_connection_close(struct tandem_connection *connection)
 	connection->ops->close(connection);
 	connection_cancel_all(connection);
 	xfer_stop_free_all(&connection->stops);
+	free(connection->choice);
 	free(connection);
 }

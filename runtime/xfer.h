@@ -14,6 +14,7 @@
  *	xfer_unordered.c	writes where nothing keeps order
  *	xfer_push.c		pushes and pulls, from their start to their end
  *	connection.c		what else all transports have in common
+ *	xfer_auto*.c		choosing a transport
  *	xfer_local.c, xfer_verbs*.c, xfer_tcp*.c	the transports
  *
  * xfer_push.c cuts a push into writes, or a pull into reads, and hands the
@@ -114,8 +115,12 @@ size_t xfer_table_build(const struct tandem_push *push, struct xfer_run *runs);
  * xfer_description.c
  */
 
-/* The longest part of a description that belongs to the transport, bytes. */
+/* The longest part of a description that belongs to one transport, bytes. */
 #define XFER_TRANSPORT_PART_MAX	256
+/* Transports that auto chooses among: those before it in &enum tandem_transport. */
+#define XFER_AUTO_TRANSPORTS	3
+/* The longest part of all: that of auto. */
+#define XFER_PART_MAX		(32 + XFER_AUTO_TRANSPORTS * (4 + XFER_TRANSPORT_PART_MAX))
 
 /**
  * struct xfer_description - one side, as the other has to know it
@@ -129,7 +134,7 @@ struct xfer_description {
 	uint32_t transport;
 	struct tandem_kv_layout layout;
 	bool checksums;
-	uint8_t part[XFER_TRANSPORT_PART_MAX];
+	uint8_t part[XFER_PART_MAX];
 	uint32_t part_size;
 };
 
@@ -663,7 +668,11 @@ struct xfer_write {
  * @open: register the pool and so on; sets &tandem_connection.transport.
  *	Cleans up by itself if it fails
  * @describe: write what the other side's @connect has to know, at most
- *	%XFER_TRANSPORT_PART_MAX bytes. Return: bytes
+ *	%XFER_TRANSPORT_PART_MAX bytes (auto: %XFER_PART_MAX). Return: bytes
+ * @reach: could the two sides reach one another by this transport? Looks at nothing but
+ *	its arguments, so that both sides come to the same answer, and says in @why, from
+ *	the view of @own, why not, or why. Return: 0; -EPROTO malformed; another
+ *	negative errno
  * @connect: take that in, not trusting it; sets @write_bytes and
  *	@write_slots. May be tried again after a failure. Where it takes time
  *	until blocks can travel, @write_slots is 0 until then, and then
@@ -703,10 +712,14 @@ struct xfer_write {
  * @close: the same, waiting for it, and free everything. What has not ended
  *	never will
  */
+struct xfer_side;
+
 struct xfer_transport_ops {
 	int (*open)(struct tandem_connection *connection,
 		    const struct tandem_connection_options *options, struct tandem_error *error);
 	size_t (*describe)(struct tandem_connection *connection, uint8_t *part);
+	int (*reach)(const struct xfer_side *own, const struct xfer_side *other,
+		     struct tandem_error *why);
 	int (*connect)(struct tandem_connection *connection,
 		       const struct xfer_description *remote, struct tandem_error *error);
 	bool reads;
@@ -726,6 +739,7 @@ struct xfer_transport_ops {
 	void (*close)(struct tandem_connection *connection);
 };
 
+extern const struct xfer_transport_ops xfer_auto_ops;
 extern const struct xfer_transport_ops xfer_local_ops;
 extern const struct xfer_transport_ops xfer_verbs_ops;
 extern const struct xfer_transport_ops xfer_tcp_ops;
@@ -748,7 +762,8 @@ enum connection_state {
  *	%KV_TYPE_BYTES whose blocks are its units
  * @remote_layout: of the other side's, once connected
  * @ops: the transport
- * @transport_number: &enum tandem_transport
+ * @transport_number: &enum tandem_transport; what auto has chosen, once connected
+ * @choice: how auto has chosen; NULL where the application has
  * @transport: the transport's own
  * @state: see there
  * @failure: why it failed: what operations end with that have no reason of
@@ -792,6 +807,7 @@ struct tandem_connection {
 	struct tandem_kv_layout remote_layout;
 	const struct xfer_transport_ops *ops;
 	enum tandem_transport transport_number;
+	struct xfer_auto *choice;
 	void *transport;
 	enum connection_state state;
 	int failure;

@@ -47,7 +47,7 @@ enum {
 
 #define CHECKSUM_BYTES		4u
 
-_Static_assert(AT_PART + XFER_TRANSPORT_PART_MAX + CHECKSUM_BYTES <= TANDEM_DESCRIPTION_MAX,
+_Static_assert(AT_PART + XFER_PART_MAX + CHECKSUM_BYTES <= TANDEM_DESCRIPTION_MAX,
 	       "every description fits");
 
 void xfer_put16(uint8_t *at, uint16_t value)
@@ -140,7 +140,7 @@ int xfer_description_decode(const void *buffer, size_t size,
 	description->checksums = xfer_get32(in + AT_FLAGS) & FLAG_CHECKSUMS;
 	description->part_size = xfer_get32(in + AT_PART_SIZE);
 	if (xfer_get32(in + AT_FLAGS) & ~FLAG_CHECKSUMS ||
-	    description->part_size > XFER_TRANSPORT_PART_MAX ||
+	    description->part_size > XFER_PART_MAX ||
 	    description->part_size != size - AT_PART - CHECKSUM_BYTES ||
 	    kv_layout_check(layout, &pool_bytes) < 0)
 		return tandem_error_set(error, -EPROTO,

@@ -17,6 +17,7 @@
 
 #include "error.h"
 #include "xfer.h"
+#include "xfer_auto.h"
 #include "xfer_ipc.h"
 
 /* Writes that a connection has on its queue at once. */
@@ -249,14 +250,38 @@ static size_t local_describe(struct tandem_connection *connection, uint8_t *part
 	return PART_BYTES;
 }
 
-/* The cookie tells apart processes of one id, in time and in containers. */
-static bool is_here(const struct tandem_connection *connection,
-		    const struct xfer_description *remote)
+/*
+ * Are these two on one loop of one process? The cookie tells apart processes of one id,
+ * in time and in containers.
+ */
+static bool is_one_loop(const uint8_t *one, const uint8_t *other)
 {
-	return xfer_get32(remote->part + AT_PID) == (uint32_t)getpid() &&
-	       xfer_get64(remote->part + AT_COOKIE) == registry.cookie &&
-	       xfer_get32(remote->part + AT_LOOP) == loop_number(connection->loop) &&
-	       !xfer_ipc_always;
+	return !memcmp(one, other, AT_ID) && !xfer_ipc_always;
+}
+
+static int local_reach(const struct xfer_side *own, const struct xfer_side *other,
+		       struct tandem_error *why)
+{
+	struct ipc_endpoint one, two;
+	int ret;
+
+	if (own->part_size != PART_BYTES || other->part_size != PART_BYTES ||
+	    ipc_endpoint_decode(own->part + AT_ENDPOINT, &one) < 0 ||
+	    ipc_endpoint_decode(other->part + AT_ENDPOINT, &two) < 0)
+		return -EPROTO;
+	if (one.kind != two.kind)
+		return tandem_error_set(why, -EOPNOTSUPP,
+					"local: one side's device is accel, the other's inproc");
+	if (is_one_loop(own->part, other->part))
+		return tandem_error_set(why, 0, "local: both sides are on one loop of one process");
+	ret = ipc_check_reachable(&one, &two, why);
+	if (ret < 0)
+		return ret;
+	if (!own->shareable || !other->shareable)
+		return tandem_error_set(why, -EOPNOTSUPP,
+					"local: %s side's memory cannot be shown to another process; allocate it with tandem_memory_alloc_shareable()",
+					own->shareable ? "the other" : "this");
+	return tandem_error_set(why, 0, "local: both sides are of one user on one machine");
 }
 
 /* The other side is in another process, or on another loop: the connection is not this file's any more. */
@@ -307,13 +332,15 @@ static int local_connect(struct tandem_connection *connection,
 			 const struct xfer_description *remote, struct tandem_error *error)
 {
 	struct local *local = connection->transport;
+	uint8_t own[PART_BYTES];
 	struct local *peer = NULL;
 	int ret;
 
 	if (remote->part_size != PART_BYTES)
 		return tandem_error_set(error, -EPROTO,
 					"local: the other side's description is malformed");
-	if (!is_here(connection, remote))
+	local_describe(connection, own);
+	if (!is_one_loop(own, remote->part))
 		return local_leave(connection, remote, error);
 	ret = local_find_peer(connection, remote, &peer, error);
 	if (ret < 0)
@@ -549,6 +576,7 @@ static void local_close(struct tandem_connection *connection)
 const struct xfer_transport_ops xfer_local_ops = {
 	.open = local_open,
 	.describe = local_describe,
+	.reach = local_reach,
 	.connect = local_connect,
 	.reads = true,
 	.write = local_write,

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "kv.h"
 #include "xfer_tcp.h"
+#include "xfer_tcp_reach.h"
 
 /*
  * How long an ending waits for the other side to stop taking in what was sent.
@@ -373,7 +374,9 @@ static void tcp_close(struct tandem_connection *connection)
 	tcp_unlisten(tcp);
 	tcp_settle(tcp);
 	tcp_abort(connection);
-	while ((!tcp_is_quiet(tcp) || tcp_has_requests(tcp)) && tcp_run_loop(tcp))
+	/* No block has ever travelled on one that was not connected: nothing to wait for. */
+	while (tcp->connected && (!tcp_is_quiet(tcp) || tcp_has_requests(tcp)) &&
+	       tcp_run_loop(tcp))
 		;
 	/* From within a callback the loop cannot be run: then without waiting. */
 	loop_timer_stop(tcp->drain_timer);
@@ -386,6 +389,7 @@ static void tcp_close(struct tandem_connection *connection)
 const struct xfer_transport_ops xfer_tcp_ops = {
 	.open = tcp_open,
 	.describe = tcp_describe,
+	.reach = tcp_reach,
 	.connect = tcp_connect,
 	.reads = true,
 	.write = tcp_write,

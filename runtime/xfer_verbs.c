@@ -19,6 +19,7 @@
 
 #include "error.h"
 #include "xfer_verbs.h"
+#include "xfer_verbs_reach.h"
 
 /* A completion every so many writes, apart from the last ones of a push. */
 #define SIGNAL_INTERVAL		(VERBS_SLOTS / 4)
@@ -700,6 +701,7 @@ static void verbs_close(struct tandem_connection *connection)
 const struct xfer_transport_ops xfer_verbs_ops = {
 	.open = verbs_open,
 	.describe = verbs_describe,
+	.reach = verbs_reach,
 	.connect = verbs_connect,
 	.reads = true,
 	.write = verbs_write,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * libFuzzer entry for everything that the transfer engine reads from the other
- * side: descriptions, what transports put into them, and tcp's greetings and
+ * side: descriptions, what transports put into them, auto too, and tcp's greetings and
  * frames. tests/native/xfer/test_fuzz.sh builds it and runs it for a while.
  *
  * The first byte of an input says what the others are. What is accepted has to
@@ -12,8 +12,11 @@
 
 #include "runtime/kv.h"
 #include "runtime/xfer.h"
+#include "runtime/xfer_auto.h"
 #include "runtime/xfer_tcp_frame.h"
+#include "runtime/xfer_tcp_reach.h"
 #include "runtime/xfer_verbs.h"
+#include "runtime/xfer_verbs_reach.h"
 
 #define LIMIT	(1ull << 40)
 
@@ -51,6 +54,39 @@ static void use_verbs_endpoint(const uint8_t *bytes, size_t size)
 		return;
 	verbs_endpoint_encode(&endpoint, again);
 	same(again, bytes, size);
+}
+
+/* Both sides come to the same answer, here with one that is as plain as can be. */
+static void use_reach(const struct xfer_side *side,
+		      int (*reach)(const struct xfer_side *own, const struct xfer_side *other,
+				   struct tandem_error *why))
+{
+	struct xfer_side elsewhere = *side;
+
+	elsewhere.place.network++;
+	reach(side, side, NULL);
+	if (reach(side, &elsewhere, NULL) != reach(&elsewhere, side, NULL))
+		abort();
+}
+
+static void use_auto_part(const uint8_t *bytes, size_t size)
+{
+	uint8_t again[XFER_PART_MAX];
+	struct xfer_auto_part part;
+	struct xfer_side side;
+
+	if (xfer_auto_part_decode(bytes, size, &part) < 0)
+		return;
+	if (xfer_auto_part_encode(&part, again) != size)
+		abort();
+	same(again, bytes, size);
+	side = (struct xfer_side){ .place = part.place, .shareable = part.shareable };
+	side.part = part.offers[TANDEM_TRANSPORT_TCP].part;
+	side.part_size = part.offers[TANDEM_TRANSPORT_TCP].part_size;
+	use_reach(&side, tcp_reach);
+	side.part = part.offers[TANDEM_TRANSPORT_VERBS].part;
+	side.part_size = part.offers[TANDEM_TRANSPORT_VERBS].part_size;
+	use_reach(&side, verbs_reach);
 }
 
 static void use_greeting(const uint8_t *bytes, size_t size)
@@ -136,7 +172,7 @@ static void use_description(const uint8_t *bytes, size_t size)
 	xfer_put32(sound + size - 4, checksum(sound, size - 4));
 	if (xfer_description_decode(sound, size, &description, NULL) < 0)
 		return;
-	if (description.part_size > XFER_TRANSPORT_PART_MAX ||
+	if (description.part_size > XFER_PART_MAX ||
 	    kv_layout_check(&description.layout, &pool_bytes) < 0)
 		abort();
 	if (xfer_description_encode(&description, again, sizeof(again)) != (int)size)
@@ -144,12 +180,14 @@ static void use_description(const uint8_t *bytes, size_t size)
 	same(again, sound, size);
 	use_tcp_endpoint(description.part, description.part_size);
 	use_verbs_endpoint(description.part, description.part_size);
+	use_auto_part(description.part, description.part_size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const uses[])(const uint8_t *bytes, size_t size) = {
 		use_description, use_tcp_endpoint, use_verbs_endpoint, use_greeting, use_frame,
+		use_auto_part,
 	};
 
 	if (size)

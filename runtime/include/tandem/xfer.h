@@ -36,14 +36,20 @@ struct tandem_xfer_table;
  * @TANDEM_TRANSPORT_TCP: several TCP streams, straight between sockets and the
  *	mapping of device memory; works wherever there is a network. The kernel
  *	copies each byte on both sides
+ * @TANDEM_TRANSPORT_AUTO: the first of these, in this order, by which the two sides
+ *	reach one another, on account of what both say of themselves; give it on both.
+ *	That a network is up and lets the two through is assumed, not tried. Until the
+ *	other side's description is there a side holds open whatever it can, and
+ *	with that each transport's share of &struct tandem_connection_options
  */
 enum tandem_transport {
 	TANDEM_TRANSPORT_LOCAL = 0,
 	TANDEM_TRANSPORT_VERBS = 1,
 	TANDEM_TRANSPORT_TCP = 2,
+	TANDEM_TRANSPORT_AUTO = 3,
 };
 
-/* "local", "verbs", "tcp"; NULL for a number that is none. */
+/* "local", "verbs", "tcp", "auto"; NULL for a number that is none. */
 const char *tandem_transport_name(enum tandem_transport transport);
 /* The number, or -EINVAL. */
 int tandem_transport_parse(const char *name);
@@ -94,7 +100,7 @@ struct tandem_connection_options {
 };
 
 /* Room that every description fits into. */
-#define TANDEM_DESCRIPTION_MAX	512
+#define TANDEM_DESCRIPTION_MAX	1024
 
 /**
  * tandem_connection_open() - make one side of a connection
@@ -172,11 +178,34 @@ int tandem_connection_describe(struct tandem_connection *connection, void *buffe
  * push waits for that; the call itself does not wait for the network.)
  *
  * Return: 0; -EPROTO malformed, or of another version; -EINVAL the pools'
- * layouts do not match, or the transports differ; -EHOSTUNREACH;
+ * layouts do not match, or the transports differ; -EHOSTUNREACH, also where AUTO finds
+ * no transport;
  * -EALREADY; -ENODEV.
  */
 int tandem_connection_connect(struct tandem_connection *connection, const void *description,
 			      size_t size, struct tandem_error *error);
+
+/**
+ * tandem_connection_transport() - how blocks travel
+ * @connection: either side
+ *
+ * Return: &enum tandem_transport; with AUTO what has been chosen, and
+ * %TANDEM_TRANSPORT_AUTO until tandem_connection_connect() has done so.
+ */
+enum tandem_transport tandem_connection_transport(const struct tandem_connection *connection);
+
+/**
+ * tandem_connection_transport_reason() - why AUTO has chosen a transport, or has not
+ * @connection: opened with AUTO. Before tandem_connection_connect() only those
+ *	transports have a reason that this side cannot use
+ * @transport: LOCAL, VERBS or TCP
+ *
+ * Return: a line that begins with the transport's name, the connection's until it is
+ * closed; empty where there is none yet. NULL for other transports, and for
+ * connections that were not opened with AUTO.
+ */
+const char *tandem_connection_transport_reason(const struct tandem_connection *connection,
+					       enum tandem_transport transport);
 
 /**
  * struct tandem_transfer_stats - how one push or pull went

@@ -51,6 +51,21 @@ tap_same $? 0 "a split run over tcp"
 tap_same "$(cat "$work/text")" "$(cat "$work/split")" "tcp: the same text"
 tap_same "$(json_field "$work/stats" kv_transport)" tcp "tcp: named in the report"
 
+run --model "$model" --transport auto --json --stats "$work/stats"
+tap_same $? 0 "a split run over what is chosen"
+tap_same "$(json_field "$work/stats" kv_transport)" local "auto: what was chosen is named"
+python3 - "$work/stats" <<'END'
+import json, sys
+reasons = json.load(open(sys.argv[1]))["kv_transport_reasons"]
+assert sorted(reasons) == ["local", "tcp", "verbs"], reasons
+assert "one loop of one process" in reasons["local"], reasons
+assert reasons["tcp"] == "tcp: it would do, but local comes first", reasons
+END
+tap_ok $? "auto: with a reason for each"
+run --model "$model" --transport auto
+grep -q "^ *tcp: it would do" "$work/errors"
+tap_ok $? "auto: and for people"
+
 # What the profiles would have needed: an estimate, where they have figures.
 run --model "$model" --prefill inproc:trn2 --decode inproc:host --json --stats "$work/stats"
 python3 - "$work/stats" <<'END'

@@ -2,6 +2,7 @@
 # Transfers between devices in the process.
 
 native-tests += \
+	tests/native/xfer/test_auto \
 	tests/native/xfer/test_checksum \
 	tests/native/xfer/test_checksum_unordered \
 	tests/native/xfer/test_connect \
@@ -47,6 +48,10 @@ tests/native/xfer/test_checksum-src := \
 tests/native/xfer/test_checksum_unordered-src := \
 	tests/native/xfer/test_checksum.c \
 	$(xfer-pair-unordered)
+
+tests/native/xfer/test_auto-src := \
+	tests/native/xfer/test_auto.c \
+	$(xfer-pair)
 
 tests/native/xfer/test_connect-src := \
 	tests/native/xfer/test_connect.c \

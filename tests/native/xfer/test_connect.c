@@ -28,11 +28,13 @@ static void test_names(void **state)
 	assert_string_equal(tandem_transport_name(TANDEM_TRANSPORT_LOCAL), "local");
 	assert_string_equal(tandem_transport_name(TANDEM_TRANSPORT_VERBS), "verbs");
 	assert_string_equal(tandem_transport_name(TANDEM_TRANSPORT_TCP), "tcp");
-	assert_null(tandem_transport_name((enum tandem_transport)3));
+	assert_null(tandem_transport_name((enum tandem_transport)4));
 	assert_null(tandem_transport_name((enum tandem_transport)-1));
 	assert_int_equal(tandem_transport_parse("local"), TANDEM_TRANSPORT_LOCAL);
 	assert_int_equal(tandem_transport_parse("verbs"), TANDEM_TRANSPORT_VERBS);
 	assert_int_equal(tandem_transport_parse("tcp"), TANDEM_TRANSPORT_TCP);
+	assert_string_equal(tandem_transport_name(TANDEM_TRANSPORT_AUTO), "auto");
+	assert_int_equal(tandem_transport_parse("auto"), TANDEM_TRANSPORT_AUTO);
 	assert_int_equal(tandem_transport_parse("loc"), -EINVAL);
 	assert_int_equal(tandem_transport_parse(""), -EINVAL);
 }

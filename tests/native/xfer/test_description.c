@@ -204,7 +204,7 @@ static void test_each_field_wrong(void **state)
 		{ AT_PART_SIZE, 0 },
 		{ AT_PART_SIZE, PART_BYTES - 1 },
 		{ AT_PART_SIZE, PART_BYTES + 1 },
-		{ AT_PART_SIZE, 300 },
+		{ AT_PART_SIZE, 900 },
 		{ AT_PART_SIZE, UINT32_MAX },
 	};
 	struct xfer_description description;
@@ -293,7 +293,7 @@ static void test_mutations(void **state)
 		if (decode(bytes, size, &description) < 0)
 			continue;
 		taken++;
-		assert_true(description.part_size <= XFER_TRANSPORT_PART_MAX);
+		assert_true(description.part_size <= XFER_PART_MAX);
 		assert_int_equal(kv_layout_check(&description.layout, &pool_bytes), 0);
 		verbs_endpoint_decode(description.part, description.part_size, &there);
 	}

@@ -19,9 +19,12 @@ clang -fsanitize=fuzzer,address,undefined -o "$work/empty" "$work/empty.c" 2>/de
 clang -g -O1 -std=gnu11 -D_GNU_SOURCE= -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all -I. -Iuapi -Iruntime/include \
 	tests/fuzz/fuzz_xfer.c runtime/crc32c.c runtime/error.c runtime/kv_layout.c \
+	runtime/xfer_auto_part.c \
 	runtime/xfer_description.c \
 	runtime/xfer_note.c \
-	runtime/xfer_tcp_frame.c runtime/xfer_verbs_pair.c \
+	runtime/xfer_place.c \
+	runtime/xfer_tcp_frame.c runtime/xfer_tcp_reach.c \
+	runtime/xfer_verbs_pair.c runtime/xfer_verbs_reach.c \
 	-lisal -libverbs -o "$work/fuzz_xfer" 2>"$work/errors"
 tap_ok $? "the fuzzer builds"
 head -n 5 "$work/errors" | sed 's/^/# /'

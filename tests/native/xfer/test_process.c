@@ -195,6 +195,19 @@ static int push_all(struct peer *peer, struct tandem_operation *op)
 	return tandem_push_start(peer->side.connection, &push, op);
 }
 
+/* Is it what both sides come to, and for that reason? */
+static void test_chosen(void **state)
+{
+	const char *reason;
+	struct peer *peer = *state;
+
+	assert_int_equal(tandem_connection_transport(peer->side.connection),
+			 TANDEM_TRANSPORT_LOCAL);
+	reason = tandem_connection_transport_reason(peer->side.connection,
+						    TANDEM_TRANSPORT_LOCAL);
+	assert_non_null(strstr(reason, "one user on one machine"));
+}
+
 static void test_there_and_back(void **state)
 {
 	uint64_t bytes = tandem_kv_block_bytes(&layout) * layout.blocks * layout.layers;
@@ -266,11 +279,19 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stopped, setup, teardown),
 	};
 
+	const struct CMUnitTest chosen[] = {
+		cmocka_unit_test_setup_teardown(test_chosen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_there_and_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+	};
 	int failed;
 
 	transport = TANDEM_TRANSPORT_TCP;
 	failed = cmocka_run_group_tests_name("tcp between processes", tests, NULL, NULL);
 	transport = TANDEM_TRANSPORT_LOCAL;
 	failed += cmocka_run_group_tests_name("local between processes", tests, NULL, NULL);
+	transport = TANDEM_TRANSPORT_AUTO;
+	failed += cmocka_run_group_tests_name("what is chosen between processes", chosen, NULL,
+					      NULL);
 	return failed;
 }
