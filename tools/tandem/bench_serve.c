@@ -224,7 +224,7 @@ static void add_conditions(struct bench_table *table, const struct serve_bench_o
 	bench_table_condition(table, "prefill_device", session->prefill_info.name);
 	bench_table_condition(table, "decode_device", session->decode_info.name);
 	bench_table_condition(table, "transport",
-			      tandem_transport_name(options->session.connection.transport));
+			      tandem_transport_name(tandem_connection_transport(session->push)));
 	bench_table_condition_number(table, "requests", (double)options->batch);
 	bench_table_condition_number(table, "prompt_tokens", (double)options->prompt);
 	bench_table_condition_number(table, "tokens", (double)options->tokens);
@@ -329,7 +329,7 @@ static const struct argp_option known[] = {
 	{ "prefill", KEY_PREFILL, "DEV", 0, "device that reads prompts (default: one that is there)",
 	  0 },
 	{ "decode", KEY_DECODE, "DEV", 0, "device that makes tokens, and is measured alone", 0 },
-	{ "transport", KEY_TRANSPORT, "verbs|tcp|local", 0,
+	{ "transport", KEY_TRANSPORT, "auto|local|verbs|tcp", 0,
 	  "how the KV cache travels (default local)", 0 },
 	{ "rounds", KEY_ROUNDS, "N", 0, "samples of each figure, 1 to 99 (default 3)", 0 },
 	{ "json", KEY_JSON, NULL, 0, "as one JSON object", 0 },
@@ -363,7 +363,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_TRANSPORT:
 		transport = tandem_transport_parse(argument);
 		if (transport < 0)
-			argp_error(state, "--transport: there is no '%s'; it is verbs, tcp or local",
+			argp_error(state, "--transport: there is no '%s'; it is auto, local, verbs or tcp",
 				   argument);
 		options->session.connection.transport = (enum tandem_transport)transport;
 		return 0;

@@ -621,8 +621,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->device[1] = argument;
 		return 0;
 	case KEY_TRANSPORT:
-		if (tandem_transport_parse(argument) < 0)
-			argp_error(state, "--transport: there is no '%s'; it is local, tcp or verbs",
+		if (tandem_transport_parse(argument) < 0 ||
+		    tandem_transport_parse(argument) == TANDEM_TRANSPORT_AUTO)
+			argp_error(state, "--transport: '%s' cannot be measured; it is local, tcp or verbs",
 				   argument);
 		options->transport = argument;
 		return 0;

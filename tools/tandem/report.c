@@ -59,7 +59,7 @@ static void print_title(FILE *file, const struct report *report)
 
 	if (report->prompts > 1)
 		fprintf(file, "%sprompt %u: %s", on, report->prompt + 1, off);
-	if (report->transport)
+	if (report->connection)
 		fprintf(file, "%sprefill on %s (%s), decode on %s (%s)%s\n", on,
 			report->prefill->name, report->prefill->profile, report->decode->name,
 			report->decode->profile, off);
@@ -91,6 +91,24 @@ static void print_modelled(FILE *file, const struct report *report)
 		print_estimate(file, name, stats->decode_modelled_ns / stats->steps, "us");
 }
 
+static const char *transport_name(const struct report *report)
+{
+	return report->connection ?
+		tandem_transport_name(tandem_connection_transport(report->connection)) : "none";
+}
+
+/* Of those that were to choose among; none where one was named. */
+static void print_reasons(FILE *file, const struct tandem_connection *connection)
+{
+	const char *reason;
+
+	for (int i = 0; i < TANDEM_TRANSPORT_AUTO; i++) {
+		reason = tandem_connection_transport_reason(connection, i);
+		if (reason)
+			fprintf(file, "    %s\n", reason);
+	}
+}
+
 int report_table(const struct report *report, FILE *file)
 {
 	const struct tandem_generation_stats *stats = &report->result->stats;
@@ -111,8 +129,9 @@ int report_table(const struct report *report, FILE *file)
 	if (report->prompts > 1)
 		print_number(file, "  waited for room", (double)stats->waited_ns / 1e6, 2, "ms of it");
 	print_number(file, "time per token", tpot_ms(stats), 3, "ms");
-	if (report->transport) {
-		print_row(file, "KV cache moved over", report->transport, "");
+	if (report->connection) {
+		print_row(file, "KV cache moved over", transport_name(report), "");
+		print_reasons(file, report->connection);
 		print_number(file, "KV cache moved", (double)stats->kv_bytes, 0, "bytes");
 		print_number(file, "  in", (double)stats->kv_writes, 0, "writes");
 		print_number(file, "  copied by the CPU", (double)stats->kv_cpu_copied_bytes, 0,
@@ -185,7 +204,24 @@ static json_t *common_object(const struct report *report)
 			 "prefill_profile", report->prefill->profile,
 			 "decode_device", report->decode->name,
 			 "decode_profile", report->decode->profile,
-			 "mode", report->transport ? "disagg" : "agg");
+			 "mode", report->connection ? "disagg" : "agg");
+}
+
+/* By name of the transport; null where one was named. */
+static json_t *reasons_object(const struct tandem_connection *connection)
+{
+	json_t *object = NULL;
+	const char *reason;
+
+	for (int i = 0; connection && i < TANDEM_TRANSPORT_AUTO; i++) {
+		reason = tandem_connection_transport_reason(connection, i);
+		if (!reason)
+			continue;
+		if (!object)
+			object = json_object();
+		json_object_set_new(object, tandem_transport_name(i), json_string(reason));
+	}
+	return object ? object : json_null();
 }
 
 static void add_transfer(json_t *object, const struct report *report)
@@ -193,8 +229,9 @@ static void add_transfer(json_t *object, const struct report *report)
 	const struct tandem_generation_stats *stats = &report->result->stats;
 	json_t *transfer;
 
-	transfer = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}",
-			     "kv_transport", report->transport ? report->transport : "none",
+	transfer = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}",
+			     "kv_transport", transport_name(report),
+			     "kv_transport_reasons", reasons_object(report->connection),
 			     "kv_bytes", (json_int_t)stats->kv_bytes,
 			     "kv_pushes", (json_int_t)stats->kv_pushes,
 			     "kv_writes", (json_int_t)stats->kv_writes,

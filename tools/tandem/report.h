@@ -21,7 +21,7 @@ enum report_verified {
  * @prompt: which, from 0
  * @prompts: of how many
  * @text: what was generated, @text_bytes long; need not be valid UTF-8
- * @transport: how the KV cache travelled, or NULL when aggregated
+ * @connection: by which the KV cache travelled, or NULL when aggregated
  * @prefill: device that read the prompt
  * @decode: device that made the tokens
  * @result: of the request; one that failed has an error
@@ -32,7 +32,7 @@ struct report {
 	const char *text;
 	size_t text_bytes;
 	uint32_t prompt_tokens;
-	const char *transport;
+	const struct tandem_connection *connection;
 	const struct tandem_device_info *prefill;
 	const struct tandem_device_info *decode;
 	const struct tandem_request_result *result;

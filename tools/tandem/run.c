@@ -111,7 +111,8 @@ static const struct argp_option options[] = {
 	{ "prefill", KEY_PREFILL, "DEV", 0,
 	  "device that reads the prompt: accelN, or inproc:PROFILE with PROFILE trn2, trn3, wse3, h100 or host (default: one that is there)", 1 },
 	{ "decode", KEY_DECODE, "DEV", 0, "device that makes the tokens, or with agg does it all", 1 },
-	{ "transport", KEY_TRANSPORT, "verbs|tcp|local", 0, "how the KV cache travels (default local)", 1 },
+	{ "transport", KEY_TRANSPORT, "auto|local|verbs|tcp", 0,
+	  "how the KV cache travels (default local); auto takes the first that reaches, and the report says why", 1 },
 	{ "rdma-device", KEY_RDMA_DEVICE, "NAME", 0, "with verbs: which RDMA device", 1 },
 	{ "gid-index", KEY_GID_INDEX, "N", 0, "with verbs: which GID of its port", 1 },
 	{ "address", KEY_ADDRESS, "ADDRESS", 0, "with tcp: address to use (default 127.0.0.1)", 1 },
@@ -177,7 +178,7 @@ static void parse_transport(struct argp_state *state, struct run_options *run, c
 	const int transport = tandem_transport_parse(text);
 
 	if (transport < 0)
-		argp_error(state, "--transport: there is no '%s'; it is verbs, tcp or local", text);
+		argp_error(state, "--transport: there is no '%s'; it is auto, local, verbs or tcp", text);
 	run->session.connection.transport = (enum tandem_transport)transport;
 }
 
@@ -375,8 +376,7 @@ static void report_answer(struct answer *answer, void *user)
 		.text = answer->text,
 		.text_bytes = answer->text_bytes,
 		.prompt_tokens = answer->prompt_count,
-		.transport = split ?
-			tandem_transport_name(run->session.connection.transport) : NULL,
+		.connection = session->push,
 		.prefill = split ? &session->prefill_info : &session->decode_info,
 		.decode = &session->decode_info,
 		.result = &answer->result,
