@@ -393,7 +393,8 @@ static void local_copy_tell(struct local *local, struct local_copy *copy, int re
 		connection_write_done(local->connection, write->push, write->bytes, result);
 		if (local->peer && write->pull)
 			connection_read_end(local->peer->connection, write->generation);
-		else if (local->peer && !result)
+		/* A part of a block counts with the last one. */
+		else if (local->peer && !result && write->blocks)
 			connection_received(local->peer->connection, write->transfer,
 					    write->blocks);
 	}

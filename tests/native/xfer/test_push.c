@@ -188,6 +188,31 @@ static void test_large_blocks(void **state)
 	pair_close(&pair);
 }
 
+/* More than any transport writes at once, so that no transport counts its first writes. */
+static void test_huge_blocks(void **state)
+{
+	const struct tandem_kv_layout layout[2] = {
+		{ .type = 0, .layers = 1, .kv_width = 139296, .block_tokens = 16, .blocks = 2 },
+		{ .type = 0, .layers = 1, .kv_width = 139296, .block_tokens = 16, .blocks = 2 },
+	};
+	uint32_t local[] = { 0, 1 }, remote[] = { 1, 0 };
+	struct tandem_push push = {
+		.transfer = 5,
+		.layer_count = 1,
+		.local_blocks = local,
+		.remote_blocks = remote,
+		.block_count = 2,
+	};
+	struct pair pair;
+
+	(void)state;
+	assert_true(tandem_kv_block_bytes(layout) > 16u << 20);
+	pair_open(&pair, layout);
+	pair_connect(&pair);
+	pair_push_and_check(&pair, &push);
+	pair_close(&pair);
+}
+
 static void test_ten_thousand_blocks(void **state)
 {
 	/* 64 bytes a block. */
@@ -530,6 +555,7 @@ int main(void)
 		PAIR_TEST(test_many_at_once),
 		PAIR_TEST(test_transfer_in_parts),
 		cmocka_unit_test(test_large_blocks),
+		cmocka_unit_test(test_huge_blocks),
 		cmocka_unit_test(test_ten_thousand_blocks),
 		PAIR_TEST(test_connects_again_and_again),
 		PAIR_TEST(test_bad_pushes),
