@@ -4,6 +4,7 @@
 
 xfer-push-tests := \
 	tests/guest/xfer/test_push_inproc_verbs \
+	tests/guest/xfer/test_push_accel_ipc \
 	tests/guest/xfer/test_push_accel_local \
 	tests/guest/xfer/test_push_accel_tcp \
 	tests/guest/xfer/test_push_accel_verbs
@@ -17,6 +18,7 @@ guest-tests += \
 	tests/guest/xfer/test_control_verbs \
 	tests/guest/xfer/test_grant_verbs \
 	tests/guest/xfer/test_offer_verbs \
+	tests/guest/xfer/test_process_accel \
 	tests/guest/xfer/test_verbs \
 	tests/guest/xfer/test_verbs_grant
 
@@ -47,6 +49,10 @@ tests/guest/xfer/test_grant_verbs-src := \
 tests/guest/xfer/test_offer_verbs-src := \
 	tests/native/xfer/test_offer.c tests/native/xfer/pair.c \
 	tests/guest/xfer/kinds_verbs_grant.c
+
+tests/guest/xfer/test_process_accel-src := \
+	tests/native/xfer/test_process.c tests/native/xfer/pair.c \
+	tests/guest/xfer/kinds_accel_ipc.c
 
 tests/guest/xfer/test_verbs_grant-src := \
 	tests/guest/xfer/test_verbs_grant.c tests/native/xfer/pair.c
