@@ -17,10 +17,13 @@
 #include "kv.h"
 #include "xfer.h"
 #include "xfer_auto.h"
+#include "xfer_probe.h"
+#include "xfer_record.h"
 
 #define TIMEOUT_MS_DEFAULT	30000u
 #define PUSHES_MAX_DEFAULT	4096u
 #define UNIT_DEFAULT		4096u
+#define RECORDS_MAX		65536u
 /* Silence after which the other side is probed, while something is awaited. */
 #define PROBE_NS		1000000000ull
 #define NSEC_PER_MSEC		1000000ull
@@ -187,13 +190,46 @@ static void connection_timer_expired(void *user)
  * The end of operations
  */
 
-void connection_expect_end(struct tandem_connection *connection, struct xfer_expect *expect,
-			   int result)
+/* Tell everybody who may want to know how it went. */
+static void expect_report(struct tandem_connection *connection, struct xfer_expect *expect,
+			  int result)
+{
+	struct tandem_transfer_stats *stats = &expect->stats;
+	uint64_t exposed_ns = 0;
+
+	stats->done_ns = loop_now_ns();
+	stats->bytes = expect->received * tandem_kv_block_bytes(&connection->layout);
+	if (expect->needed_ns)
+		exposed_ns = stats->done_ns - expect->needed_ns;
+	connection->stats.exposed_ns += exposed_ns;
+	PROBE_TRANSFER_END(stats->id, TANDEM_TRANSFER_RECEIVE, result, stats->bytes,
+			   stats->writes, stats->rails, exposed_ns);
+	if (connection->records)
+		xfer_records_add(connection->records, &(struct tandem_transfer_record){
+			.kind = TANDEM_TRANSFER_RECEIVE,
+			.result = result,
+			.transfer = expect->transfer,
+			.generation = expect->grant ? expect->grant->generation : 0,
+			.exposed_ns = exposed_ns,
+			.stats = *stats,
+		});
+}
+
+/* Return: its operation, which is to be told. */
+static struct tandem_operation *expect_free(struct tandem_connection *connection,
+					    struct xfer_expect *expect, int result)
 {
 	struct tandem_operation *op = expect->op;
 
+	expect_report(connection, expect, result);
 	xfer_expect_remove(&connection->expects, expect);
-	operation_post(connection->loop, op, result);
+	return op;
+}
+
+void connection_expect_end(struct tandem_connection *connection, struct xfer_expect *expect,
+			   int result)
+{
+	operation_post(connection->loop, expect_free(connection, expect, result), result);
 }
 
 void connection_fail(struct tandem_connection *connection, int code)
@@ -264,6 +300,10 @@ static int options_check(const struct tandem_connection_options *options,
 		return tandem_error_set(error, -EOPNOTSUPP,
 					"there is no transport number %d; use auto, local, verbs or tcp",
 					(int)options->transport);
+	if (options->records > RECORDS_MAX)
+		return tandem_error_set(error, -EINVAL,
+					"connection: %u records are more than the %u that can be kept",
+					options->records, RECORDS_MAX);
 	return 0;
 }
 
@@ -326,6 +366,7 @@ static int connection_create(const struct tandem_connection *from,
 	new->checksums = options->checksums;
 	new->pushes_max = options->pushes_max ? options->pushes_max : PUSHES_MAX_DEFAULT;
 	new->bytes_max = options->bytes_max ? options->bytes_max : UINT64_MAX;
+	new->id = xfer_new_id();
 	if (getrandom(&new->generation, sizeof(new->generation), 0) != sizeof(new->generation)) {
 		free(new);
 		return tandem_error_set(error, -EIO, "connection: no random numbers");
@@ -337,9 +378,15 @@ static int connection_create(const struct tandem_connection *from,
 	xfer_stop_init(&new->stops);
 	xfer_offer_init(&new->offers);
 	ret = checksums_prepare(new, error);
+	if (!ret && options->records) {
+		new->records = xfer_records_create(options->records);
+		if (!new->records)
+			ret = tandem_error_set(error, -ENOMEM, "connection: out of memory");
+	}
 	if (!ret)
 		ret = new->ops->open(new, options, error);
 	if (ret < 0) {
+		free(new->records);
 		free(new);
 		return ret;
 	}
@@ -543,8 +590,12 @@ static void expect_check(struct tandem_connection *connection, struct xfer_expec
 	if (expect->stopping || expect->revoking)
 		return;
 	if (expect->received <= expect->expected && told <= expect->expected) {
-		if (expect->received == expect->expected && told == expect->expected)
+		if (expect->received == expect->expected && told == expect->expected) {
+			PROBE_TRANSFER_LAST_COMPLETION(expect->stats.id, TANDEM_TRANSFER_RECEIVE,
+						       expect->received * tandem_kv_block_bytes(
+							       &connection->layout));
 			connection_expect_settle(connection, expect);
+		}
 		return;
 	}
 	expect->result = -EPROTO;
@@ -605,6 +656,12 @@ void connection_received(struct tandem_connection *connection, uint32_t transfer
 		connection_fail(connection, ret);
 		return;
 	}
+	expect->stats.last_write_ns = connection->heard_ns;
+	if (!expect->stats.writes++)
+		expect->stats.first_write_ns = connection->heard_ns;
+	if (expect->op && expect->stats.writes == 1)
+		PROBE_TRANSFER_FIRST_WRITE(expect->stats.id, TANDEM_TRANSFER_RECEIVE,
+					   connection->transport_number);
 	/* 2^48 writes of 2^16 blocks do not come in anybody's time. */
 	expect->received += blocks;
 	if (expect->op)
@@ -670,7 +727,13 @@ static int expect_start(struct tandem_connection *connection, uint32_t transfer,
 	expect->connection = connection;
 	expect->grant = grant;
 	expect->expected = blocks;
+	expect->stats.id = xfer_new_id();
+	expect->stats.transport = connection->transport_number;
+	expect->stats.posted_ns = connection->heard_ns;
 	expect->deadline_ns = deadline_ns;
+	PROBE_TRANSFER_POST(expect->stats.id, TANDEM_TRANSFER_RECEIVE, connection->id, transfer,
+			    grant ? grant->generation : 0,
+			    blocks * tandem_kv_block_bytes(&connection->layout));
 	xfer_expect_await(&connection->expects, expect, op);
 	expect_check(connection, expect);
 	return 0;
@@ -682,6 +745,14 @@ int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer,
 	if (connection->state == CONNECTION_CONNECTED && connection->grants)
 		return -EINVAL;
 	return expect_start(connection, transfer, blocks, timeout_ms, NULL, op);
+}
+
+void tandem_expect_needed(struct tandem_connection *connection, uint32_t transfer)
+{
+	struct xfer_expect *expect = xfer_expect_find(&connection->expects, transfer);
+
+	if (expect && expect->op && !expect->needed_ns)
+		expect->needed_ns = loop_now_ns();
 }
 
 uint64_t connection_new_generation(struct tandem_connection *connection)
@@ -805,6 +876,8 @@ void tandem_connection_get_stats(const struct tandem_connection *connection,
 	*stats = connection->stats;
 	stats->pushes_under_way = connection->push_count;
 	stats->bytes_under_way = connection->bytes_under_way;
+	if (connection->records)
+		stats->records_lost = connection->records->lost;
 	if (connection->wire_since_ns)
 		stats->wire_ns += loop_now_ns() - connection->wire_since_ns;
 }
@@ -815,17 +888,13 @@ void tandem_connection_get_stats(const struct tandem_connection *connection,
 
 static void connection_cancel_all(struct tandem_connection *connection)
 {
-	struct tandem_operation *op;
 	struct xfer_expect *expect;
 
 	/* Callbacks come last of all, as they may do whatever they like. */
 	xfer_push_cancel_all(connection);
 	xfer_offer_cancel_all(connection);
-	while ((expect = xfer_expect_first(&connection->expects, true))) {
-		op = expect->op;
-		xfer_expect_remove(&connection->expects, expect);
-		operation_complete(op, -ECANCELED);
-	}
+	while ((expect = xfer_expect_first(&connection->expects, true)))
+		operation_complete(expect_free(connection, expect, -ECANCELED), -ECANCELED);
 	while ((expect = xfer_expect_first(&connection->expects, false)))
 		xfer_expect_remove(&connection->expects, expect);
 }
@@ -843,5 +912,6 @@ void tandem_connection_close(struct tandem_connection *connection)
 	connection_cancel_all(connection);
 	xfer_stop_free_all(&connection->stops);
 	free(connection->choice);
+	free(connection->records);
 	free(connection);
 }

@@ -357,6 +357,8 @@ void prefill_cancel(struct request *request);
 int transfer_start(struct request *request);
 /* More is computed: send it as soon as the connection has room. */
 void transfer_add(struct request *request, const struct transfer_part *part);
+/* Prefill is done: what is left of the wait is exposed. */
+void transfer_needed(struct request *request);
 /* Nothing more is sent. */
 void transfer_cancel(struct request *request);
 /* Fill in what the statistics say of it. */

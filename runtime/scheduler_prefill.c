@@ -77,6 +77,8 @@ static void chunk_done(struct request *request, const struct prefill_chunk *chun
 		return;
 	request->prompt_done = true;
 	request->prompt_done_ns = loop_now_ns();
+	if (request->scheduler->split)
+		transfer_needed(request);
 	request_first_token(request);
 }
 

@@ -252,7 +252,7 @@ int transfer_start(struct request *request)
 {
 	const struct tandem_scheduler *scheduler = request->scheduler;
 	const struct tandem_scheduler_options *options = &scheduler->options;
-	const struct tandem_generation_stats *stats = &request->result->stats;
+	struct tandem_generation_stats *stats = &request->result->stats;
 	struct transfer *transfer = &request->transfer;
 	const struct transfer_part cached = {
 		.end_block = stats->cached_tokens / scheduler->block_tokens,
@@ -263,6 +263,7 @@ int transfer_start(struct request *request)
 	tandem_connection_get_stats(options->push, &transfer->sent_before);
 	tandem_connection_get_stats(options->receive, &transfer->received_before);
 	transfer->number = instance_next_transfer(options->prefill);
+	stats->kv_transfer = transfer->number;
 	transfer->expect.done = expect_done;
 	transfer->expect.user = request;
 	ret = await_blocks(request);
@@ -273,6 +274,11 @@ int transfer_start(struct request *request)
 	request->under_way++;
 	transfer_add(request, &cached);
 	return request->status;
+}
+
+void transfer_needed(struct request *request)
+{
+	tandem_expect_needed(request->scheduler->options.receive, request->transfer.number);
 }
 
 void transfer_cancel(struct request *request)

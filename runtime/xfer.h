@@ -11,6 +11,7 @@
  *	xfer_offer.c		what may be read
  *	xfer_stop.c		giving up a transfer that the other side sends
  *	xfer_checksum.c		is what has arrived what was sent?
+ *	xfer_record.c		how transfers went
  *	xfer_unordered.c	writes where nothing keeps order
  *	xfer_push.c		pushes and pulls, from their start to their end
  *	connection.c		what else all transports have in common
@@ -212,6 +213,8 @@ struct xfer_checksums {
  * @transfer: its name
  * @received: blocks so far
  * @expected: blocks in all, once @op is there
+ * @stats: so far, once @op is there; but blocks may have come before
+ * @needed_ns: since when nothing else is waited for; 0 that has not been said
  * @deadline_ns: of @op, CLOCK_MONOTONIC. While @stopping, when the connection
  *	fails unless the other side has been heard of
  * @grace_ns: while @stopping, how long it may be silent
@@ -229,6 +232,8 @@ struct xfer_expect {
 	uint32_t transfer;
 	uint64_t received;
 	uint64_t expected;
+	struct tandem_transfer_stats stats;
+	uint64_t needed_ns;
 	uint64_t deadline_ns;
 	uint64_t grace_ns;
 	int result;
@@ -593,8 +598,9 @@ bool xfer_checksum_verify(struct tandem_connection *connection, struct xfer_expe
  * @generation: of the receiver's grant or the other side's offer, or 0
  * @withdrawn: a pull that has been stopped, as the offer is to end
  * @bytes_left: not written and acknowledged
- * @stats: so far
+ * @stats: so far; times only if @timed
  * @stats_out: the application's, or NULL
+ * @timed: somebody will read them
  * @writes: handed to the transport and not done
  * @run: index of the run to go on with; @run_count when all is handed over
  * @run_offset: bytes of it that have been handed over
@@ -618,6 +624,7 @@ struct xfer_push {
 	uint64_t bytes_left;
 	struct tandem_transfer_stats stats;
 	struct tandem_transfer_stats *stats_out;
+	bool timed;
 	unsigned int writes;
 	size_t run;
 	uint64_t run_offset;
@@ -795,6 +802,8 @@ enum connection_state {
  * @watch: of the device of @memory
  * @wire_since_ns: since when pushes have been under way; 0 if none is
  * @stats: see there
+ * @id: names it in traces
+ * @records: of what has ended; NULL for none
  *
  * Belongs to the loop's thread; no lock.
  */
@@ -820,7 +829,7 @@ struct tandem_connection {
 	unsigned int write_slots;
 	unsigned int writes;
 	uint64_t write_bytes_under_way;
-	TAILQ_HEAD(, xfer_push) pushes;
+	TAILQ_HEAD(xfer_pushes, xfer_push) pushes;
 	TAILQ_HEAD(xfer_waiting, xfer_push) waiting;
 	unsigned int push_count;
 	unsigned int pushes_max;
@@ -836,6 +845,8 @@ struct tandem_connection {
 	struct device_watch watch;
 	uint64_t wire_since_ns;
 	struct tandem_connection_stats stats;
+	uint64_t id;
+	struct xfer_records *records;
 };
 
 /*
@@ -867,6 +878,12 @@ void connection_expect_fewer(struct tandem_connection *connection, uint32_t tran
  */
 void connection_write_done(struct tandem_connection *connection, struct xfer_push *push,
 			   uint64_t bytes, int result);
+
+/* A stream or queue pair, by its number, carries something of a push. */
+static inline void xfer_push_on_rail(struct xfer_push *push, unsigned int rail)
+{
+	push->stats.rails |= 1ull << rail % 64;
+}
 
 /* Hand over what there are slots for now. */
 void connection_continue(struct tandem_connection *connection);

@@ -14,6 +14,8 @@
 
 #include "kv.h"
 #include "xfer.h"
+#include "xfer_probe.h"
+#include "xfer_record.h"
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -109,8 +111,35 @@ static uint64_t repeats(struct tandem_connection *connection)
 	return connection->ops->repeats ? connection->ops->repeats(connection) : 0;
 }
 
-static void push_count_end(struct tandem_connection *connection, struct xfer_push *push,
-			   int result)
+static uint32_t push_kind(const struct xfer_push *push)
+{
+	return push->pull ? TANDEM_TRANSFER_PULL : TANDEM_TRANSFER_PUSH;
+}
+
+/* Tell everybody who may want to know how it went. */
+static void push_report(struct tandem_connection *connection, struct xfer_push *push, int result)
+{
+	struct tandem_transfer_stats *stats = &push->stats;
+
+	PROBE_TRANSFER_END(stats->id, push_kind(push), result, stats->bytes, stats->writes,
+			   stats->rails, (uint64_t)0);
+	if (!push->timed)
+		return;
+	stats->done_ns = loop_now_ns();
+	stats->retries = repeats(connection) - stats->retries;
+	if (push->stats_out)
+		*push->stats_out = *stats;
+	if (connection->records)
+		xfer_records_add(connection->records, &(struct tandem_transfer_record){
+			.kind = push_kind(push),
+			.result = result,
+			.transfer = push->transfer,
+			.generation = push->generation,
+			.stats = *stats,
+		});
+}
+
+static void push_count_end(struct tandem_connection *connection, int result)
 {
 	struct tandem_connection_stats *stats = &connection->stats;
 
@@ -128,11 +157,6 @@ static void push_count_end(struct tandem_connection *connection, struct xfer_pus
 		stats->pushes_failed++;
 		break;
 	}
-	if (!push->stats_out)
-		return;
-	push->stats.done_ns = loop_now_ns();
-	push->stats.retries = repeats(connection) - push->stats.retries;
-	*push->stats_out = push->stats;
 }
 
 static void push_remove_waiting(struct tandem_connection *connection, struct xfer_push *push)
@@ -148,7 +172,8 @@ static struct tandem_operation *push_free(struct tandem_connection *connection,
 {
 	struct tandem_operation *op = push->op;
 
-	push_count_end(connection, push, result);
+	push_count_end(connection, result);
+	push_report(connection, push, result);
 	push_hold_blocks(connection, push, false);
 	push_remove_waiting(connection, push);
 	TAILQ_REMOVE(&connection->pushes, push, entry);
@@ -346,8 +371,9 @@ static void push_count_write(struct tandem_connection *connection, struct xfer_p
 	connection->writes++;
 	connection->write_bytes_under_way += bytes;
 	connection->stats.writes++;
-	push->stats.writes++;
-	if (!push->stats_out)
+	if (!push->stats.writes++)
+		PROBE_TRANSFER_FIRST_WRITE(push->stats.id, push_kind(push), push->stats.transport);
+	if (!push->timed)
 		return;
 	push->stats.last_write_ns = loop_now_ns();
 	if (!push->stats.first_write_ns)
@@ -415,6 +441,8 @@ void connection_write_done(struct tandem_connection *connection, struct xfer_pus
 	} else {
 		push_count_bytes(connection, push, bytes);
 	}
+	if (!push->writes && !push->is_waiting)
+		PROBE_TRANSFER_LAST_COMPLETION(push->stats.id, push_kind(push), push->stats.bytes);
 	/* One that fails ends with all others, when nothing moves any more. */
 	if (connection->state == CONNECTION_CONNECTED && !push->writes && !push->is_waiting)
 		push_end(connection, push, push->result);
@@ -486,7 +514,8 @@ static void push_insert(struct tandem_connection *connection, struct xfer_push *
 
 /* All of it but the runs. */
 static void push_init(struct xfer_push *push, struct tandem_connection *connection,
-		      const struct tandem_push *from, bool pull, struct tandem_operation *op)
+		      const struct tandem_push *from, bool pull, uint64_t posted_ns,
+		      struct tandem_operation *op)
 {
 	memset(push, 0, sizeof(*push));
 	push->connection = connection;
@@ -497,8 +526,11 @@ static void push_init(struct xfer_push *push, struct tandem_connection *connecti
 	push->generation = from->generation;
 	push->deadline_ns = connection_deadline(connection, from->timeout_ms);
 	push->stats_out = from->stats;
-	push->stats.posted_ns = loop_now_ns();
-	if (from->stats)
+	push->timed = from->stats || connection->records;
+	push->stats.id = xfer_new_id();
+	push->stats.transport = connection->transport_number;
+	push->stats.posted_ns = posted_ns;
+	if (push->timed)
 		push->stats.retries = repeats(connection);
 }
 
@@ -508,9 +540,25 @@ static void push_measure(struct xfer_push *push, uint64_t block_bytes)
 		push->bytes_left += push->runs[run].count * block_bytes;
 }
 
+/* Hand over the first writes, and see how long starting it has taken. */
+static void push_go(struct tandem_connection *connection, struct xfer_push *push)
+{
+	const uint64_t id = push->stats.id;
+	const bool timed = push->timed;
+
+	if (push->stats_out)
+		push->stats_out->id = id;
+	connection_continue(connection);
+	/* It may have ended in there; nothing has been started after it. */
+	push = TAILQ_LAST(&connection->pushes, xfer_pushes);
+	if (timed && push && push->stats.id == id)
+		push->stats.post_ns = loop_now_ns() - push->stats.posted_ns;
+}
+
 static int push_start(struct tandem_connection *connection, const struct tandem_push *push,
 		      bool pull, struct tandem_operation *op)
 {
+	const uint64_t posted_ns = loop_now_ns();
 	struct xfer_push *new;
 	size_t run_count;
 	int ret;
@@ -534,7 +582,7 @@ static int push_start(struct tandem_connection *connection, const struct tandem_
 	new = malloc(sizeof(*new) + run_count * sizeof(new->runs[0]));
 	if (!new)
 		return -ENOMEM;
-	push_init(new, connection, push, pull, op);
+	push_init(new, connection, push, pull, posted_ns, op);
 	new->run_count = run_count;
 	xfer_runs_build(&connection->layout, &connection->remote_layout, push, new->runs);
 	push_measure(new, tandem_kv_block_bytes(&connection->layout));
@@ -549,7 +597,9 @@ static int push_start(struct tandem_connection *connection, const struct tandem_
 		connection->wire_since_ns = new->stats.posted_ns;
 	push_hold_blocks(connection, new, true);
 	push_insert(connection, new);
-	connection_continue(connection);
+	PROBE_TRANSFER_POST(new->stats.id, push_kind(new), connection->id, new->transfer,
+			    new->generation, new->bytes_left);
+	push_go(connection, new);
 	return 0;
 
 free_push:

@@ -114,9 +114,11 @@ static void stream_keep(struct tcp_stream *stream, struct tcp_write *write)
 {
 	switch (write->kind) {
 	case TCP_FRAME_BLOCKS:
+		xfer_push_on_rail(write->push, stream->index);
 		STAILQ_INSERT_TAIL(&stream->sent, write, entry);
 		break;
 	case TCP_FRAME_REQUESTS:
+		xfer_push_on_rail(write->push, stream->index);
 		write->asked = true;
 		break;
 	default:

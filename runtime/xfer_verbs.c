@@ -347,6 +347,7 @@ static int verbs_write(struct tandem_connection *connection, const struct xfer_w
 	}
 	slot->push = write->push;
 	slot->bytes = write->length;
+	xfer_push_on_rail(write->push, 0);
 	range->addr = verbs->local.address + write->local_offset;
 	range->length = write->length;
 	range->lkey = verbs->region->lkey;

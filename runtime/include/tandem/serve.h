@@ -153,6 +153,9 @@ struct tandem_request {
  *	When other requests were sent meanwhile, its share by bytes
  * @kv_post_ns: time that this thread spent starting the pushes
  * @kv_wire_ns: time during which one of the pushes was under way
+ * @kv_transfer: name of the transfer that they are, where there was one: what
+ *	&struct tandem_transfer_record says of each push, and of the wait for all of
+ *	them, has it as @transfer
  * @kv_exposed_ns: what time to first token had to wait for the transfer alone:
  *	from when the first token was known until the KV cache had arrived
  */
@@ -180,6 +183,7 @@ struct tandem_generation_stats {
 	uint64_t kv_cpu_copied_bytes;
 	uint64_t kv_post_ns;
 	uint64_t kv_wire_ns;
+	uint32_t kv_transfer;
 	uint64_t kv_exposed_ns;
 };
 

@@ -83,6 +83,8 @@ int tandem_transport_parse(const char *name);
  * @bytes_max: once so many bytes are under way, neither is taken until some
  *	have arrived; 0 for no limit. So one of any size can be started when
  *	nothing is under way
+ * @records: how many ended transfers to remember, up to 65536, for
+ *	tandem_connection_read_records(); 0 for none, which costs nothing
  */
 struct tandem_connection_options {
 	enum tandem_transport transport;
@@ -97,6 +99,7 @@ struct tandem_connection_options {
 	unsigned int checksums;
 	unsigned int pushes_max;
 	uint64_t bytes_max;
+	unsigned int records;
 };
 
 /* Room that every description fits into. */
@@ -218,8 +221,14 @@ const char *tandem_connection_transport_reason(const struct tandem_connection *c
  * @retries: TCP segments that the kernel sent again meanwhile, on all of the
  *	connection's sockets. 0 with other transports: LOCAL repeats nothing, and
  *	of what a NIC repeats by itself nothing is known
+ * @id: names it in this process, and in traces; filled in at once, before all else
+ * @post_ns: how long it took to start it, of the calling thread's time
+ * @transport: &enum tandem_transport
+ * @rails: what of the connection carried it: a bit for each stream (TCP) or queue pair
+ *	(VERBS), counted from 0; the bits repeat from 64 on. 0 with LOCAL
  *
- * Times are of CLOCK_MONOTONIC, in nanoseconds.
+ * Times are of CLOCK_MONOTONIC, in nanoseconds. It was on the wire from
+ * @first_write_ns to @done_ns; before that it waited for its turn.
  */
 struct tandem_transfer_stats {
 	uint64_t posted_ns;
@@ -229,7 +238,61 @@ struct tandem_transfer_stats {
 	uint64_t bytes;
 	uint64_t writes;
 	uint64_t retries;
+	uint64_t id;
+	uint64_t post_ns;
+	uint32_t transport;
+	uint64_t rails;
 };
+
+/**
+ * enum tandem_transfer_kind - what a record is of
+ * @TANDEM_TRANSFER_PUSH: tandem_push_start()
+ * @TANDEM_TRANSFER_PULL: tandem_pull_start()
+ * @TANDEM_TRANSFER_RECEIVE: tandem_expect_start() or tandem_receive_start()
+ */
+enum tandem_transfer_kind {
+	TANDEM_TRANSFER_PUSH = 0,
+	TANDEM_TRANSFER_PULL = 1,
+	TANDEM_TRANSFER_RECEIVE = 2,
+};
+
+/**
+ * struct tandem_transfer_record - what is remembered of a transfer that has ended
+ * @kind: &enum tandem_transfer_kind
+ * @result: what its operation ended with
+ * @transfer: its name at the receiver; 0 for pulls. With @generation it tells which
+ *	pushes of the other side brought what was received here
+ * @generation: of the grant or offer, or 0
+ * @exposed_ns: RECEIVE: from tandem_expect_needed() to the end; 0 where that was not
+ *	called
+ * @stats: as for a push. RECEIVE: the wait began at @posted_ns; the first blocks were
+ *	counted at @first_write_ns (which may be before that) and the last ones at
+ *	@last_write_ns; @bytes came in @writes; @retries, @post_ns and @rails are 0
+ */
+struct tandem_transfer_record {
+	uint32_t kind;
+	int32_t result;
+	uint32_t transfer;
+	uint64_t generation;
+	uint64_t exposed_ns;
+	struct tandem_transfer_stats stats;
+};
+
+/**
+ * tandem_connection_read_records() - how transfers went
+ * @connection: opened with &tandem_connection_options.records; in any state
+ * @records: filled in, the oldest first
+ * @count: room in @records
+ *
+ * What is read is forgotten. There is a record from when the transfer has ended, just
+ * before its operation is told. When there are too many the oldest are dropped, and
+ * counted in &tandem_connection_stats.records_lost.
+ *
+ * Return: how many were filled in.
+ */
+unsigned int tandem_connection_read_records(struct tandem_connection *connection,
+					    struct tandem_transfer_record *records,
+					    unsigned int count);
 
 /**
  * struct tandem_xfer_entry - a range on both sides
@@ -475,6 +538,17 @@ int tandem_expect_start(struct tandem_connection *connection, uint32_t transfer,
 			unsigned int timeout_ms, struct tandem_operation *op);
 
 /**
+ * tandem_expect_needed() - these blocks are all that is waited for from now on
+ * @connection: the receiving side
+ * @transfer: that tandem_expect_start() or tandem_receive_start() waits for; otherwise
+ *	nothing happens
+ *
+ * What is left of the wait cannot be hidden behind anything else: it is the transfer's
+ * exposed time, see &struct tandem_transfer_record. Only the first call counts.
+ */
+void tandem_expect_needed(struct tandem_connection *connection, uint32_t transfer);
+
+/**
  * struct tandem_receive - blocks that the other side may write
  * @transfer: name of the transfer, not waited for already
  * @layer_first: first layer
@@ -581,6 +655,9 @@ int tandem_offer_start(struct tandem_connection *connection, struct tandem_offer
  * @bytes_under_way: of these, not acknowledged
  * @bytes_pulled: bytes of blocks that have been read from the other side
  * @transfers_damaged: whose checksums were wrong, on this side or the other
+ * @exposed_ns: of all transfers received, what was waited for after
+ *	tandem_expect_needed()
+ * @records_lost: records that were dropped unread
  */
 struct tandem_connection_stats {
 	uint64_t bytes_pushed;
@@ -597,6 +674,8 @@ struct tandem_connection_stats {
 	uint64_t bytes_under_way;
 	uint64_t bytes_pulled;
 	uint64_t transfers_damaged;
+	uint64_t exposed_ns;
+	uint64_t records_lost;
 };
 
 void tandem_connection_get_stats(const struct tandem_connection *connection,

@@ -16,6 +16,7 @@ native-tests += \
 	tests/native/xfer/test_offer \
 	tests/native/xfer/test_pull \
 	tests/native/xfer/test_push \
+	tests/native/xfer/test_record \
 	tests/native/xfer/test_runs \
 	tests/native/xfer/test_tcp \
 	tests/native/xfer/test_tcp_frame \
@@ -91,6 +92,10 @@ tests/native/xfer/test_push-src := \
 	tests/native/xfer/test_push.c \
 	$(xfer-pair)
 
+tests/native/xfer/test_record-src := \
+	tests/native/xfer/test_record.c \
+	$(xfer-pair)
+
 tests/native/xfer/test_tcp-src := \
 	tests/native/xfer/test_tcp.c \
 	$(xfer-pair)
@@ -99,7 +104,9 @@ tests/native/xfer/test_process-src := \
 	tests/native/xfer/test_process.c \
 	$(xfer-pair)
 
-native-scripts += tests/native/xfer/test_fuzz.sh
+native-scripts += \
+	tests/native/xfer/test_fuzz.sh \
+	tests/native/xfer/test_probes.sh
 
 tests/native/xfer/test_grant-src := \
 	tests/native/xfer/test_grant.c \
