@@ -30,4 +30,5 @@ tools-src := \
 	tools/tandem/run.c \
 	tools/tandem/serve.c \
 	tools/tandem/session.c \
-	tools/tandem/tokenize.c
+	tools/tandem/tokenize.c \
+	tools/tandem/transfers.c

@@ -280,6 +280,8 @@ static json_t *report_object(const struct report *report)
 			       "steps_repeated", (json_int_t)stats->steps_repeated,
 			       "finish", finish_name(report)));
 	add_transfer(object, report);
+	if (report->transfers)
+		json_object_set(object, "kv_transfers", report->transfers);
 	json_object_set_new(object, "modelled", modelled_object(stats));
 	if (report->verified != REPORT_NOT_VERIFIED)
 		json_object_set_new(object, "aggregated_same",

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include <jansson.h>
 #include <tandem/tandem.h>
 
 /* Whether an aggregated run gave the same tokens. */
@@ -22,6 +23,7 @@ enum report_verified {
  * @prompts: of how many
  * @text: what was generated, @text_bytes long; need not be valid UTF-8
  * @connection: by which the KV cache travelled, or NULL when aggregated
+ * @transfers: array of what became of each transfer, for JSON; or NULL
  * @prefill: device that read the prompt
  * @decode: device that made the tokens
  * @result: of the request; one that failed has an error
@@ -33,6 +35,7 @@ struct report {
 	size_t text_bytes;
 	uint32_t prompt_tokens;
 	const struct tandem_connection *connection;
+	json_t *transfers;
 	const struct tandem_device_info *prefill;
 	const struct tandem_device_info *decode;
 	const struct tandem_request_result *result;

@@ -16,6 +16,7 @@
 #include "report.h"
 #include "serve.h"
 #include "session.h"
+#include "transfers.h"
 
 /* Requests that are served at once, unless something else is asked for. */
 #define BATCH_DEFAULT	8
@@ -78,9 +79,11 @@ struct run_options {
  * struct reporting - what has been told so far
  * @first: nothing; a file for it is begun anew
  * @status: to exit with
+ * @transfers: that have been read and are of answers to come
  */
 struct reporting {
 	const struct run_options *run;
+	struct transfers transfers;
 	bool first;
 	int status;
 };
@@ -383,6 +386,9 @@ static void report_answer(struct answer *answer, void *user)
 	};
 	struct tandem_error error = answer->result.error;
 
+	if (run->json && split)
+		report.transfers = transfers_take(&reporting->transfers, session,
+						  answer->result.stats.kv_transfer);
 	if (!error.code && run->verify && split)
 		verify(run, session, answer, &report.verified, &error);
 	if (error.code)
@@ -390,6 +396,7 @@ static void report_answer(struct answer *answer, void *user)
 	/* Of a single prompt that failed, the message says it all. */
 	if ((!error.code || report.prompts > 1) && write_report(run, &report, reporting->first))
 		reporting->status = 1;
+	json_decref(report.transfers);
 	reporting->first = false;
 	if (error.code || report.verified == REPORT_DIFFERENT)
 		reporting->status = 1;
@@ -411,6 +418,7 @@ static int run_on(const struct run_options *run, struct session *session,
 	for (uint32_t i = 0; i < serving.count && run->verify && !error.code; i++)
 		report_answer(&serving.answers[i], &reporting);
 	serving_free(&serving);
+	transfers_free(&reporting.transfers);
 	return reporting.status;
 }
 
@@ -465,6 +473,7 @@ int command_run(int argc, char **argv)
 	}
 	argp_parse(&argp, argc, argv, 0, NULL, &run);
 	run.session.instance.batch_max = run.serve.batch;
+	run.session.connection.records = run.json ? TRANSFERS_KEPT : 0;
 	if (gather_prompts(&run, &prompts, &error) ||
 	    session_open(&session, &run.session, &error)) {
 		failure_print(&error);

@@ -51,6 +51,25 @@ tap_same $? 0 "a split run over tcp"
 tap_same "$(cat "$work/text")" "$(cat "$work/split")" "tcp: the same text"
 tap_same "$(json_field "$work/stats" kv_transport)" tcp "tcp: named in the report"
 
+# Each request has transfers, which can be followed one by one.
+python3 - "$work/stats" <<'END'
+import json, sys
+stats = json.load(open(sys.argv[1]))
+transfers = stats["kv_transfers"]
+pushes = [one for one in transfers if one["kind"] == "push"]
+receive, = [one for one in transfers if one["kind"] == "receive"]
+assert len(pushes) == stats["kv_pushes"], transfers
+assert len({one["id"] for one in transfers}) == len(transfers), transfers
+assert {(one["transport"], one["result"], one["generation"]) for one in transfers} == \
+    {("tcp", 0, receive["generation"])}, transfers
+assert receive["bytes"] == sum(one["bytes"] for one in pushes) == stats["kv_bytes"], transfers
+assert all(0 < one["rails"] < 8 for one in pushes), transfers
+assert all(one["posted_ns"] <= one["first_write_ns"] <= one["last_write_ns"] <= one["done_ns"]
+           for one in pushes), transfers
+assert 0 < receive["exposed_ns"] / 1e6 <= stats["kv_exposed_ms"] + 1e-9, transfers
+END
+tap_ok $? "tcp: each transfer in the report"
+
 run --model "$model" --transport auto --json --stats "$work/stats"
 tap_same $? 0 "a split run over what is chosen"
 tap_same "$(json_field "$work/stats" kv_transport)" local "auto: what was chosen is named"
