@@ -110,7 +110,8 @@ runtime-src += \
 runtime-src += \
 	runtime/peer.c \
 	runtime/peer_channel.c \
-	runtime/peer_message.c
+	runtime/peer_message.c \
+	runtime/peer_queue.c
 
 # Models, generation and serving.
 runtime-src += \

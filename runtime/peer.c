@@ -4,7 +4,8 @@
  *
  *	peer_message.c		what is said
  *	peer_channel.c		the channel that it is said over
- *	peer.c			opening, being lost, grants
+ *	peer_queue.c		what the other side has granted or offered
+ *	peer.c			opening, being lost, granting and offering
  *
  * Each side opens a connection when the channel is up, and describes it in its
  * hello. With both hellos there, each connects and says that it is ready. A hello that
@@ -16,13 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include <tandem/version.h>
 
 #include "error.h"
 #include "peer_channel.h"
 #include "peer_message.h"
+#include "peer_queue.h"
 #include "xfer.h"
 
 #define TIMEOUT_MS_DEFAULT 30000u
@@ -30,23 +31,14 @@
 #define CALL_AGAIN_MS 100u
 /* An old channel has this part of the time to answer before another is made. */
 #define OLD_CHANNEL_PART 4u
-#define GRANTS_MAX	 64u
+/* Of what peers say, the first version that has offers. */
+#define VERSION_OFFERS 2u
 
 enum peer_state {
 	PEER_CLOSED,
 	PEER_OPENING,
 	PEER_OPEN,
 	PEER_LOST, /* the connection has been made to fail */
-};
-
-/**
- * struct peer_grant - a grant that nobody has asked for yet
- * @entry: in &tandem_peer.grants
- * @grant: the grant
- */
-struct peer_grant {
-	STAILQ_ENTRY(peer_grant) entry;
-	struct tandem_grant *grant;
 };
 
 /**
@@ -68,10 +60,9 @@ struct peer_grant {
  * @hello_size: its bytes
  * @connected: the other side's hello has been taken in
  * @remote_ready: the other side has said so
- * @grants: oldest first, @grant_count of them
- * @grant_count: see there
- * @grant_op: who waits for one, or NULL
- * @wanted: where it wants it
+ * @version: of what is said, the highest that both sides speak; valid once @connected
+ * @grants: that have come
+ * @offers: likewise
  *
  * Belongs to the loop's thread; no lock.
  */
@@ -93,10 +84,9 @@ struct tandem_peer {
 	size_t hello_size;
 	bool connected;
 	bool remote_ready;
-	STAILQ_HEAD(, peer_grant) grants;
-	unsigned int grant_count;
-	struct tandem_operation *grant_op;
-	struct tandem_grant **wanted;
+	uint32_t version;
+	struct peer_queue grants;
+	struct peer_queue offers;
 };
 
 static const struct peer_channel_calls channel_calls;
@@ -123,30 +113,22 @@ static void peer_drop_connection(struct tandem_peer *peer)
 	tandem_connection_close(connection);
 }
 
-static void peer_grant_wait_end(struct tandem_peer *peer, int result)
+static void peer_end_waits(struct tandem_peer *peer, int result)
 {
-	struct tandem_operation *op = peer->grant_op;
-
-	peer->grant_op = NULL;
-	if (op)
-		operation_post(peer->loop, op, result);
+	peer_queue_end_wait(&peer->grants, result);
+	peer_queue_end_wait(&peer->offers, result);
 }
 
-static struct tandem_grant *peer_next_grant(struct tandem_peer *peer)
+static void peer_drop_queued(struct tandem_peer *peer)
 {
-	struct peer_grant *first = STAILQ_FIRST(&peer->grants);
-	struct tandem_grant *grant = first->grant;
-
-	STAILQ_REMOVE_HEAD(&peer->grants, entry);
-	peer->grant_count--;
-	free(first);
-	return grant;
+	peer_queue_drop(&peer->grants);
+	peer_queue_drop(&peer->offers);
 }
 
-static void peer_drop_grants(struct tandem_peer *peer)
+/* Nothing more is taken in until the application asks for what is there. */
+static bool peer_is_full(const struct tandem_peer *peer)
 {
-	while (!STAILQ_EMPTY(&peer->grants))
-		tandem_grant_free(peer_next_grant(peer));
+	return peer_queue_is_full(&peer->grants) || peer_queue_is_full(&peer->offers);
 }
 
 /*
@@ -241,6 +223,8 @@ static void peer_connect(struct tandem_peer *peer)
 	loop_timer_stop(peer->again);
 	peer->again = NULL;
 	peer->hello_size = 0;
+	peer->version = hello.version_highest < PEER_VERSION_HIGHEST ? hello.version_highest :
+								       PEER_VERSION_HIGHEST;
 	peer->connected = true;
 	/* If that fails, the channel has, and tells. */
 	peer_channel_send(peer->channel, bytes, peer_ready_encode(bytes));
@@ -377,7 +361,7 @@ static void peer_lose(struct tandem_peer *peer, int code)
 		return;
 	peer->state = PEER_LOST;
 	connection_fail(peer->connection, -ECONNRESET);
-	peer_grant_wait_end(peer, code);
+	peer_end_waits(peer, code);
 	if (peer->options.lost)
 		peer->options.lost(peer, code, peer->options.user);
 }
@@ -444,32 +428,21 @@ static void peer_got_refusal(struct tandem_peer *peer, const uint8_t *bytes, siz
 	peer_lose(peer, -ECONNRESET);
 }
 
-static void peer_hand_over(struct tandem_peer *peer)
+static void peer_got_blocks(struct tandem_peer *peer, struct peer_queue *queue,
+			    const uint8_t *bytes, size_t size)
 {
-	if (!peer->grant_op || STAILQ_EMPTY(&peer->grants))
-		return;
-	*peer->wanted = peer_next_grant(peer);
-	peer_grant_wait_end(peer, 0);
-}
-
-static void peer_got_grant(struct tandem_peer *peer, const uint8_t *bytes, size_t size)
-{
-	struct peer_grant *new;
+	struct tandem_grant *grant = NULL;
 
 	/* Of a connection that is no more. */
 	if (!peer->connected || peer->state == PEER_LOST)
 		return;
-	new = calloc(1, sizeof(*new));
-	if (!peer->remote_ready || !new ||
+	if (!peer->remote_ready ||
 	    peer_grant_decode(bytes, size, &peer->connection->remote_layout,
-			      peer->options.connection.grants, &new->grant) < 0) {
-		free(new);
+			      peer->options.connection.grants, &grant) < 0 ||
+	    peer_queue_add(queue, grant) < 0) {
+		tandem_grant_free(grant);
 		peer_breach(peer);
-		return;
 	}
-	STAILQ_INSERT_TAIL(&peer->grants, new, entry);
-	peer->grant_count++;
-	peer_hand_over(peer);
 }
 
 static int channel_message(void *user, const uint8_t *bytes, size_t size)
@@ -487,13 +460,16 @@ static int channel_message(void *user, const uint8_t *bytes, size_t size)
 		peer_got_refusal(peer, bytes, size);
 		break;
 	case PEER_GRANT:
-		peer_got_grant(peer, bytes, size);
+		peer_got_blocks(peer, &peer->grants, bytes, size);
+		break;
+	case PEER_OFFER:
+		peer_got_blocks(peer, &peer->offers, bytes, size);
 		break;
 	default:
 		peer_breach(peer);
 		break;
 	}
-	return peer->grant_count >= GRANTS_MAX;
+	return peer_is_full(peer);
 }
 
 static void channel_up(void *user)
@@ -597,7 +573,8 @@ int tandem_peer_create(struct tandem_loop *loop, struct tandem_kv_pool *pool,
 		new->call = *options->call;
 	if (!new->options.timeout_ms)
 		new->options.timeout_ms = TIMEOUT_MS_DEFAULT;
-	STAILQ_INIT(&new->grants);
+	peer_queue_init(&new->grants, loop);
+	peer_queue_init(&new->offers, loop);
 	if (peer_copy_strings(new) < 0) {
 		peer_free(new);
 		return tandem_error_set(error, -ENOMEM, "peer: out of memory");
@@ -653,8 +630,8 @@ int tandem_peer_open_start(struct tandem_peer *peer, struct tandem_channel *chan
 	if (ret < 0)
 		return ret;
 	peer->state = PEER_CLOSED;
-	peer_grant_wait_end(peer, -ECANCELED);
-	peer_drop_grants(peer);
+	peer_end_waits(peer, -ECANCELED);
+	peer_drop_queued(peer);
 	peer_drop_connection(peer);
 	/* That may have run the loop, and callbacks of the application's. */
 	ret = open_check(peer, channel, op, error);
@@ -718,6 +695,17 @@ static int peer_receive(struct tandem_peer *peer, struct tandem_receive *receive
 				   op);
 }
 
+/* Tell the other side, by way of @bytes, which has room for it. */
+static void peer_tell_blocks(struct tandem_peer *peer, enum peer_message_type type,
+			     const struct tandem_receive *blocks, uint64_t generation,
+			     uint8_t *bytes)
+{
+	peer_grant_encode(type, blocks, generation, bytes);
+	/* Nobody would ever use it: the operation is to end, with the connection. */
+	if (peer_channel_send(peer->channel, bytes, peer_grant_size(blocks->block_count)) < 0)
+		connection_fail(peer->connection, -ECONNRESET);
+}
+
 int tandem_peer_receive_start(struct tandem_peer *peer, struct tandem_receive *receive,
 			      struct tandem_operation *op)
 {
@@ -732,43 +720,66 @@ int tandem_peer_receive_start(struct tandem_peer *peer, struct tandem_receive *r
 	if (!bytes)
 		return -ENOMEM;
 	ret = peer_receive(peer, receive, op);
-	if (ret < 0)
-		goto free_bytes;
-	peer_grant_encode(receive, receive->generation, bytes);
-	/* Nobody would ever use it: the operation is to end, with the connection. */
-	if (peer_channel_send(peer->channel, bytes, peer_grant_size(receive->block_count)) < 0)
-		connection_fail(peer->connection, -ECONNRESET);
-
-free_bytes:
+	if (!ret)
+		peer_tell_blocks(peer, PEER_GRANT, receive, receive->generation, bytes);
 	free(bytes);
 	return ret;
 }
 
-static int grant_cancel(struct tandem_loop *loop, struct tandem_operation *op)
+int tandem_peer_offer_start(struct tandem_peer *peer, struct tandem_offer *offer,
+			    struct tandem_operation *op)
 {
-	(void)loop;
-	peer_grant_wait_end(operation_data(op), -ECANCELED);
+	const struct tandem_receive blocks = {
+		.layer_first = offer->layer_first,
+		.layer_count = offer->layer_count,
+		.blocks = offer->blocks,
+		.block_count = offer->block_count,
+	};
+	uint8_t *bytes;
+	int ret;
+
+	if (peer->state != PEER_OPEN)
+		return -ENOTCONN;
+	if (peer->version < VERSION_OFFERS)
+		return -EOPNOTSUPP;
+	if (offer->block_count > TANDEM_PEER_BLOCKS_MAX)
+		return -E2BIG;
+	bytes = malloc(peer_grant_size(offer->block_count));
+	if (!bytes)
+		return -ENOMEM;
+	ret = tandem_offer_start(peer->connection, offer, op);
+	if (!ret)
+		peer_tell_blocks(peer, PEER_OFFER, &blocks, offer->generation, bytes);
+	free(bytes);
+	return ret;
+}
+
+/* Wait for the next one in @queue, which may have been what held up the other side. */
+static int peer_wait(struct tandem_peer *peer, struct peer_queue *queue,
+		     struct tandem_grant **grant, struct tandem_operation *op)
+{
+	int ret;
+
+	if (peer->state != PEER_OPEN)
+		return -ENOTCONN;
+	ret = peer_queue_wait(queue, grant, op);
+	if (ret < 0)
+		return ret;
+	if (!peer_is_full(peer))
+		peer_channel_resume(peer->channel);
 	return 0;
 }
 
 int tandem_peer_grant_start(struct tandem_peer *peer, struct tandem_grant **grant,
 			    struct tandem_operation *op)
 {
-	int ret;
+	return peer_wait(peer, &peer->grants, grant, op);
+}
 
-	if (peer->state != PEER_OPEN)
-		return -ENOTCONN;
-	if (peer->grant_op)
-		return -EBUSY;
-	ret = operation_begin(op, grant_cancel, peer);
-	if (ret < 0)
-		return ret;
-	peer->grant_op = op;
-	peer->wanted = grant;
-	peer_hand_over(peer);
-	if (peer->grant_count < GRANTS_MAX)
-		peer_channel_resume(peer->channel);
-	return 0;
+int tandem_peer_offered_start(struct tandem_peer *peer, struct tandem_grant **offered,
+			      struct tandem_operation *op)
+{
+	return peer_wait(peer, &peer->offers, offered, op);
 }
 
 void tandem_peer_close(struct tandem_peer *peer)
@@ -781,10 +792,10 @@ void tandem_peer_close(struct tandem_peer *peer)
 		peer_fail_opening(peer, -ECANCELED);
 	peer->state = PEER_CLOSED;
 	peer->options.lost = NULL;
-	peer_grant_wait_end(peer, -ECANCELED);
+	peer_end_waits(peer, -ECANCELED);
 	peer_drop_connection(peer);
 	peer_drop_channel(peer);
-	peer_drop_grants(peer);
+	peer_drop_queued(peer);
 	/* Their operations have ended, and have yet to be told of. */
 	while (peer->references > 1 && (ret >= 0 || ret == -EINTR))
 		ret = tandem_loop_run(peer->loop, -1);

@@ -4,9 +4,9 @@
  *
  * Each message begins with its type, u16, and u16 zero.
  *
- * Hello:				Grant:
+ * Hello:				Grant, offer:
  *
- *	 4  u32  magic "TXPR"		 4  u32  transfer
+ *	 4  u32  magic "TXPR"		 4  u32  transfer; of an offer zero
  *	 8  u16  lowest version		 8  u32  first layer
  *	10  u16  highest version	12  u32  layers
  *	12  u32  version of library	16  u32  blocks
@@ -68,7 +68,7 @@ int peer_message_type(const uint8_t *bytes, size_t size)
 	if (size < HEAD_BYTES || xfer_get16(bytes + AT_ZERO))
 		return -EPROTO;
 	type = xfer_get16(bytes + AT_TYPE);
-	return type >= PEER_HELLO && type <= PEER_GRANT ? (int)type : -EPROTO;
+	return type >= PEER_HELLO && type <= PEER_OFFER ? (int)type : -EPROTO;
 }
 
 static void head_encode(enum peer_message_type type, uint8_t *bytes)
@@ -160,7 +160,7 @@ int peer_refusal_decode(const uint8_t *bytes, size_t size, struct peer_refusal *
 }
 
 /*
- * Grants
+ * Grants and offers
  */
 
 size_t peer_grant_size(uint32_t block_count)
@@ -168,11 +168,12 @@ size_t peer_grant_size(uint32_t block_count)
 	return GRANT_BLOCKS + 4 * (size_t)block_count;
 }
 
-void peer_grant_encode(const struct tandem_receive *receive, uint64_t generation, uint8_t *bytes)
+void peer_grant_encode(enum peer_message_type type, const struct tandem_receive *receive,
+		       uint64_t generation, uint8_t *bytes)
 {
 	uint32_t i;
 
-	head_encode(PEER_GRANT, bytes);
+	head_encode(type, bytes);
 	xfer_put32(bytes + GRANT_TRANSFER, receive->transfer);
 	xfer_put32(bytes + GRANT_LAYER_FIRST, receive->layer_first);
 	xfer_put32(bytes + GRANT_LAYER_COUNT, receive->layer_count);
@@ -214,6 +215,9 @@ int peer_grant_decode(const uint8_t *bytes, size_t size, const struct tandem_kv_
 	new->generation = xfer_get64(bytes + GRANT_GENERATION);
 	ret = grant_check(new, layout);
 	if (!new->generation != !grants)
+		ret = -EPROTO;
+	/* There are none without grants, and pulls are of no transfer. */
+	if (xfer_get16(bytes + AT_TYPE) == PEER_OFFER && (!grants || new->transfer))
 		ret = -EPROTO;
 	for (i = 0; i < count && !ret; i++) {
 		new->blocks[i] = xfer_get32(bytes + GRANT_BLOCKS + 4 * i);

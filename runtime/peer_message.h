@@ -14,7 +14,7 @@
 
 /* Versions of what is said here that this library speaks. */
 #define PEER_VERSION_LOWEST  1u
-#define PEER_VERSION_HIGHEST 1u
+#define PEER_VERSION_HIGHEST 2u
 
 /* Longest text of a refusal, bytes. */
 #define PEER_TEXT_MAX 200u
@@ -24,6 +24,7 @@ enum peer_message_type {
 	PEER_READY = 2, /* it is connected to the one of the other's hello */
 	PEER_REFUSAL = 3, /* it will not be; nothing follows */
 	PEER_GRANT = 4, /* these blocks may be written */
+	PEER_OFFER = 5, /* these blocks may be read; since version 2 */
 };
 
 /**
@@ -65,10 +66,11 @@ size_t peer_hello_encode(const struct peer_hello *hello, uint8_t *bytes);
 size_t peer_ready_encode(uint8_t *bytes);
 size_t peer_refusal_encode(const struct peer_refusal *refusal, uint8_t *bytes);
 
-/* Bytes that the grant takes. */
+/* Bytes that a grant or an offer takes. */
 size_t peer_grant_size(uint32_t block_count);
-/* Into that many. @generation is the grant's, the rest the application's. */
-void peer_grant_encode(const struct tandem_receive *receive, uint64_t generation, uint8_t *bytes);
+/* Into that many, a grant or an offer. The rest of @receive is the application's. */
+void peer_grant_encode(enum peer_message_type type, const struct tandem_receive *receive,
+		       uint64_t generation, uint8_t *bytes);
 
 /* Of a message of the right type. Return: 0 or -EPROTO. */
 int peer_hello_decode(const uint8_t *bytes, size_t size, struct peer_hello *hello);
@@ -76,7 +78,7 @@ int peer_ready_decode(const uint8_t *bytes, size_t size);
 int peer_refusal_decode(const uint8_t *bytes, size_t size, struct peer_refusal *refusal);
 
 /**
- * peer_grant_decode() - read and check a grant
+ * peer_grant_decode() - read and check a grant or an offer
  * @bytes: the message
  * @size: its size
  * @layout: of the other side's pool

@@ -47,6 +47,8 @@ static void use_grant(const uint8_t *data, size_t size, int grants)
 	need(grant->transfer < XFER_TRANSFERS && grant->layer_count &&
 	     grant->layer_first + grant->layer_count <= layout.layers && grant->block_count &&
 	     !!grant->generation == grants);
+	if (peer_message_type(data, size) == PEER_OFFER)
+		need(grants && !grant->transfer);
 	for (i = 0; i < grant->block_count; i++)
 		need(grant->blocks[i] < layout.blocks);
 	tandem_grant_free(grant);
@@ -70,6 +72,7 @@ static void use_message(const uint8_t *data, size_t size)
 			need(strlen(refusal.text) <= PEER_TEXT_MAX && refusal.code);
 		break;
 	case PEER_GRANT:
+	case PEER_OFFER:
 		use_grant(data, size, 0);
 		use_grant(data, size, 1);
 		break;

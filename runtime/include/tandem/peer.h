@@ -6,7 +6,7 @@
  * What <tandem/xfer.h> leaves to the application is done here: once both sides have
  * shown over a channel who they are, and not before, each opens a connection, tells
  * the other what it has to know of it, and says when it is ready. Over the same
- * channel go the grants of blocks. When the connection or the channel is lost,
+ * channel go the grants and offers of blocks. When the connection or the channel is lost,
  * both sides open again, with the same pool and in the same process.
  *
  * A peer belongs to its loop's thread.
@@ -28,7 +28,7 @@ extern "C" {
 
 struct tandem_peer;
 
-/* Most blocks of one grant. */
+/* Most blocks of one grant or offer. */
 #define TANDEM_PEER_BLOCKS_MAX 16000u
 
 /**
@@ -125,14 +125,26 @@ int tandem_peer_receive_start(struct tandem_peer *peer, struct tandem_receive *r
 			      struct tandem_operation *op);
 
 /**
- * struct tandem_grant - what the other side has granted
- * @transfer: name of the transfer
+ * tandem_peer_offer_start() - offer blocks, and tell the other side
+ * @peer: open, with grants
+ * @offer: what, at most %TANDEM_PEER_BLOCKS_MAX blocks
+ * @op: as that of tandem_offer_start()
+ *
+ * Return: as that; -E2BIG too many blocks; -EOPNOTSUPP also when the other side's release
+ * does not know of offers.
+ */
+int tandem_peer_offer_start(struct tandem_peer *peer, struct tandem_offer *offer,
+			    struct tandem_operation *op);
+
+/**
+ * struct tandem_grant - what the other side has granted, or offered
+ * @transfer: name of the transfer; 0 for an offer
  * @layer_first: first layer
  * @layer_count: layers
  * @block_count: of each layer
- * @generation: for &tandem_push.generation
+ * @generation: for &tandem_push.generation or &tandem_pull.generation
  * @blocks: numbers of blocks in the other side's pool, for
- *	&tandem_push.remote_blocks; in range
+ *	&tandem_push.remote_blocks or &tandem_pull.remote_blocks; in range
  */
 struct tandem_grant {
 	uint32_t transfer;
@@ -151,12 +163,27 @@ struct tandem_grant {
  *	breaks the rules; -ECANCELED
  *
  * Grants come in the order in which they were made. Up to 64 are kept that nobody
- * has asked for; the other side waits with more.
+ * has asked for, and up to 64 offers; the other side waits with more of either when there
+ * are as many of one.
  *
  * Return: 0, -EBUSY, -ENOTCONN, -EINVAL.
  */
 int tandem_peer_grant_start(struct tandem_peer *peer, struct tandem_grant **grant,
 			    struct tandem_operation *op);
+
+/**
+ * tandem_peer_offered_start() - wait for the other side to offer blocks
+ * @peer: open; nobody else waits for offers
+ * @offered: where to put it when @op ends with 0; for tandem_grant_free()
+ * @op: as that of tandem_peer_grant_start()
+ *
+ * In the order in which they were made, and kept as with grants. An offer may have ended by
+ * the time that it is here: pulls of it end with -EACCES then.
+ *
+ * Return: as tandem_peer_grant_start().
+ */
+int tandem_peer_offered_start(struct tandem_peer *peer, struct tandem_grant **offered,
+			      struct tandem_operation *op);
 
 /* May be NULL. */
 void tandem_grant_free(struct tandem_grant *grant);

@@ -92,7 +92,7 @@ static void test_types(void **state)
 	bytes[2] = 0;
 	bytes[0] = 0;
 	assert_int_equal(peer_message_type(bytes, 4), -EPROTO);
-	bytes[0] = PEER_GRANT + 1;
+	bytes[0] = PEER_OFFER + 1;
 	assert_int_equal(peer_message_type(bytes, 4), -EPROTO);
 }
 
@@ -145,7 +145,7 @@ static void test_grant(void **state)
 
 	(void)state;
 	assert_true(size < sizeof(bytes));
-	peer_grant_encode(&receive, 0x1122334455667788ull, bytes);
+	peer_grant_encode(PEER_GRANT, &receive, 0x1122334455667788ull, bytes);
 	assert_int_equal(peer_message_type(bytes, size), PEER_GRANT);
 	assert_int_equal(peer_grant_decode(bytes, size, &layout, 1, &grant), 0);
 	assert_int_equal(grant->transfer, 65535);
@@ -170,11 +170,47 @@ static void test_grant(void **state)
 	refuse_with(bytes, size, 32, 41); /* a block */
 	/* No generation on a connection with grants, and one without. */
 	assert_int_equal(peer_grant_decode(bytes, size, &layout, 0, &grant), -EPROTO);
-	peer_grant_encode(&receive, 0, bytes);
+	peer_grant_encode(PEER_GRANT, &receive, 0, bytes);
 	assert_int_equal(peer_grant_decode(bytes, size, &layout, 1, &grant), -EPROTO);
 	assert_int_equal(peer_grant_decode(bytes, size, &layout, 0, &grant), 0);
 	tandem_grant_free(grant);
 	tandem_grant_free(NULL);
+}
+
+/* All that is checked of a grant is of an offer, too. */
+static void test_offer(void **state)
+{
+	static const uint32_t blocks[] = { 40, 0, 7 };
+	struct tandem_receive offered = {
+		.layer_first = 1,
+		.layer_count = 2,
+		.blocks = blocks,
+		.block_count = 3,
+	};
+	const size_t size = peer_grant_size(3);
+	struct tandem_grant *grant;
+	uint8_t bytes[256];
+
+	(void)state;
+	peer_grant_encode(PEER_OFFER, &offered, 7, bytes);
+	assert_int_equal(peer_message_type(bytes, size), PEER_OFFER);
+	assert_int_equal(peer_grant_decode(bytes, size, &layout, 1, &grant), 0);
+	assert_int_equal(grant->transfer, 0);
+	assert_int_equal(grant->layer_first, 1);
+	assert_int_equal(grant->layer_count, 2);
+	assert_int_equal(grant->block_count, 3);
+	assert_int_equal(grant->generation, 7);
+	assert_memory_equal(grant->blocks, blocks, sizeof(blocks));
+	tandem_grant_free(grant);
+
+	refuse_with(bytes, size, 4, 1); /* transfer */
+	refuse_with(bytes, size, 12, 3); /* layers */
+	refuse_with(bytes, size, 32, 41); /* a block */
+	/* There are none on connections without grants. */
+	assert_int_equal(peer_grant_decode(bytes, size, &layout, 0, &grant), -EPROTO);
+	peer_grant_encode(PEER_OFFER, &offered, 0, bytes);
+	assert_int_equal(peer_grant_decode(bytes, size, &layout, 0, &grant), -EPROTO);
+	assert_int_equal(peer_grant_decode(bytes, size, &layout, 1, &grant), -EPROTO);
 }
 
 int main(void)
@@ -182,7 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hello), cmocka_unit_test(test_future_hello),
 		cmocka_unit_test(test_types), cmocka_unit_test(test_refusal),
-		cmocka_unit_test(test_grant),
+		cmocka_unit_test(test_grant), cmocka_unit_test(test_offer),
 	};
 
 	return cmocka_run_group_tests_name("peer messages", tests, NULL, NULL);
