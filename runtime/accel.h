@@ -70,7 +70,7 @@ int accel_memory_share(struct tandem_memory *memory, struct tandem_device *devic
 void accel_memory_free(struct tandem_memory *memory);
 int accel_memory_map(struct tandem_memory *memory, void **pointer);
 int accel_memory_export(struct tandem_memory *memory);
-int accel_memory_import(struct tandem_device *device, int fd, uint64_t size,
+int accel_memory_import(struct tandem_device *device, int fd, uint64_t size, bool writable,
 			struct tandem_memory **memory, struct tandem_error *error);
 
 /*

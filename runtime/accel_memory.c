@@ -259,7 +259,7 @@ int accel_memory_share(struct tandem_memory *memory, struct tandem_device *base,
 			     TANDEM_REGION_READ | TANDEM_REGION_WRITE, shared, error);
 }
 
-int accel_memory_import(struct tandem_device *base, int fd, uint64_t size,
+int accel_memory_import(struct tandem_device *base, int fd, uint64_t size, bool writable,
 			struct tandem_memory **memory, struct tandem_error *error)
 {
 	struct accel_device *device = to_accel(base);
@@ -268,7 +268,9 @@ int accel_memory_import(struct tandem_device *base, int fd, uint64_t size,
 	if (drmPrimeFDToHandle(device->fd, fd, &handle) < 0)
 		return tandem_error_set(error, -errno, "%s: cannot import the dma-buf: %s",
 					base->name, strerror(errno));
-	return memory_create(device, handle, size, true, TANDEM_REGION_READ, memory, error);
+	return memory_create(device, handle, size, true,
+			     TANDEM_REGION_READ | (writable ? TANDEM_REGION_WRITE : 0), memory,
+			     error);
 }
 
 static void region_unmap(struct accel_device *device, uint32_t region)

@@ -64,7 +64,7 @@ struct tandem_device {
 /**
  * struct tandem_memory - memory of a device, or its view of another's
  * @device: whose context it is mapped into
- * @size: bytes, whole pages
+ * @size: bytes, whole pages but of memory of the process
  * @region: index in that context
  */
 struct tandem_memory {
@@ -134,7 +134,9 @@ enum device_kind {
  * @memory_free: free it; waits for commands that might still use it
  * @memory_map: see tandem_memory_map()
  * @memory_export: see tandem_memory_export()
- * @memory_import: see tandem_memory_import()
+ * @memory_import: see tandem_memory_import(), and with @writable
+ *	tandem_memory_import_dmabuf(); @fd is a dma-buf of @size bytes then
+ * @memory_register: see tandem_memory_register(). NULL where there is no such thing
  * @queue_open: see tandem_queue_open()
  * @queue_close: free it
  * @fence_create: see tandem_fence_create()
@@ -165,8 +167,10 @@ struct tandem_device_ops {
 	void (*memory_free)(struct tandem_memory *memory);
 	int (*memory_map)(struct tandem_memory *memory, void **pointer);
 	int (*memory_export)(struct tandem_memory *memory);
-	int (*memory_import)(struct tandem_device *device, int fd, uint64_t size,
+	int (*memory_import)(struct tandem_device *device, int fd, uint64_t size, bool writable,
 			     struct tandem_memory **memory, struct tandem_error *error);
+	int (*memory_register)(struct tandem_device *device, void *pointer, uint64_t size,
+			       struct tandem_memory **memory, struct tandem_error *error);
 	int (*queue_open)(struct tandem_device *device, enum tandem_queue_type type,
 			  struct tandem_queue **queue, struct tandem_error *error);
 	void (*queue_close)(struct tandem_queue *queue);
@@ -215,6 +219,9 @@ void device_operation_complete(struct tandem_operation *op, int result, uint64_t
 /* Set up the generic part of a new, zeroed device; @name fits. */
 void device_init(struct tandem_device *device, const struct tandem_device_ops *ops,
 		 struct tandem_loop *loop, const char *name);
+
+/* Bytes of a dma-buf; 0 for a file that is none. */
+uint64_t device_dmabuf_bytes(int fd);
 
 /*
  * The back ends' ways to open a device. @name is the name as given,

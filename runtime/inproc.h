@@ -274,8 +274,10 @@ int inproc_memory_share(struct tandem_memory *memory, struct tandem_device *devi
 void inproc_memory_free(struct tandem_memory *memory);
 int inproc_memory_map(struct tandem_memory *memory, void **pointer);
 int inproc_memory_export(struct tandem_memory *memory);
-int inproc_memory_import(struct tandem_device *device, int fd, uint64_t size,
+int inproc_memory_import(struct tandem_device *device, int fd, uint64_t size, bool writable,
 			 struct tandem_memory **memory, struct tandem_error *error);
+int inproc_memory_register(struct tandem_device *device, void *pointer, uint64_t size,
+			   struct tandem_memory **memory, struct tandem_error *error);
 
 /*
  * inproc_fence.c

@@ -64,6 +64,7 @@ static const struct tandem_device_ops inproc_ops = {
 	.memory_map = inproc_memory_map,
 	.memory_export = inproc_memory_export,
 	.memory_import = inproc_memory_import,
+	.memory_register = inproc_memory_register,
 	.queue_open = inproc_queue_open,
 	.queue_close = inproc_queue_close,
 	.fence_create = inproc_fence_create,

@@ -13,22 +13,30 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "inproc.h"
 
 /**
- * struct inproc_memory - an object, or a view of another device's
+ * struct inproc_memory - an object, or a view of something else
  * @base: generic part
- * @range: what it stands for; held. NULL for memory of another process
+ * @range: what it stands for; held. NULL for what is no memory of inproc devices of this
+ *	process
  * @mapping: of that; else NULL
- * @view: it is of another device, reached through a window
+ * @dmabuf: that @mapping is of, owned; else -1
+ * @borrowed: @mapping is the application's
+ * @view: it is not of this device, and reached through a window
+ * @writable: the device may write
  */
 struct inproc_memory {
 	struct tandem_memory base;
 	struct inproc_range *range;
 	void *mapping;
+	int dmabuf;
+	bool borrowed;
 	bool view;
+	bool writable;
 };
 
 static struct inproc_memory *to_inproc_memory(struct tandem_memory *memory)
@@ -82,7 +90,6 @@ static void *memory_pointer(const struct inproc_memory *memory)
 static int memory_create(struct inproc_device *device, const struct inproc_memory *from,
 			 struct tandem_memory **memory, struct tandem_error *error)
 {
-	bool writable = !from->mapping;
 	struct inproc_memory *new;
 	uint64_t address;
 
@@ -99,11 +106,12 @@ static int memory_create(struct inproc_device *device, const struct inproc_memor
 	new->base.device = &device->base;
 	if (new->view)
 		address = inproc_window_set(device, new->base.region, memory_pointer(new),
-					    new->base.size, writable);
+					    new->base.size, new->writable);
 	else
 		address = new->range->address;
 	inproc_region_set(device, new->base.region, address, new->base.size,
-			  TANDEM_HW_REGION_READ | (writable ? TANDEM_HW_REGION_WRITE : 0) |
+			  TANDEM_HW_REGION_READ |
+				  (new->writable ? TANDEM_HW_REGION_WRITE : 0) |
 			  (new->view ? TANDEM_HW_REGION_HOST : 0));
 	*memory = &new->base;
 	return 0;
@@ -165,7 +173,7 @@ int inproc_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t inde
 {
 	struct inproc_device *device = to_inproc(base);
 	uint32_t classes = le32toh(device->identity.memory_class_count);
-	struct inproc_memory from = { .base.size = size };
+	struct inproc_memory from = { .base.size = size, .dmabuf = -1, .writable = true };
 	int ret = -ENOSPC;
 	uint32_t i;
 
@@ -195,13 +203,22 @@ int inproc_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t inde
 int inproc_memory_share(struct tandem_memory *memory, struct tandem_device *device,
 			struct tandem_memory **shared, struct tandem_error *error)
 {
+	const struct inproc_memory *inproc = to_inproc_memory(memory);
 	const struct inproc_memory from = {
 		.base.size = memory->size,
-		.range = to_inproc_memory(memory)->range,
+		.range = inproc->range,
+		.dmabuf = -1,
 		.view = true,
+		.writable = true,
 	};
 	int ret;
 
+	if (inproc->dmabuf >= 0)
+		return inproc_memory_import(device, inproc->dmabuf, memory->size, true, shared,
+					    error);
+	if (inproc->borrowed)
+		return inproc_memory_register(device, inproc->mapping, memory->size, shared,
+					      error);
 	if (!from.range)
 		return tandem_error_set(error, -EOPNOTSUPP,
 					"%s: memory of another process can only be imported there, not shared from here",
@@ -225,8 +242,10 @@ void inproc_memory_free(struct tandem_memory *memory)
 	region_free(device, memory->region);
 	if (inproc->range)
 		inproc_range_put(inproc->range);
-	else
+	else if (!inproc->borrowed)
 		munmap(inproc->mapping, memory->size);
+	if (inproc->dmabuf >= 0)
+		close(inproc->dmabuf);
 	free(inproc);
 }
 
@@ -238,12 +257,13 @@ int inproc_memory_map(struct tandem_memory *memory, void **pointer)
 
 int inproc_memory_export(struct tandem_memory *memory)
 {
-	struct inproc_range *range = to_inproc_memory(memory)->range;
+	const struct inproc_memory *inproc = to_inproc_memory(memory);
+	const int file = inproc->range ? inproc->range->fd : inproc->dmabuf;
 	int fd;
 
-	if (!range || range->fd < 0)
+	if (file < 0)
 		return -EOPNOTSUPP;
-	fd = fcntl(range->fd, F_DUPFD_CLOEXEC, 0);
+	fd = fcntl(file, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -262,22 +282,59 @@ static bool is_sealed_memory(int fd, uint64_t size)
 	       (uint64_t)status.st_size >= size;
 }
 
-int inproc_memory_import(struct tandem_device *device, int fd, uint64_t size,
+int inproc_memory_import(struct tandem_device *device, int fd, uint64_t size, bool writable,
 			 struct tandem_memory **memory, struct tandem_error *error)
 {
-	struct inproc_memory from = { .base.size = size, .view = true };
+	struct inproc_memory from = {
+		.base.size = size,
+		.dmabuf = -1,
+		.view = true,
+		.writable = writable,
+	};
+	const bool is_dmabuf = device_dmabuf_bytes(fd) >= size;
 	int ret;
 
-	if (!is_sealed_memory(fd, size))
+	if (!is_dmabuf && !is_sealed_memory(fd, size))
 		return tandem_error_set(error, -EINVAL,
-					"%s: what is to be imported is no memory of an inproc device, or shorter",
+					"%s: what is to be imported is no dma-buf and no memory of an inproc device, or shorter",
 					device->name);
-	from.mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	from.mapping = mmap(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
 	if (from.mapping == MAP_FAILED)
 		return tandem_error_set(error, -errno, "%s: cannot map what is to be imported: %s",
 					device->name, strerror(errno));
+	if (is_dmabuf) {
+		from.dmabuf = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		ret = from.dmabuf < 0 ? -errno : 0;
+		if (ret < 0) {
+			tandem_error_set(error, ret, "%s: cannot hold the dma-buf: %s",
+					 device->name, strerror(-ret));
+			goto unmap;
+		}
+	}
 	ret = memory_create(to_inproc(device), &from, memory, error);
 	if (ret < 0)
-		munmap(from.mapping, size);
+		goto close_dmabuf;
+	return 0;
+
+close_dmabuf:
+	if (from.dmabuf >= 0)
+		close(from.dmabuf);
+unmap:
+	munmap(from.mapping, size);
 	return ret;
+}
+
+int inproc_memory_register(struct tandem_device *device, void *pointer, uint64_t size,
+			   struct tandem_memory **memory, struct tandem_error *error)
+{
+	const struct inproc_memory from = {
+		.base.size = size,
+		.mapping = pointer,
+		.dmabuf = -1,
+		.borrowed = true,
+		.view = true,
+		.writable = true,
+	};
+
+	return memory_create(to_inproc(device), &from, memory, error);
 }

@@ -4,6 +4,9 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "error.h"
@@ -79,7 +82,47 @@ int tandem_memory_import(struct tandem_device *device, int fd, uint64_t size,
 					device->name, size);
 	if (device->lost)
 		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
-	return device->ops->memory_import(device, fd, size, memory, error);
+	return device->ops->memory_import(device, fd, size, false, memory, error);
+}
+
+uint64_t device_dmabuf_bytes(int fd)
+{
+	struct statfs system;
+	off_t bytes;
+
+	if (fstatfs(fd, &system) < 0 || system.f_type != DMA_BUF_MAGIC)
+		return 0;
+	bytes = lseek(fd, 0, SEEK_END);
+	return bytes < 0 ? 0 : bytes;
+}
+
+int tandem_memory_import_dmabuf(struct tandem_device *device, int fd,
+				struct tandem_memory **memory, struct tandem_error *error)
+{
+	const uint64_t bytes = device_dmabuf_bytes(fd);
+
+	if (!bytes)
+		return tandem_error_set(error, -EINVAL,
+					"%s: what is to be imported is no dma-buf", device->name);
+	if (device->lost)
+		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
+	return device->ops->memory_import(device, fd, bytes, true, memory, error);
+}
+
+int tandem_memory_register(struct tandem_device *device, void *pointer, uint64_t size,
+			   struct tandem_memory **memory, struct tandem_error *error)
+{
+	if (!device->ops->memory_register)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"%s: memory of the process is reached only by tandem_write() and tandem_read(); make a dma-buf of it (udmabuf), or use verbs or tcp",
+					device->name);
+	if (!pointer || !size || size > UINTPTR_MAX - (uintptr_t)pointer)
+		return tandem_error_set(error, -EINVAL,
+					"%s: cannot register %" PRIu64 " bytes at %p", device->name,
+					size, pointer);
+	if (device->lost)
+		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
+	return device->ops->memory_register(device, pointer, size, memory, error);
 }
 
 uint64_t tandem_memory_size(const struct tandem_memory *memory)

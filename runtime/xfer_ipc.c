@@ -648,7 +648,7 @@ int ipc_connect(struct ipc *ipc, struct tandem_queue *queue, const uint8_t *part
 	if (ipc->memory < 0)
 		return tandem_error_set(
 			error, ipc->memory,
-			"local: the memory cannot be shown to another process: %s; allocate it with tandem_memory_alloc_shareable()",
+			"local: the memory cannot be shown to another process: %s; allocate it with tandem_memory_alloc_shareable(), or use a dma-buf",
 			strerror(-ipc->memory));
 	ipc->remote_bytes = pool_bytes(layout);
 	ipc->connected = true;

@@ -199,7 +199,7 @@ static int local_open(struct tandem_connection *connection,
 	(void)options;
 	if (!connection->memory)
 		return tandem_error_set(error, -EOPNOTSUPP,
-					"local: a device reaches memory of devices only; use tcp");
+					"local: a device reaches memory of devices only, and what tandem_memory_register() made known to it; or use verbs or tcp");
 	local = calloc(1, sizeof(*local));
 	if (!local)
 		return tandem_error_set(error, -ENOMEM, "local: out of memory");

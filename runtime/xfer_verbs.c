@@ -18,6 +18,7 @@
 #include <sys/random.h>
 
 #include "error.h"
+#include "kv.h"
 #include "xfer_verbs.h"
 #include "xfer_verbs_reach.h"
 
@@ -542,9 +543,9 @@ static int verbs_describe_self(struct verbs *verbs)
 static int verbs_register(struct verbs *verbs, struct tandem_error *error)
 {
 	struct tandem_connection *connection = verbs->connection;
-	struct tandem_memory *memory = connection->memory;
 	size_t bytes = VERBS_MESSAGES * VERBS_MESSAGE_BYTES;
 	int access = IBV_ACCESS_LOCAL_WRITE;
+	uint64_t memory_bytes;
 
 	if (!connection->grants)
 		access |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
@@ -558,8 +559,12 @@ static int verbs_register(struct verbs *verbs, struct tandem_error *error)
 	if (!verbs->message_region)
 		return tandem_error_set(error, -ENOMEM, "verbs: %s: no memory for messages",
 					verbs->port.name);
-	return verbs_memory_register(verbs->domain, &verbs->port, memory, 0,
-				     tandem_memory_size(memory), access, &verbs->region, error);
+	if (connection->memory)
+		memory_bytes = tandem_memory_size(connection->memory);
+	else
+		kv_layout_check(&connection->layout, &memory_bytes);
+	return verbs_memory_register(verbs->domain, &verbs->port, connection, 0, memory_bytes,
+				     access, &verbs->region, error);
 }
 
 static int verbs_open(struct tandem_connection *connection,
@@ -569,9 +574,6 @@ static int verbs_open(struct tandem_connection *connection,
 	struct verbs *verbs;
 	int ret;
 
-	if (!connection->memory)
-		return tandem_error_set(error, -EOPNOTSUPP,
-					"verbs: memory of the process cannot be registered yet; use tcp");
 	verbs = calloc(1, sizeof(*verbs));
 	if (!verbs)
 		return tandem_error_set(error, -ENOMEM, "verbs: out of memory");

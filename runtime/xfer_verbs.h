@@ -90,8 +90,8 @@ void verbs_port_close(struct verbs_port *port);
  * verbs_memory_register() - let the NIC read and write memory
  * @domain: protection domain
  * @port: for messages
- * @memory: of a device
- * @offset: first byte; the NIC's addresses are offsets in @memory
+ * @connection: whose memory it is
+ * @offset: first byte; the NIC's addresses are offsets in the memory
  * @length: bytes
  * @access: IBV_ACCESS_*, for whom
  * @region: where to put the memory region
@@ -99,11 +99,13 @@ void verbs_port_close(struct verbs_port *port);
  *
  * Through a dma-buf where the NIC takes one, else through a mapping.
  *
- * Return: 0, -ENOMEM also for the limit on locked memory, another -errno.
+ * Return: 0; -EINVAL memory that begins within a page; -EOPNOTSUPP memory that the NIC
+ * cannot reach; -ENOMEM, also for the limit on locked memory; another -errno.
  */
 int verbs_memory_register(struct ibv_pd *domain, const struct verbs_port *port,
-			  struct tandem_memory *memory, uint64_t offset, uint64_t length,
-			  int access, struct ibv_mr **region, struct tandem_error *error);
+			  const struct tandem_connection *connection, uint64_t offset,
+			  uint64_t length, int access, struct ibv_mr **region,
+			  struct tandem_error *error);
 
 /*
  * xfer_verbs_pair.c

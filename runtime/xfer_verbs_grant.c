@@ -114,7 +114,6 @@ static struct verbs_window *window_make(struct verbs *verbs, struct verbs_run *r
 {
 	const int access = offer ? IBV_ACCESS_REMOTE_READ :
 				   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
-	struct tandem_memory *memory = verbs->connection->memory;
 	uint64_t block_bytes = tandem_kv_block_bytes(&verbs->connection->layout);
 	struct verbs_window *window = SLIST_FIRST(&verbs->spare);
 
@@ -129,9 +128,9 @@ static struct verbs_window *window_make(struct verbs *verbs, struct verbs_run *r
 		window->window = ibv_alloc_mw(verbs->domain, IBV_MW_TYPE_2);
 	if (window->window)
 		return window;
-	if (verbs_memory_register(verbs->domain, &verbs->port, memory, run->first * block_bytes,
-				  run->count * block_bytes, access, &window->region,
-				  NULL) < 0) {
+	if (verbs_memory_register(verbs->domain, &verbs->port, verbs->connection,
+				  run->first * block_bytes, run->count * block_bytes, access,
+				  &window->region, NULL) < 0) {
 		free(window);
 		return NULL;
 	}

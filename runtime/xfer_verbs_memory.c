@@ -25,7 +25,7 @@ static struct ibv_mr *register_dmabuf(struct ibv_pd *domain, struct tandem_memor
 	return region;
 }
 
-static int register_error(const struct verbs_port *port, uint64_t size, int code,
+static int register_error(const struct verbs_port *port, bool of_process, uint64_t size, int code,
 			  struct tandem_error *error)
 {
 	struct rlimit limit;
@@ -37,27 +37,40 @@ static int register_error(const struct verbs_port *port, uint64_t size, int code
 					" bytes: the limit on locked memory (RLIMIT_MEMLOCK) is %" PRIu64
 					"; raise it (`ulimit -l unlimited`, or LimitMEMLOCK= of the service)",
 					port->name, size, (uint64_t)limit.rlim_cur);
+	if (code == -EFAULT && !of_process)
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"verbs: %s takes no dma-bufs, and the mapping of this one is not of pages that can be pinned; use a NIC that takes them, or tcp",
+					port->name);
 	return tandem_error_set(error, code,
-				"verbs: %s cannot register %" PRIu64 " bytes of device memory: %s",
-				port->name, size, strerror(-code));
+				"verbs: %s cannot register %" PRIu64 " bytes of %s memory: %s",
+				port->name, size, of_process ? "the process's" : "device",
+				strerror(-code));
 }
 
 int verbs_memory_register(struct ibv_pd *domain, const struct verbs_port *port,
-			  struct tandem_memory *memory, uint64_t offset, uint64_t length,
-			  int access, struct ibv_mr **region, struct tandem_error *error)
+			  const struct tandem_connection *connection, uint64_t offset,
+			  uint64_t length, int access, struct ibv_mr **region,
+			  struct tandem_error *error)
 {
-	void *pointer;
-	int ret;
+	void *pointer = connection->pointer;
+	int ret = 0;
 
-	*region = register_dmabuf(domain, memory, offset, length, access);
-	if (*region)
-		return 0;
-	ret = tandem_memory_map(memory, &pointer);
+	if (connection->memory) {
+		*region = register_dmabuf(domain, connection->memory, offset, length, access);
+		if (*region)
+			return 0;
+		ret = tandem_memory_map(connection->memory, &pointer);
+	}
 	if (ret < 0)
 		return tandem_error_set(error, ret, "verbs: cannot map device memory: %s",
 					strerror(-ret));
+	/* The NIC's addresses and the process's lie alike in their pages. */
+	if ((uintptr_t)pointer % sysconf(_SC_PAGESIZE))
+		return tandem_error_set(error, -EINVAL,
+					"verbs: the memory has to begin where a page does; allocate it so (aligned_alloc(), mmap())");
 	*region = ibv_reg_mr_iova(domain, (uint8_t *)pointer + offset, length, offset, access);
 	if (!*region)
-		return register_error(port, length, errno ? -errno : -EIO, error);
+		return register_error(port, !connection->memory, length, errno ? -errno : -EIO,
+				      error);
 	return 0;
 }

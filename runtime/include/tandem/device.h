@@ -262,6 +262,41 @@ int tandem_memory_export(struct tandem_memory *memory);
 int tandem_memory_import(struct tandem_device *device, int fd, uint64_t size,
 			 struct tandem_memory **memory, struct tandem_error *error);
 
+/**
+ * tandem_memory_import_dmabuf() - let a device read and write memory of whatever driver
+ * @device: that is to reach it
+ * @fd: a dma-buf, as of udmabuf, a dma-heap, or another driver's device; stays the
+ *	caller's, who may close it at once
+ * @memory: where to put the device's view of it, which holds it until freed. Good
+ *	for copies, and for connections like memory of the device
+ * @error: filled in on failure; may be NULL
+ *
+ * An accel device's driver imports it; an inproc device reaches it through a mapping.
+ * Who else writes to it meanwhile is the application's affair: nothing waits for
+ * the fences of a dma-buf.
+ *
+ * Return: 0; -EINVAL no dma-buf; -EACCES one that is for reading only; -ENOSPC,
+ * -ENOMEM, -ENODEV; what else the driver or the exporter says.
+ */
+int tandem_memory_import_dmabuf(struct tandem_device *device, int fd,
+				struct tandem_memory **memory, struct tandem_error *error);
+
+/**
+ * tandem_memory_register() - let a device read and write memory of this process
+ * @device: an inproc device
+ * @pointer: the memory, at any address. It stays mapped until tandem_memory_free() of
+ *	@memory, which does not free it
+ * @size: bytes, any number but 0
+ * @memory: where to put the device's view of it. Good for copies, and for connections
+ *	within this process
+ * @error: filled in on failure; may be NULL
+ *
+ * Return: 0; -EOPNOTSUPP the device is an accel device, which reaches memory of a process
+ * only during tandem_write() and tandem_read(); -EINVAL, -ENOSPC, -ENOMEM, -ENODEV.
+ */
+int tandem_memory_register(struct tandem_device *device, void *pointer, uint64_t size,
+			   struct tandem_memory **memory, struct tandem_error *error);
+
 /* Bytes, after rounding. */
 uint64_t tandem_memory_size(const struct tandem_memory *memory);
 /* The region's index, for programs. */

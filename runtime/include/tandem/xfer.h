@@ -125,8 +125,10 @@ int tandem_connection_open(struct tandem_loop *loop, struct tandem_kv_pool *pool
 
 /**
  * struct tandem_xfer_memory - memory that is no KV pool
- * @memory: memory of a device; or NULL
- * @pointer: memory of this process, with @memory NULL. TCP only
+ * @memory: memory of a device, or what a device reaches by
+ *	tandem_memory_import_dmabuf() or tandem_memory_register(); or NULL
+ * @pointer: memory of this process, with @memory NULL. VERBS, where it begins at a
+ *	page, and TCP
  * @length: bytes of it, from its first; whole units
  * @unit: bytes that are sent and counted as one block; even; 0 for 4096. The same
  *	on both sides

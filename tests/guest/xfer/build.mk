@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Transfers in the guest: test_push and test_pull of tests/native/xfer once for each way
-# that there is here, and what needs a real driver.
+# Transfers in the guest: test_push, test_pull and test_memory of tests/native/xfer once
+# for each way that there is here, and what needs a real driver.
 
 xfer-push-tests := \
 	tests/guest/xfer/test_push_inproc_verbs \
@@ -10,10 +10,13 @@ xfer-push-tests := \
 	tests/guest/xfer/test_push_accel_verbs
 
 xfer-pull-tests := $(subst test_push,test_pull,$(xfer-push-tests))
+xfer-memory-tests := $(subst test_push,test_memory,$(xfer-push-tests))
 
 guest-tests += \
 	$(xfer-push-tests) \
 	$(xfer-pull-tests) \
+	$(xfer-memory-tests) \
+	tests/guest/xfer/test_memory_inproc \
 	tests/guest/xfer/test_checksum_verbs \
 	tests/guest/xfer/test_control_verbs \
 	tests/guest/xfer/test_grant_verbs \
@@ -28,6 +31,11 @@ $(foreach test,$(xfer-push-tests),$(eval $(test)-src := \
 $(foreach test,$(xfer-pull-tests),$(eval $(test)-src := \
 	tests/native/xfer/test_pull.c tests/native/xfer/pair.c \
 	$(test:tests/guest/xfer/test_pull_%=tests/guest/xfer/kinds_%.c)))
+$(foreach test,$(xfer-memory-tests),$(eval $(test)-src := \
+	tests/native/xfer/test_memory.c tests/native/xfer/pair.c \
+	$(test:tests/guest/xfer/test_memory_%=tests/guest/xfer/kinds_%.c)))
+tests/guest/xfer/test_memory_inproc-src := \
+	tests/native/xfer/test_memory.c tests/native/xfer/pair.c tests/native/xfer/kinds.c
 
 tests/guest/xfer/test_verbs-src := \
 	tests/guest/xfer/test_verbs.c \
