@@ -68,6 +68,44 @@ static struct tandem_push scattered(struct pair *pair, uint32_t *local, uint32_t
 	return push;
 }
 
+static void says(const struct tandem_connection *connection, enum tandem_transport transport,
+		 const char *what)
+{
+	const char *reason = tandem_connection_transport_reason(connection, transport);
+
+	assert_non_null(reason);
+	if (!strstr(reason, what))
+		fail_msg("\"%s\" does not say \"%s\"", reason, what);
+}
+
+/* No device reaches one of the other kind. */
+static void test_chosen_between_kinds(void **state)
+{
+	static const struct pair_kind mixed = {
+		.name = "accel and inproc over what is chosen",
+		.device = { "accel0", "inproc:wse3,mem=64M,cores=1" },
+		.transport = TANDEM_TRANSPORT_AUTO,
+	};
+	uint32_t local[BLOCKS], remote[BLOCKS];
+	struct tandem_push push;
+	struct pair pair;
+
+	(void)state;
+	pair_kind = &mixed;
+	pair_open(&pair, layouts);
+	pair_connect(&pair);
+	for (int side = 0; side < 2; side++) {
+		assert_int_equal(tandem_connection_transport(pair.connection[side]),
+				 TANDEM_TRANSPORT_VERBS);
+		says(pair.connection[side], TANDEM_TRANSPORT_LOCAL, "accel, the other's inproc");
+		says(pair.connection[side], TANDEM_TRANSPORT_VERBS, "active RDMA port");
+		says(pair.connection[side], TANDEM_TRANSPORT_TCP, "verbs comes first");
+	}
+	push = scattered(&pair, local, remote);
+	pair_push_and_check(&pair, &push);
+	pair_close(&pair);
+}
+
 static void test_the_nic_moves_the_bytes(void **state)
 {
 	uint32_t local[BLOCKS], remote[BLOCKS];
@@ -409,6 +447,7 @@ static void test_peer_stopped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_chosen_between_kinds),
 		cmocka_unit_test(test_the_nic_moves_the_bytes),
 		cmocka_unit_test(test_nothing_is_left),
 		cmocka_unit_test(test_sending_firmware_killed),
