@@ -417,17 +417,15 @@ struct saying {
 	const char *text;
 };
 
-static void hear(struct fixture *fixture, const struct saying *saying)
+/* Be the other side of peer 1, which is being opened. */
+static struct tandem_channel *call_by_hand(struct fixture *fixture)
 {
-	struct tandem_operation connected = { 0 }, sent = { 0 }, received = { 0 };
 	struct tandem_peer_options options = peer_options(fixture, 1);
-	static uint8_t got[TANDEM_CHANNEL_MESSAGE_MAX];
+	struct tandem_operation connected = { 0 };
 	struct tandem_channel_options call;
 	struct pair *pair = &fixture->pair;
 	struct tandem_channel *channel;
-	struct peer_refusal refusal;
 	struct files files;
-	int size;
 
 	call = as(&files, "prefill", "ours");
 	call.address = "127.0.0.1";
@@ -437,6 +435,18 @@ static void hear(struct fixture *fixture, const struct saying *saying)
 	create_with(fixture, 1, &options);
 	start_open(fixture, 1, accept_channel(fixture));
 	assert_int_equal(pair_wait(pair, &connected), 0);
+	return channel;
+}
+
+static void hear(struct fixture *fixture, const struct saying *saying)
+{
+	struct tandem_channel *channel = call_by_hand(fixture);
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	static uint8_t got[TANDEM_CHANNEL_MESSAGE_MAX];
+	struct pair *pair = &fixture->pair;
+	struct peer_refusal refusal;
+	int size;
+
 	assert_int_equal(tandem_channel_send_start(channel, saying->bytes, saying->size, &sent), 0);
 	assert_int_equal(pair_wait(pair, &fixture->opened[1]), saying->result);
 	assert_true(*fixture->error[1].message);
@@ -492,6 +502,64 @@ static void test_rogues(void **state)
 	hear(fixture, &saying);
 	saying.size = 1;
 	hear(fixture, &saying);
+}
+
+static void say(struct fixture *fixture, struct tandem_channel *channel, const uint8_t *bytes,
+		size_t size)
+{
+	struct tandem_operation sent = { 0 };
+
+	assert_int_equal(tandem_channel_send_start(channel, bytes, size, &sent), 0);
+	assert_int_equal(pair_wait(&fixture->pair, &sent), 0);
+}
+
+static void says(struct fixture *fixture, struct tandem_channel *channel, int type)
+{
+	static uint8_t got[TANDEM_CHANNEL_MESSAGE_MAX];
+	struct tandem_operation received = { 0 };
+	int size;
+
+	assert_int_equal(tandem_channel_receive_start(channel, got, sizeof(got), PAIR_PATIENCE_MS,
+						      &received), 0);
+	size = pair_wait(&fixture->pair, &received);
+	assert_true(size > 0);
+	assert_int_equal(peer_message_type(got, size), type);
+}
+
+/* A release that does not know of offers is not told of any; all else goes on. */
+static void test_older_release(void **state)
+{
+	struct tandem_operation offered = { 0 }, received = { 0 };
+	struct fixture *fixture = *state;
+	struct tandem_channel *channel = call_by_hand(fixture);
+	struct tandem_peer_options options = peer_options(fixture, 0);
+	uint8_t description[TANDEM_DESCRIPTION_MAX], bytes[PEER_MESSAGE_MAX];
+	struct peer_hello hello = {
+		.version_lowest = 1,
+		.version_highest = 1,
+		.grants = 1,
+		.description = description,
+	};
+	const uint32_t block = 3;
+	struct tandem_receive receive = { .layer_count = 1, .block_count = 1, .blocks = &block };
+	struct tandem_offer offer = { .layer_count = 1, .block_count = 1, .blocks = &block };
+	struct tandem_connection *connection;
+
+	assert_int_equal(tandem_connection_open(fixture->pair.loop, fixture->pair.pool[0],
+						&options.connection, &connection, NULL), 0);
+	hello.size = tandem_connection_describe(connection, description, sizeof(description));
+	say(fixture, channel, bytes, peer_hello_encode(&hello, bytes));
+	says(fixture, channel, PEER_HELLO);
+	says(fixture, channel, PEER_READY);
+	say(fixture, channel, bytes, peer_ready_encode(bytes));
+	opened_well(fixture, 1);
+	pair_introduce(fixture->pair.connection[1], connection);
+	assert_int_equal(tandem_peer_offer_start(fixture->peer[1], &offer, &offered), -EOPNOTSUPP);
+	assert_int_equal(tandem_peer_receive_start(fixture->peer[1], &receive, &received), 0);
+	says(fixture, channel, PEER_GRANT);
+	tandem_channel_close(channel);
+	tandem_connection_close(connection);
+	assert_int_equal(pair_wait(&fixture->pair, &received), -ECONNRESET);
 }
 
 /* Who calls goes on until somebody is there. */
@@ -901,6 +969,7 @@ int main(void)
 		TEST(test_cancel),	    TEST(test_many_grants),
 		TEST(test_offer),	    TEST(test_offers_end),
 		TEST(test_many_offers),	    TEST(test_transport_chosen),
+		TEST(test_older_release),
 		TEST(test_wrong_arguments), TEST(test_close_from_within),
 	};
 	const struct CMUnitTest between_processes[] = {
