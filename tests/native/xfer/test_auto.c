@@ -116,10 +116,10 @@ static void test_between_processes(void **state)
 	says(pair->connection[1], TANDEM_TRANSPORT_LOCAL, "one user on one machine");
 }
 
-/* Memory of the process: no device reaches it. */
+/* Memory of the process: no device reaches it, and there is no NIC. */
 static void test_one_side_has_tcp_alone(void **state)
 {
-	const struct tandem_connection_options options = pair_options();
+	struct tandem_connection_options options = pair_options();
 	struct tandem_xfer_memory memory[2] = { { .length = 1 << 16 }, { .length = 1 << 16 } };
 	struct tandem_operation sent = { 0 }, received = { 0 };
 	const struct tandem_push push = {
@@ -132,6 +132,7 @@ static void test_one_side_has_tcp_alone(void **state)
 	struct pair *pair = *state;
 	int side;
 
+	options.rdma_device = "none_such";
 	memory[0].pointer = malloc(memory[0].length);
 	assert_non_null(memory[0].pointer);
 	memset(memory[0].pointer, 0xa5, memory[0].length);
