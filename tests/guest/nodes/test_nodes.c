@@ -238,6 +238,20 @@ static void test_plain(void **state)
 	end();
 }
 
+/* Two machines, each with a NIC. */
+static void test_chosen(void **state)
+{
+	struct worker_counts counts;
+
+	(void)state;
+	begin();
+	await_complete(5);
+	remote_counts(&counts);
+	assert_int_equal(sender.counts->transport, TANDEM_TRANSPORT_VERBS);
+	assert_int_equal(counts.transport, TANDEM_TRANSPORT_VERBS);
+	end();
+}
+
 static void with_netem(const char *what, uint32_t transfers)
 {
 	char command[128];
@@ -551,6 +565,11 @@ static int test_both(void)
 		TEST(test_nothing_left),
 		TEST(test_soak),
 	};
+	const struct CMUnitTest chosen[] = {
+		TEST(test_chosen),
+		TEST(test_receiver_killed),
+		TEST(test_nothing_left),
+	};
 	const char *only = getenv("TANDEM_TRANSPORT");
 	int failed = 0;
 
@@ -562,6 +581,10 @@ static int test_both(void)
 	transport = TANDEM_TRANSPORT_VERBS;
 	if (!only || !strcmp(only, "verbs"))
 		failed += cmocka_run_group_tests_name("two nodes, verbs", tests, set_up, NULL);
+	transport = TANDEM_TRANSPORT_AUTO;
+	if (!only || !strcmp(only, "auto"))
+		failed += cmocka_run_group_tests_name("two nodes, what is chosen", chosen, set_up,
+						      NULL);
 	return failed;
 }
 

@@ -438,11 +438,15 @@ static void leave(struct side *side)
 
 static void note_opened(struct side *side)
 {
+	struct tandem_connection *connection = tandem_peer_connection(side->peer);
+
 	side->joined = side->opening.result == 0;
 	if (side->joined)
 		side->counts->opened++;
 	else
 		side->counts->not_opened++;
+	if (connection)
+		side->counts->transport = tandem_connection_transport(connection);
 }
 
 /*

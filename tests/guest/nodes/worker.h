@@ -28,6 +28,7 @@
  * @late: times that memory had changed in which nothing was to land
  * @opened: openings that succeeded
  * @not_opened: and that did not
+ * @transport: that the last connection had
  * @fds_left: file descriptors more than in the beginning when all was closed
  * @slow_ms: set by others: pause between turns of the loop
  */
@@ -45,6 +46,7 @@ struct worker_counts {
 	uint32_t late;
 	uint32_t opened;
 	uint32_t not_opened;
+	uint32_t transport;
 	int32_t fds_left;
 	uint32_t slow_ms;
 };
