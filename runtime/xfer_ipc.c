@@ -26,18 +26,32 @@ bool xfer_ipc_always;
 
 /**
  * struct ipc_out - a message to send, or that was sent
- * @entry: in &ipc.out or &ipc.sent
+ * @entry: in &ipc.out, &ipc.sent or &ipc.asked
  * @bytes: the message
  * @size: bytes of it
- * @count: entries of @writes; 0 for a note
+ * @pull: @writes are reads that it asks for
+ * @count: entries of @writes; 0 for a note or an answer
  * @writes: that it tells of
  */
 struct ipc_out {
 	STAILQ_ENTRY(ipc_out) entry;
 	uint8_t *bytes;
 	size_t size;
+	bool pull;
 	unsigned int count;
 	struct ipc_write writes[];
+};
+
+/**
+ * struct ipc_loan - reads of a message that the other side may carry out
+ * @entry: in &ipc.loans
+ * @count: entries of @generations
+ * @generations: of the offer, for each of them
+ */
+struct ipc_loan {
+	STAILQ_ENTRY(ipc_loan) entry;
+	unsigned int count;
+	uint64_t generations[];
 };
 
 /**
@@ -76,6 +90,7 @@ static void copy_done(struct tandem_operation *op);
  * Sending
  */
 
+/* A message of @size bytes, of which head and the rest have yet to be filled in. */
 static struct ipc_out *out_create(size_t size, unsigned int count)
 {
 	const size_t head = sizeof(struct ipc_out) + count * sizeof(struct ipc_write);
@@ -85,6 +100,7 @@ static struct ipc_out *out_create(size_t size, unsigned int count)
 		return NULL;
 	out->bytes = (uint8_t *)out + head;
 	out->size = size;
+	out->pull = false;
 	out->count = count;
 	return out;
 }
@@ -99,19 +115,19 @@ static void outs_free(struct ipc_outs *outs)
 	}
 }
 
-/* The other side is told of all messages that are in memory at once. */
-static int send_done(struct ipc *ipc)
+/* The other side is told of all messages that have been carried out at once. */
+static int send_count(struct ipc *ipc, enum ipc_message_kind kind, uint32_t *count)
 {
-	const struct ipc_head head = { .kind = IPC_DONE, .count = ipc->done };
+	const struct ipc_head head = { .kind = kind, .count = *count };
 	uint8_t message[IPC_HEAD_BYTES];
 	int ret;
 
-	if (!ipc->done)
+	if (!*count)
 		return 0;
 	ipc_head_encode(&head, message);
 	ret = ipc_socket_send(ipc->fd, message, sizeof(message), -1);
 	if (!ret)
-		ipc->done = 0;
+		*count = 0;
 	return ret;
 }
 
@@ -123,14 +139,16 @@ static int ipc_send(struct ipc *ipc)
 
 	if (ipc->state != IPC_UP || ipc->stopping)
 		return 0;
-	ret = send_done(ipc);
+	ret = send_count(ipc, IPC_DONE, &ipc->done);
+	if (!ret)
+		ret = send_count(ipc, IPC_READ, &ipc->read);
 	while (!ret && (out = STAILQ_FIRST(&ipc->out))) {
 		ret = ipc_socket_send(ipc->fd, out->bytes, out->size, -1);
 		if (ret)
 			break;
 		STAILQ_REMOVE_HEAD(&ipc->out, entry);
 		if (out->count) {
-			STAILQ_INSERT_TAIL(&ipc->sent, out, entry);
+			STAILQ_INSERT_TAIL(out->pull ? &ipc->asked : &ipc->sent, out, entry);
 		} else {
 			ipc->note_count--;
 			free(out);
@@ -168,21 +186,46 @@ static int copy_start(struct ipc_copy *copy, const struct tandem_copy_segment *s
 	return 0;
 }
 
-static int flush_reads(struct ipc *ipc)
+/* The reads that are not a command yet become one. */
+static int reads_start(struct ipc *ipc)
 {
-	struct ipc_copy *copy;
+	struct ipc_copy *copy = copy_create(ipc, ipc->read_count, true);
 	unsigned int i;
 
-	if (!ipc->read_count)
-		return 0;
-	copy = copy_create(ipc, ipc->read_count, true);
 	if (!copy)
 		return -ENOMEM;
 	for (i = 0; i < copy->count; i++)
 		copy->pieces[i].read = ipc->reads[i];
+	return copy_start(copy, ipc->read_segments);
+}
+
+/* The same reads, to be asked for. */
+static int reads_ask(struct ipc *ipc)
+{
+	const struct ipc_head head = { .kind = IPC_READS, .count = ipc->read_count };
+	struct ipc_out *out;
+
+	out = out_create(IPC_HEAD_BYTES + ipc->read_count * IPC_ENTRY_BYTES, ipc->read_count);
+	if (!out)
+		return -ENOMEM;
+	out->pull = true;
+	ipc_head_encode(&head, ipc->read_message);
+	memcpy(out->bytes, ipc->read_message, out->size);
+	memcpy(out->writes, ipc->reads, out->count * sizeof(out->writes[0]));
+	STAILQ_INSERT_TAIL(&ipc->out, out, entry);
+	return ipc_send(ipc);
+}
+
+static int flush_reads(struct ipc *ipc)
+{
+	int ret;
+
+	if (!ipc->read_count)
+		return 0;
+	ret = ipc->connection->grants ? reads_ask(ipc) : reads_start(ipc);
 	ipc->read_count = 0;
 	ipc->read_bytes = 0;
-	return copy_start(copy, ipc->read_segments);
+	return ret;
 }
 
 static int flush_writes(struct ipc *ipc)
@@ -212,9 +255,24 @@ static int ipc_flush(struct tandem_connection *connection)
 	return ret < 0 ? ret : flush_writes(ipc);
 }
 
+static void read_segment(struct ipc *ipc, const struct ipc_entry *entry,
+			 struct tandem_copy_segment *segment)
+{
+	segment->destination = ipc->connection->memory;
+	segment->source = ipc->view;
+	segment->destination_offset = entry->destination;
+	segment->source_offset = entry->source;
+	segment->length = entry->length;
+}
+
 static int ipc_read(struct ipc *ipc, const struct xfer_write *read)
 {
-	struct tandem_copy_segment *segment;
+	const struct ipc_entry entry = {
+		.source = read->remote_offset,
+		.destination = read->local_offset,
+		.length = read->length,
+		.generation = read->generation,
+	};
 	int ret;
 
 	if (ipc->read_count == IPC_ENTRIES || ipc->read_bytes + read->length > IPC_COPY_BYTES) {
@@ -224,12 +282,11 @@ static int ipc_read(struct ipc *ipc, const struct xfer_write *read)
 	}
 	ipc->reads[ipc->read_count].push = read->push;
 	ipc->reads[ipc->read_count].bytes = read->length;
-	segment = &ipc->read_segments[ipc->read_count++];
-	segment->destination = ipc->connection->memory;
-	segment->source = ipc->view;
-	segment->destination_offset = read->local_offset;
-	segment->source_offset = read->remote_offset;
-	segment->length = read->length;
+	if (ipc->connection->grants)
+		ipc_entry_encode(&entry, ipc->read_message, ipc->read_count);
+	else
+		read_segment(ipc, &entry, &ipc->read_segments[ipc->read_count]);
+	ipc->read_count++;
 	ipc->read_bytes += read->length;
 	return 0;
 }
@@ -261,22 +318,30 @@ static int ipc_write(struct tandem_connection *connection, const struct xfer_wri
 	return 0;
 }
 
-static int ipc_tell(struct tandem_connection *connection, const struct xfer_note *note)
+/* Have a message sent that nothing is waited for after. */
+static int say(struct ipc *ipc, const struct ipc_head *head, const uint8_t *bytes, size_t size)
 {
-	const struct ipc_head head = { .kind = IPC_NOTE, .count = 1 };
-	struct ipc *ipc = connection->transport;
 	struct ipc_out *out;
 
 	if (ipc->note_count >= IPC_NOTES_MAX)
 		return -ENOBUFS;
-	out = out_create(IPC_NOTE_BYTES, 0);
+	out = out_create(IPC_HEAD_BYTES + size, 0);
 	if (!out)
 		return -ENOMEM;
-	ipc_head_encode(&head, out->bytes);
-	xfer_note_encode(note, out->bytes + IPC_HEAD_BYTES);
+	ipc_head_encode(head, out->bytes);
+	memcpy(out->bytes + IPC_HEAD_BYTES, bytes, size);
 	STAILQ_INSERT_TAIL(&ipc->out, out, entry);
 	ipc->note_count++;
 	return ipc_send(ipc);
+}
+
+static int ipc_tell(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	const struct ipc_head head = { .kind = IPC_NOTE, .count = 1 };
+	uint8_t bytes[XFER_NOTE_BYTES];
+
+	xfer_note_encode(note, bytes);
+	return say(connection->transport, &head, bytes, sizeof(bytes));
 }
 
 /* @count messages of ours are in the other side's memory. */
@@ -307,8 +372,15 @@ static void ipc_check_quiet(struct ipc *ipc);
 
 static void ipc_destroy(struct ipc *ipc)
 {
+	struct ipc_loan *loan;
+
 	outs_free(&ipc->out);
 	outs_free(&ipc->sent);
+	outs_free(&ipc->asked);
+	while ((loan = STAILQ_FIRST(&ipc->loans))) {
+		STAILQ_REMOVE_HEAD(&ipc->loans, entry);
+		free(loan);
+	}
 	if (ipc->memory >= 0)
 		close(ipc->memory);
 	tandem_queue_close(ipc->queue);
@@ -350,11 +422,18 @@ static void reads_done(struct ipc *ipc, const struct ipc_copy *copy)
 {
 	const struct ipc_write *read;
 	unsigned int i;
+	int ret;
 
 	for (i = 0; i < copy->count && !ipc->stopping; i++) {
 		read = &copy->pieces[i].read;
 		connection_write_done(ipc->connection, read->push, read->bytes, 0);
 	}
+	if (ipc->stopping)
+		return;
+	ipc->read += ipc->connection->grants;
+	ret = ipc_send(ipc);
+	if (ret < 0)
+		connection_fail(ipc->connection, ret);
 	connection_continue(ipc->connection);
 }
 
@@ -453,6 +532,132 @@ static int take_writes(struct ipc *ipc, unsigned int count)
 	return copy_start(copy, ipc->segments);
 }
 
+/*
+ * Reading by the other side's leave
+ */
+
+static bool bit_is_set(const uint8_t *bits, unsigned int bit)
+{
+	return bits[bit / 8] >> bit % 8 & 1;
+}
+
+/* Return: 0; -EACCES it may not; -EPROTO. */
+static int lend(struct ipc *ipc, const struct ipc_entry *entry)
+{
+	const struct xfer_write read = {
+		.remote_offset = entry->source,
+		.length = entry->length,
+		.generation = entry->generation,
+	};
+
+	if (!entry->length || entry->length > ipc->local_bytes ||
+	    entry->source > ipc->local_bytes - entry->length)
+		return -EPROTO;
+	return connection_read_begin(ipc->connection, &read);
+}
+
+/* The other side asks: say which entries it may read. Those stay in place until it has. */
+static int take_reads(struct ipc *ipc, unsigned int count)
+{
+	const struct ipc_head head = { .kind = IPC_ANSWER, .count = count };
+	uint8_t bits[IPC_ENTRIES / 8] = { 0 };
+	struct ipc_entry entry;
+	struct ipc_loan *loan;
+	unsigned int i;
+	int ret;
+
+	if (!ipc->connection->grants || ipc->loan_count == IPC_SLOTS)
+		return -EPROTO;
+	loan = malloc(sizeof(*loan) + count * sizeof(loan->generations[0]));
+	if (!loan)
+		return -ENOMEM;
+	loan->count = 0;
+	for (i = 0; i < count; i++) {
+		ipc_entry_decode(ipc->buffer, i, &entry);
+		ret = lend(ipc, &entry);
+		if (ret == -EPROTO)
+			goto free_loan;
+		if (ret < 0)
+			continue;
+		bits[i / 8] |= 1u << i % 8;
+		loan->generations[loan->count++] = entry.generation;
+	}
+	ret = say(ipc, &head, bits, sizeof(bits));
+	if (ret < 0 || !loan->count)
+		goto free_loan;
+	STAILQ_INSERT_TAIL(&ipc->loans, loan, entry);
+	ipc->loan_count++;
+	return 0;
+
+free_loan:
+	free(loan);
+	return ret;
+}
+
+/* @count messages of reads have been carried out. */
+static int take_read(struct ipc *ipc, uint32_t count)
+{
+	struct ipc_loan *loan;
+	unsigned int i;
+
+	for (; count && !ipc->stopping; count--) {
+		loan = STAILQ_FIRST(&ipc->loans);
+		if (!loan)
+			return -EPROTO;
+		STAILQ_REMOVE_HEAD(&ipc->loans, entry);
+		ipc->loan_count--;
+		for (i = 0; i < loan->count && !ipc->stopping; i++)
+			connection_read_end(ipc->connection, loan->generations[i]);
+		free(loan);
+	}
+	return 0;
+}
+
+/* Have our device carry out the reads of a message that may be. */
+static int answered_start(struct ipc *ipc, const struct ipc_out *out, const uint8_t *bits,
+			  unsigned int count)
+{
+	struct ipc_copy *copy = copy_create(ipc, count, true);
+	struct ipc_entry entry;
+	unsigned int i, at = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	for (i = 0; i < out->count; i++) {
+		if (!bit_is_set(bits, i))
+			continue;
+		ipc_entry_decode(out->bytes, i, &entry);
+		read_segment(ipc, &entry, &ipc->segments[at]);
+		copy->pieces[at++].read = out->writes[i];
+	}
+	return copy_start(copy, ipc->segments);
+}
+
+/* The other side's answer to the oldest message of reads. What may not be ends its pull. */
+static int take_answer(struct ipc *ipc, uint32_t count)
+{
+	const uint8_t *bits = ipc->buffer + IPC_HEAD_BYTES;
+	struct ipc_out *out = STAILQ_FIRST(&ipc->asked);
+	unsigned int i, allowed = 0;
+	int ret = 0;
+
+	if (!out || out->count != count)
+		return -EPROTO;
+	STAILQ_REMOVE_HEAD(&ipc->asked, entry);
+	for (i = 0; i < count; i++)
+		allowed += bit_is_set(bits, i);
+	if (allowed)
+		ret = answered_start(ipc, out, bits, allowed);
+	for (i = 0; i < count && !ret && !ipc->stopping; i++)
+		if (!bit_is_set(bits, i))
+			connection_write_done(ipc->connection, out->writes[i].push,
+					      out->writes[i].bytes, -EACCES);
+	free(out);
+	if (!ret)
+		connection_continue(ipc->connection);
+	return ret;
+}
+
 static int take_message(struct ipc *ipc, size_t size)
 {
 	struct xfer_note note;
@@ -469,6 +674,12 @@ static int take_message(struct ipc *ipc, size_t size)
 		if (xfer_note_decode(ipc->buffer + IPC_HEAD_BYTES, &note) < 0)
 			return -EPROTO;
 		return connection_told(ipc->connection, &note);
+	case IPC_READS:
+		return take_reads(ipc, head.count);
+	case IPC_ANSWER:
+		return take_answer(ipc, head.count);
+	case IPC_READ:
+		return take_read(ipc, head.count);
 	default:
 		return -EPROTO;
 	}
@@ -593,6 +804,8 @@ int ipc_open(struct tandem_connection *connection, struct ipc **ipc, struct tand
 	LIST_INIT(&new->copies);
 	STAILQ_INIT(&new->out);
 	STAILQ_INIT(&new->sent);
+	STAILQ_INIT(&new->asked);
+	STAILQ_INIT(&new->loans);
 	new->local.kind = tandem_memory_device(connection->memory)->ops->kind;
 	new->local.grants = connection->grants;
 	new->local_bytes = pool_bytes(&connection->layout);
@@ -729,7 +942,7 @@ static void ipc_abort(struct tandem_connection *connection)
 	LIST_FOREACH(copy, &ipc->copies, entry)
 		tandem_cancel(ipc->loop, &copy->op);
 	/* Without memory for a timer there is no waiting. */
-	if (!STAILQ_EMPTY(&ipc->sent) && !ipc->other_gone)
+	if ((!STAILQ_EMPTY(&ipc->sent) || !STAILQ_EMPTY(&ipc->loans)) && !ipc->other_gone)
 		loop_timer_start(ipc->loop, DRAIN_MS, ipc_drain_expired, ipc, &ipc->timer);
 	ipc_check_quiet(ipc);
 }
@@ -785,7 +998,7 @@ static void ipc_close(struct tandem_connection *connection)
 		ipc_destroy(ipc);
 }
 
-static const struct xfer_transport_ops ipc_plain_ops = {
+const struct xfer_transport_ops xfer_ipc_ops = {
 	.describe = ipc_describe,
 	.reads = true,
 	.write = ipc_write,
@@ -794,18 +1007,3 @@ static const struct xfer_transport_ops ipc_plain_ops = {
 	.abort = ipc_abort,
 	.close = ipc_close,
 };
-
-/* The other side is not asked before something is read, so offers could not be kept to. */
-static const struct xfer_transport_ops ipc_grant_ops = {
-	.describe = ipc_describe,
-	.write = ipc_write,
-	.flush = ipc_flush,
-	.tell = ipc_tell,
-	.abort = ipc_abort,
-	.close = ipc_close,
-};
-
-const struct xfer_transport_ops *ipc_ops(bool grants)
-{
-	return grants ? &ipc_grant_ops : &ipc_plain_ops;
-}

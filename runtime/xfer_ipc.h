@@ -8,7 +8,8 @@
  * receiver's device alone: what was not granted is refused before a byte lands, and
  * nothing lands once the receiver has stopped its device, whatever the sender does.
  *
- * To pull is to have one's own device copy, and to tell nobody.
+ * To pull is to have one's own device copy, and to tell nobody; but where there are
+ * grants the other side is asked before, whether it offers the blocks, and told after.
  *
  * The sender's blocks are read until the receiver has told of them. Where a sender
  * cannot wait for that any more, it shuts its end of the socket before the blocks
@@ -85,12 +86,15 @@ enum ipc_message_kind {
 	IPC_WRITES = 3, /* entries */
 	IPC_DONE = 4, /* so many messages of writes are in memory */
 	IPC_NOTE = 5, /* &struct xfer_note */
+	IPC_READS = 6, /* entries: may they be read? */
+	IPC_ANSWER = 7, /* to one message of reads: a bit for each entry that may */
+	IPC_READ = 8, /* so many messages of reads, of which anything may be, have been */
 };
 
 /**
  * struct ipc_head - what a message begins with
  * @kind: &enum ipc_message_kind
- * @count: WRITES: entries; DONE: messages; else 1
+ * @count: WRITES, READS, ANSWER: entries; DONE, READ: messages; else 1
  */
 struct ipc_head {
 	uint16_t kind;
@@ -99,12 +103,12 @@ struct ipc_head {
 
 /**
  * struct ipc_entry - blocks to copy
- * @source: bytes from the start of the sender's pool
- * @destination: bytes from the start of the receiver's
+ * @source: bytes from the start of the pool that they are read from
+ * @destination: bytes from the start of the one that they are written to
  * @length: bytes
- * @transfer: for the receiver to count
- * @blocks: that are complete with it
- * @generation: of the receiver's grant, or 0
+ * @transfer: for the receiver to count; of a read 0
+ * @blocks: that are complete with it; of a read 0
+ * @generation: of the receiver's grant, or the other side's offer, or 0
  */
 struct ipc_entry {
 	uint64_t source;
@@ -120,6 +124,7 @@ struct ipc_entry {
 #define IPC_GREETING_BYTES (IPC_HEAD_BYTES + IPC_TOKEN_BYTES)
 #define IPC_MEMORY_BYTES   (IPC_HEAD_BYTES + 8u)
 #define IPC_NOTE_BYTES	   (IPC_HEAD_BYTES + XFER_NOTE_BYTES)
+#define IPC_ANSWER_BYTES   (IPC_HEAD_BYTES + IPC_ENTRIES / 8)
 #define IPC_MESSAGE_BYTES  (IPC_HEAD_BYTES + IPC_ENTRIES * IPC_ENTRY_BYTES)
 
 void ipc_head_encode(const struct ipc_head *head, uint8_t *message);
@@ -142,6 +147,7 @@ enum ipc_state {
 
 struct ipc_caller;
 struct ipc_copy;
+struct ipc_loan;
 struct ipc_out;
 
 /**
@@ -180,16 +186,22 @@ struct ipc_write {
  * @copies: on the queue
  * @copy_count: those that the other side has told of
  * @done: messages of writes that the other side is to be told of
+ * @read: messages of reads that have been carried out, likewise; in their order, without
+ *	those of which nothing was allowed
  * @out: messages to send, oldest first
- * @note_count: notes among them
+ * @note_count: notes and answers among them
  * @sent: those with writes that the other side has not told of, oldest first
+ * @asked: those with reads that it has not answered, likewise
+ * @loans: reads that it may carry out and has not told of, oldest message first
+ * @loan_count: messages of these
  * @batch: writes that are not in a message yet
  * @batch_message: the message that they will be
  * @batch_count: entries of both
  * @batch_bytes: of all
- * @reads: reads that are not a command yet
- * @read_segments: what they are
- * @read_count: entries of both
+ * @reads: reads that are not a command or message yet
+ * @read_segments: the command that they will be, without grants
+ * @read_message: the message that they will be, with grants
+ * @read_count: entries of all three
  * @read_bytes: of all
  * @buffer: for what is received
  * @segments: for what it says
@@ -225,15 +237,20 @@ struct ipc {
 	LIST_HEAD(, ipc_copy) copies;
 	unsigned int copy_count;
 	uint32_t done;
+	uint32_t read;
 	STAILQ_HEAD(ipc_outs, ipc_out) out;
 	unsigned int note_count;
 	struct ipc_outs sent;
+	struct ipc_outs asked;
+	STAILQ_HEAD(, ipc_loan) loans;
+	unsigned int loan_count;
 	struct ipc_write batch[IPC_ENTRIES];
 	uint8_t batch_message[IPC_MESSAGE_BYTES];
 	unsigned int batch_count;
 	uint64_t batch_bytes;
 	struct ipc_write reads[IPC_ENTRIES];
 	struct tandem_copy_segment read_segments[IPC_ENTRIES];
+	uint8_t read_message[IPC_MESSAGE_BYTES];
 	unsigned int read_count;
 	uint64_t read_bytes;
 	uint8_t buffer[IPC_MESSAGE_BYTES];
@@ -297,8 +314,8 @@ int ipc_socket_send(int fd, const void *message, size_t size, int file);
  * xfer_ipc.c
  */
 
-/* The ops table for connections with or without grants. */
-const struct xfer_transport_ops *ipc_ops(bool grants);
+/* For connections whose transport is a &struct ipc. */
+extern const struct xfer_transport_ops xfer_ipc_ops;
 
 /* Only tests change it: sides in one process use it, too. */
 extern bool xfer_ipc_always;
@@ -316,7 +333,7 @@ int ipc_open(struct tandem_connection *connection, struct ipc **ipc, struct tand
 /**
  * ipc_connect() - take in how the other side is reached
  * @ipc: not connected. If that succeeds, it is the transport of its connection,
- *	for ipc_ops()
+ *	for %xfer_ipc_ops
  * @queue: for copies; taken over if that succeeds
  * @part: the other side's endpoint, not trusted
  * @layout: of its pool

@@ -9,7 +9,7 @@
 #include "xfer_ipc.h"
 
 #define MESSAGE_MAGIC	0x43505854u
-#define MESSAGE_VERSION 1u
+#define MESSAGE_VERSION 2u
 
 enum {
 	ENDPOINT_KIND = 0,
@@ -77,19 +77,23 @@ void ipc_head_encode(const struct ipc_head *head, uint8_t *message)
 /* Bytes that a message has to have; 0 for one that cannot be. */
 static size_t message_size(const struct ipc_head *head)
 {
-	if (!head->count || (head->count != 1 && head->kind != IPC_WRITES && head->kind != IPC_DONE))
-		return 0;
+	const uint32_t count = head->count;
+
 	switch (head->kind) {
 	case IPC_GREETING:
-		return IPC_GREETING_BYTES;
+		return count == 1 ? IPC_GREETING_BYTES : 0;
 	case IPC_MEMORY:
-		return IPC_MEMORY_BYTES;
-	case IPC_WRITES:
-		return head->count > IPC_ENTRIES ? 0 : IPC_HEAD_BYTES + head->count * IPC_ENTRY_BYTES;
-	case IPC_DONE:
-		return IPC_HEAD_BYTES;
+		return count == 1 ? IPC_MEMORY_BYTES : 0;
 	case IPC_NOTE:
-		return IPC_NOTE_BYTES;
+		return count == 1 ? IPC_NOTE_BYTES : 0;
+	case IPC_WRITES:
+	case IPC_READS:
+		return count && count <= IPC_ENTRIES ? IPC_HEAD_BYTES + count * IPC_ENTRY_BYTES : 0;
+	case IPC_ANSWER:
+		return count && count <= IPC_ENTRIES ? IPC_ANSWER_BYTES : 0;
+	case IPC_DONE:
+	case IPC_READ:
+		return count ? IPC_HEAD_BYTES : 0;
 	default:
 		return 0;
 	}

@@ -300,7 +300,7 @@ static int local_leave(struct tandem_connection *connection,
 		return ret;
 	ipc->described_size = local_describe(connection, ipc->described);
 	connection->transport = ipc;
-	connection->ops = ipc_ops(connection->grants);
+	connection->ops = &xfer_ipc_ops;
 	registry_remove(local);
 	free(local);
 	return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * libFuzzer entry for everything that the transfer engine reads from the other
- * side: descriptions, what transports put into them, auto too, and tcp's greetings and
- * frames. tests/native/xfer/test_fuzz.sh builds it and runs it for a while.
+ * side: descriptions, what transports put into them, auto too, tcp's greetings and
+ * frames, and what processes say. tests/native/xfer/test_fuzz.sh builds it and runs it for a while.
  *
  * The first byte of an input says what the others are. What is accepted has to
  * hold together, and to be what writing it again gives.
@@ -13,6 +13,7 @@
 #include "runtime/kv.h"
 #include "runtime/xfer.h"
 #include "runtime/xfer_auto.h"
+#include "runtime/xfer_ipc.h"
 #include "runtime/xfer_tcp_frame.h"
 #include "runtime/xfer_tcp_reach.h"
 #include "runtime/xfer_verbs.h"
@@ -143,6 +144,40 @@ static void use_frame(const uint8_t *bytes, size_t size)
 		same(frame, bytes, TCP_ENTRIES_AT + head.entries * TCP_ENTRY_BYTES);
 }
 
+static void use_ipc_endpoint(const uint8_t *bytes, size_t size)
+{
+	uint8_t again[IPC_ENDPOINT_BYTES];
+	struct ipc_endpoint endpoint;
+
+	if (size != IPC_ENDPOINT_BYTES || ipc_endpoint_decode(bytes, &endpoint) < 0)
+		return;
+	ipc_endpoint_encode(&endpoint, again);
+	same(again, bytes, size);
+}
+
+static void use_ipc_message(const uint8_t *bytes, size_t size)
+{
+	uint8_t again[IPC_MESSAGE_BYTES];
+	struct ipc_entry entry;
+	struct xfer_note note;
+	struct ipc_head head;
+	uint32_t i;
+
+	if (ipc_head_decode(bytes, size, &head) < 0)
+		return;
+	if (size > sizeof(again))
+		abort();
+	memcpy(again, bytes, size);
+	ipc_head_encode(&head, again);
+	for (i = 0; i < head.count && (head.kind == IPC_WRITES || head.kind == IPC_READS); i++) {
+		ipc_entry_decode(bytes, i, &entry);
+		ipc_entry_encode(&entry, again, i);
+	}
+	if (head.kind == IPC_NOTE && !xfer_note_decode(bytes + IPC_HEAD_BYTES, &note))
+		xfer_note_encode(&note, again + IPC_HEAD_BYTES);
+	same(again, bytes, size);
+}
+
 /* So that inputs get past it. */
 static uint32_t checksum(const uint8_t *bytes, size_t size)
 {
@@ -187,7 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const uses[])(const uint8_t *bytes, size_t size) = {
 		use_description, use_tcp_endpoint, use_verbs_endpoint, use_greeting, use_frame,
-		use_auto_part,
+		use_auto_part, use_ipc_endpoint, use_ipc_message,
 	};
 
 	if (size)

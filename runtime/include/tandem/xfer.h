@@ -485,8 +485,8 @@ struct tandem_pull {
  *
  * Return: 0; -EAGAIN, see tandem_room_start(); -EINVAL a block, layer or entry out of
  * range, a table of other pools, or no generation where there are grants;
- * -EOPNOTSUPP the transport cannot read, like LOCAL between processes where there are
- * grants; -ENOTCONN; -ENOMEM.
+ * -EOPNOTSUPP the connection has checksums, or the transport cannot read; -ENOTCONN;
+ * -ENOMEM.
  */
 int tandem_pull_start(struct tandem_connection *connection, const struct tandem_pull *pull,
 		      struct tandem_operation *op);

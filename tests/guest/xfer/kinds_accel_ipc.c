@@ -16,7 +16,6 @@ const struct pair_kind pair_kinds[] = {
 		.name = "accel over local between processes",
 		.device = { "accel0", "accel1" },
 		.transport = TANDEM_TRANSPORT_LOCAL,
-		.cannot_offer = true,
 		.prepare = prepare,
 	},
 	{ 0 },

@@ -23,8 +23,7 @@ const struct pair_kind pair_kinds[] = {
 	{ .name = "inproc over local", .device = { PREFILL, DECODE },
 	  .transport = TANDEM_TRANSPORT_LOCAL, .prepare = prepare_within },
 	{ .name = "inproc over local between processes", .device = { PREFILL, DECODE },
-	  .transport = TANDEM_TRANSPORT_LOCAL, .cannot_offer = true,
-	  .prepare = prepare_between },
+	  .transport = TANDEM_TRANSPORT_LOCAL, .prepare = prepare_between },
 	{ .name = "inproc over tcp", .device = { PREFILL, DECODE }, .transport = TANDEM_TRANSPORT_TCP },
 	{ 0 },
 };

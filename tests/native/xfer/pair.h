@@ -25,7 +25,6 @@ struct pair;
  * @name: for messages
  * @device: names of the devices
  * @transport: between them
- * @cannot_offer: there are no pulls where there are grants
  * @prepare: called before anything is opened; may be NULL
  * @connected: called when both sides are connected; may be NULL
  */
@@ -33,7 +32,6 @@ struct pair_kind {
 	const char *name;
 	const char *device[2];
 	enum tandem_transport transport;
-	bool cannot_offer;
 	void (*prepare)(void);
 	void (*connected)(struct pair *pair);
 };

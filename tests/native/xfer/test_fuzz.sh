@@ -21,6 +21,7 @@ clang -g -O1 -std=gnu11 -D_GNU_SOURCE= -fsanitize=fuzzer,address,undefined \
 	tests/fuzz/fuzz_xfer.c runtime/crc32c.c runtime/error.c runtime/kv_layout.c \
 	runtime/xfer_auto_part.c \
 	runtime/xfer_description.c \
+	runtime/xfer_ipc_message.c \
 	runtime/xfer_note.c \
 	runtime/xfer_place.c \
 	runtime/xfer_tcp_frame.c runtime/xfer_tcp_reach.c \

@@ -29,7 +29,8 @@
 /**
  * struct fake - a side played by the test
  * @pair: whose side 1 is the real one
- * @received: what the real side waits for
+ * @received: what the real side waits for, or offers
+ * @generation: of the offer
  * @endpoint: of the real side
  * @fd: the socket to it
  * @memory: what it is given to read
@@ -38,6 +39,7 @@
 struct fake {
 	struct pair pair;
 	struct tandem_operation received;
+	uint64_t generation;
 	struct ipc_endpoint endpoint;
 	int fd;
 	int memory;
@@ -54,8 +56,40 @@ static int sealed_memory(int seals)
 	return fd;
 }
 
+static struct tandem_connection *open_real(struct fake *fake, bool grants)
+{
+	struct tandem_connection_options options = pair_options();
+	struct tandem_connection *connection;
+
+	options.grants = grants;
+	assert_int_equal(tandem_connection_open(fake->pair.loop, fake->pair.pool[1], &options,
+						&connection, NULL), 0);
+	return connection;
+}
+
+static const uint32_t offered[] = { 5, 6 };
+
+/* Have the real side expect two blocks, or offer them. */
+static void start_real(struct fake *fake, bool grants)
+{
+	struct tandem_connection *real = fake->pair.connection[1];
+	struct tandem_offer offer = {
+		.layer_count = 1,
+		.blocks = offered,
+		.block_count = 2,
+		.reads = 100,
+	};
+
+	if (!grants) {
+		assert_int_equal(tandem_expect_start(real, 7, 2, 0, &fake->received), 0);
+		return;
+	}
+	assert_int_equal(tandem_offer_start(real, &offer, &fake->received), 0);
+	fake->generation = offer.generation;
+}
+
 /* Have the real side take in a description of one whose turn it is to call. */
-static int setup(void **state)
+static int setup_with(void **state, bool grants)
 {
 	struct fake *fake = calloc(1, sizeof(*fake));
 	struct tandem_connection *real;
@@ -67,7 +101,7 @@ static int setup(void **state)
 
 	assert_non_null(fake);
 	pair_open(&fake->pair, pair_layout);
-	real = fake->pair.connection[1] = pair_connection(&fake->pair, 1);
+	real = fake->pair.connection[1] = open_real(fake, grants);
 	size = tandem_connection_describe(real, bytes, sizeof(bytes));
 	assert_int_equal(xfer_description_decode(bytes, size, &description, NULL), 0);
 	assert_int_equal(ipc_endpoint_decode(description.part + AT_ENDPOINT, &fake->endpoint), 0);
@@ -79,7 +113,7 @@ static int setup(void **state)
 	size = xfer_description_encode(&description, bytes, sizeof(bytes));
 	if (tandem_connection_connect(real, bytes, size, &error) < 0)
 		fail_msg("%s", error.message);
-	assert_int_equal(tandem_expect_start(real, 7, 2, 0, &fake->received), 0);
+	start_real(fake, grants);
 	fake->fd = -1;
 	fake->memory = sealed_memory(F_SEAL_SHRINK);
 	fake->bytes = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fake->memory, 0);
@@ -87,6 +121,16 @@ static int setup(void **state)
 	memset(fake->bytes, 0x5a, MEMORY_BYTES);
 	*state = fake;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, false);
+}
+
+static int grants_setup(void **state)
+{
+	return setup_with(state, true);
 }
 
 static int teardown(void **state)
@@ -325,6 +369,14 @@ static void test_bad_messages(void **state)
 		{ IPC_WRITES, UINT32_MAX, IPC_HEAD_BYTES, SIZE_MAX },
 		{ IPC_DONE, 1, IPC_HEAD_BYTES, SIZE_MAX },
 		{ IPC_DONE, 0, IPC_HEAD_BYTES, SIZE_MAX },
+		{ IPC_READS, 1, IPC_HEAD_BYTES + IPC_ENTRY_BYTES, SIZE_MAX },
+		{ IPC_READS, 0, IPC_HEAD_BYTES, SIZE_MAX },
+		{ IPC_READS, 2, IPC_HEAD_BYTES + IPC_ENTRY_BYTES, SIZE_MAX },
+		{ IPC_ANSWER, 1, IPC_ANSWER_BYTES, SIZE_MAX },
+		{ IPC_ANSWER, 1, IPC_HEAD_BYTES, SIZE_MAX },
+		{ IPC_ANSWER, IPC_ENTRIES + 1, IPC_ANSWER_BYTES, SIZE_MAX },
+		{ IPC_READ, 1, IPC_HEAD_BYTES, SIZE_MAX },
+		{ IPC_READ, 0, IPC_HEAD_BYTES, SIZE_MAX },
 		{ IPC_NOTE, 1, IPC_NOTE_BYTES, SIZE_MAX },
 		{ IPC_NOTE, 2, IPC_NOTE_BYTES, SIZE_MAX },
 		{ IPC_GREETING, 1, IPC_GREETING_BYTES, SIZE_MAX },
@@ -400,8 +452,130 @@ static void test_shut_while_copying(void **state)
 	tandem_memory_free(memory);
 }
 
+/* Ask whether two ranges may be read. Return: the bits of the answer. */
+static unsigned int ask(struct fake *fake, const struct ipc_entry *one,
+			const struct ipc_entry *other)
+{
+	uint8_t message[IPC_MESSAGE_BYTES];
+	struct ipc_head head;
+	ssize_t size;
+
+	ipc_entry_encode(one, message, 0);
+	ipc_entry_encode(other, message, 1);
+	say(fake, IPC_READS, 2, message, IPC_HEAD_BYTES + 2 * IPC_ENTRY_BYTES, -1);
+	size = hear(fake, message, NULL);
+	assert_int_equal(ipc_head_decode(message, size, &head), 0);
+	assert_int_equal(head.kind, IPC_ANSWER);
+	assert_int_equal(head.count, 2);
+	return message[IPC_HEAD_BYTES];
+}
+
+static struct ipc_entry good_read(const struct fake *fake)
+{
+	struct ipc_entry entry = {
+		.source = offered[0] * BLOCK_BYTES,
+		.length = 2 * BLOCK_BYTES,
+		.generation = fake->generation,
+	};
+
+	return entry;
+}
+
+static void say_read(struct fake *fake, uint32_t count)
+{
+	uint8_t message[IPC_HEAD_BYTES];
+
+	say(fake, IPC_READ, count, message, sizeof(message), -1);
+}
+
+/* What may be read is what is offered, under its number; and more is said than there was. */
+static void test_reads_are_answered(void **state)
+{
+	struct fake *fake = *state;
+	const struct ipc_entry good = good_read(fake);
+	struct ipc_entry wrong = good;
+
+	come_up(fake);
+	assert_int_equal(ask(fake, &good, &good), 3);
+	wrong.generation++;
+	assert_int_equal(ask(fake, &good, &wrong), 1);
+	assert_int_equal(ask(fake, &wrong, &wrong), 0);
+	wrong = good;
+	wrong.length++;
+	assert_int_equal(ask(fake, &wrong, &good), 2);
+	wrong = good;
+	wrong.source--;
+	assert_int_equal(ask(fake, &wrong, &good), 2);
+	/* Of one nothing was allowed. */
+	say_read(fake, 4);
+	pair_run(&fake->pair, 20);
+	assert_true(fake->received.pending);
+	say_read(fake, 1);
+	ends(fake, -EPROTO);
+}
+
+static void test_reads_outside(void **state)
+{
+	const uint64_t bytes = BLOCK_BYTES * 3ull * pair_layout[1].blocks;
+	uint8_t message[IPC_HEAD_BYTES + IPC_ENTRY_BYTES];
+	struct ipc_entry entries[4];
+	struct fake *fake;
+
+	for (unsigned int i = 0; i < COUNT(entries); i++) {
+		if (i) {
+			teardown(state);
+			grants_setup(state);
+		}
+		fake = *state;
+		for (unsigned int k = 0; k < COUNT(entries); k++)
+			entries[k] = good_read(fake);
+		entries[0].length = 0;
+		entries[1].length = bytes + 1;
+		entries[2].source = bytes - 1;
+		entries[3].source = UINT64_MAX;
+		come_up(fake);
+		ipc_entry_encode(&entries[i], message, 0);
+		say(fake, IPC_READS, 1, message, sizeof(message), -1);
+		ends(fake, -EPROTO);
+	}
+}
+
+static void hear_note(struct fake *fake, enum xfer_note_kind kind)
+{
+	uint8_t message[IPC_MESSAGE_BYTES];
+	struct xfer_note note;
+
+	assert_int_equal(hear(fake, message, NULL), IPC_NOTE_BYTES);
+	assert_int_equal(xfer_note_decode(message + IPC_HEAD_BYTES, &note), 0);
+	assert_int_equal(note.kind, kind);
+}
+
+/* An offer does not end as long as something reads by it, whatever the reader says. */
+static void test_offer_outlasts_reads(void **state)
+{
+	struct fake *fake = *state;
+	const struct ipc_entry good = good_read(fake);
+	const struct xfer_note withdrawn = {
+		.kind = XFER_NOTE_WITHDRAWN,
+		.generation = fake->generation,
+	};
+	uint8_t message[IPC_NOTE_BYTES];
+
+	come_up(fake);
+	assert_int_equal(ask(fake, &good, &good), 3);
+	assert_int_equal(tandem_cancel(fake->pair.loop, &fake->received), 0);
+	hear_note(fake, XFER_NOTE_WITHDRAW);
+	xfer_note_encode(&withdrawn, message + IPC_HEAD_BYTES);
+	say(fake, IPC_NOTE, 1, message, sizeof(message), -1);
+	pair_run(&fake->pair, 20);
+	assert_true(fake->received.pending);
+	say_read(fake, 1);
+	ends(fake, -ECANCELED);
+}
+
 int main(void)
 {
+#define GRANTS_TEST(name) cmocka_unit_test_setup_teardown(name, grants_setup, teardown)
 #define IPC_TEST(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		IPC_TEST(test_good),
@@ -412,7 +586,11 @@ int main(void)
 		IPC_TEST(test_bad_messages),
 		IPC_TEST(test_unwanted_file),
 		IPC_TEST(test_shut_while_copying),
+		GRANTS_TEST(test_reads_are_answered),
+		GRANTS_TEST(test_reads_outside),
+		GRANTS_TEST(test_offer_outlasts_reads),
 	};
+#undef GRANTS_TEST
 #undef IPC_TEST
 
 	pair_kind = pair_kinds;
