@@ -64,6 +64,7 @@ runtime-src += \
 	runtime/xfer_auto.c \
 	runtime/xfer_auto_choose.c \
 	runtime/xfer_auto_part.c \
+	runtime/xfer_check.c \
 	runtime/xfer_checksum.c \
 	runtime/xfer_description.c \
 	runtime/xfer_expect.c \

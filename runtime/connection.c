@@ -190,9 +190,8 @@ static void connection_timer_expired(void *user)
  * The end of operations
  */
 
-/* Tell everybody who may want to know how it went. */
-static void expect_report(struct tandem_connection *connection, struct xfer_expect *expect,
-			  int result)
+void connection_expect_report(struct tandem_connection *connection, struct xfer_expect *expect,
+			      int result)
 {
 	struct tandem_transfer_stats *stats = &expect->stats;
 	uint64_t exposed_ns = 0;
@@ -221,7 +220,7 @@ static struct tandem_operation *expect_free(struct tandem_connection *connection
 {
 	struct tandem_operation *op = expect->op;
 
-	expect_report(connection, expect, result);
+	connection_expect_report(connection, expect, result);
 	xfer_expect_remove(&connection->expects, expect);
 	return op;
 }
@@ -375,6 +374,7 @@ static int connection_create(const struct tandem_connection *from,
 	TAILQ_INIT(&new->waiting);
 	TAILQ_INIT(&new->rooms);
 	xfer_expect_init(&new->expects);
+	LIST_INIT(&new->checks);
 	xfer_stop_init(&new->stops);
 	xfer_offer_init(&new->offers);
 	ret = checksums_prepare(new, error);
@@ -552,23 +552,14 @@ int tandem_connection_connect(struct tandem_connection *connection, const void *
 /* Nothing of it can land any more: end it, with 0 if it is what was sent. */
 static void expect_finish(struct tandem_connection *connection, struct xfer_expect *expect)
 {
-	const struct xfer_note damaged = {
-		.kind = XFER_NOTE_DAMAGED,
-		.transfer = expect->transfer,
-		.generation = expect->grant ? expect->grant->generation : 0,
-	};
-	int ret;
+	int ret = expect->result;
 
-	if (expect->result || !connection->checksums ||
-	    xfer_checksum_verify(connection, expect)) {
-		connection_expect_end(connection, expect, expect->result);
-		return;
+	if (!ret && connection->checksums) {
+		ret = xfer_check_start(connection, expect);
+		if (!ret)
+			return;
 	}
-	connection->stats.transfers_damaged++;
-	connection_expect_end(connection, expect, -EBADMSG);
-	ret = connection_tell(connection, &damaged);
-	if (ret < 0)
-		connection_fail(connection, ret);
+	connection_expect_end(connection, expect, ret);
 }
 
 void connection_expect_settle(struct tandem_connection *connection, struct xfer_expect *expect)
@@ -751,7 +742,10 @@ void tandem_expect_needed(struct tandem_connection *connection, uint32_t transfe
 {
 	struct xfer_expect *expect = xfer_expect_find(&connection->expects, transfer);
 
-	if (expect && expect->op && !expect->needed_ns)
+	/* All of it has come, perhaps. */
+	if (!expect || !expect->op)
+		expect = xfer_check_find(connection, transfer);
+	if (expect && !expect->needed_ns)
 		expect->needed_ns = loop_now_ns();
 }
 
@@ -893,6 +887,7 @@ static void connection_cancel_all(struct tandem_connection *connection)
 	/* Callbacks come last of all, as they may do whatever they like. */
 	xfer_push_cancel_all(connection);
 	xfer_offer_cancel_all(connection);
+	xfer_check_cancel_all(connection);
 	while ((expect = xfer_expect_first(&connection->expects, true)))
 		operation_complete(expect_free(connection, expect, -ECANCELED), -ECANCELED);
 	while ((expect = xfer_expect_first(&connection->expects, false)))

@@ -9,11 +9,11 @@
 /* The library counts bytes in an int. */
 #define PIECE_BYTES (1ull << 30)
 
-uint32_t crc32c(const void *bytes, uint64_t length)
+uint32_t crc32c_more(uint32_t before, const void *bytes, uint64_t length)
 {
 	/* It only reads. */
 	unsigned char *at = (unsigned char *)bytes;
-	uint32_t crc = ~0u;
+	uint32_t crc = ~before;
 	uint64_t piece;
 
 	for (; length; length -= piece, at += piece) {
@@ -21,4 +21,9 @@ uint32_t crc32c(const void *bytes, uint64_t length)
 		crc = crc32_iscsi(at, piece, crc);
 	}
 	return ~crc;
+}
+
+uint32_t crc32c(const void *bytes, uint64_t length)
+{
+	return crc32c_more(0, bytes, length);
 }

@@ -10,7 +10,8 @@
  *	xfer_note.c		what is said beside the blocks
  *	xfer_offer.c		what may be read
  *	xfer_stop.c		giving up a transfer that the other side sends
- *	xfer_checksum.c		is what has arrived what was sent?
+ *	xfer_checksum.c		what has to arrive
+ *	xfer_check.c		is it that what has?
  *	xfer_record.c		how transfers went
  *	xfer_unordered.c	writes where nothing keeps order
  *	xfer_push.c		pushes and pulls, from their start to their end
@@ -265,7 +266,12 @@ struct xfer_expect *xfer_expect_add(struct xfer_expect_table *table, uint32_t tr
 /* Somebody waits for it from now on. */
 void xfer_expect_await(struct xfer_expect_table *table, struct xfer_expect *expect,
 		       struct tandem_operation *op);
+/* Both of what follows. */
 void xfer_expect_remove(struct xfer_expect_table *table, struct xfer_expect *expect);
+/* It is not found any more, and its name is free. */
+void xfer_expect_detach(struct xfer_expect_table *table, struct xfer_expect *expect);
+/* One that is detached. */
+void xfer_expect_free(struct xfer_expect_table *table, struct xfer_expect *expect);
 /* An entry that somebody waits for (any one), or else that nobody does. */
 struct xfer_expect *xfer_expect_first(struct xfer_expect_table *table, bool waiting);
 /* Call for each entry that somebody waits for; may not remove any. */
@@ -564,8 +570,30 @@ int xfer_checksum_tell(struct tandem_connection *connection, const struct xfer_w
 int xfer_checksum_add(struct tandem_connection *connection, struct xfer_expect *expect,
 		      const struct xfer_note *note);
 
-/* All blocks have landed, and all checksums are there: do they agree? */
-bool xfer_checksum_verify(struct tandem_connection *connection, struct xfer_expect *expect);
+/*
+ * xfer_check.c
+ */
+
+struct xfer_check;
+
+/**
+ * xfer_check_start() - compare what has arrived with what was told
+ * @connection: of the receiver
+ * @expect: of which all blocks have landed, and all checksums are there; taken over if
+ *	that succeeds
+ *
+ * Its operation ends when that is done: 0, -EBADMSG, upon which the other side is told;
+ * -ECANCELED. No deadline applies, and the failure of the connection does not matter.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int xfer_check_start(struct tandem_connection *connection, struct xfer_expect *expect);
+
+/* The newest of this name whose checksums are being compared; NULL for none. */
+struct xfer_expect *xfer_check_find(struct tandem_connection *connection, uint32_t transfer);
+
+/* The connection is closed: all are told right now. */
+void xfer_check_cancel_all(struct tandem_connection *connection);
 
 /*
  * connection.c and the transports
@@ -794,6 +822,7 @@ enum connection_state {
  * @bytes_max: with as many under way no push is taken
  * @rooms: who waits until one is taken again
  * @expects: what arrives
+ * @checks: what has arrived and is being looked at
  * @stops: what the other side does not want any more
  * @offers: what it may read
  * @timer: for the next deadline or probe, or NULL
@@ -837,6 +866,7 @@ struct tandem_connection {
 	uint64_t bytes_max;
 	TAILQ_HEAD(, xfer_room) rooms;
 	struct xfer_expect_table expects;
+	LIST_HEAD(, xfer_check) checks;
 	struct xfer_stop_table stops;
 	struct xfer_offer_table offers;
 	struct loop_timer *timer;
@@ -941,6 +971,10 @@ void xfer_push_cancel_all(struct tandem_connection *connection);
  */
 #define XFER_CANCEL_GRACE_NS	1000000000ull
 #define XFER_TIMEOUT_GRACE_NS	200000000ull
+
+/* Tell everybody who may want to know how it went. */
+void connection_expect_report(struct tandem_connection *connection, struct xfer_expect *expect,
+			      int result);
 
 /* An expectation has ended; @expect is gone. */
 void connection_expect_end(struct tandem_connection *connection, struct xfer_expect *expect,

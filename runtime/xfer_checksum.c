@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Checksums of what is pushed, from end to end: the sender computes them from its
- * memory and tells them in notes, a note for each write; the receiver computes
- * them again from its own, when all of a transfer has landed and nothing of it can any more.
+ * memory and tells them in notes, a note for each write; the receiver keeps them, and
+ * compares when all of a transfer has landed and nothing of it can any more.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -67,35 +67,4 @@ int xfer_checksum_add(struct tandem_connection *connection, struct xfer_expect *
 	sums->blocks += note->count;
 	connection->expects.ranges++;
 	return 0;
-}
-
-static int compare_ranges(const void *one, const void *other)
-{
-	const struct xfer_range *a = one, *b = other;
-
-	return a->first < b->first ? -1 : a->first > b->first;
-}
-
-/* So many blocks were counted, and so many are there: each of them once. */
-static bool ranges_are_apart(struct xfer_checksums *sums)
-{
-	uint32_t i;
-
-	qsort(sums->ranges, sums->range_count, sizeof(sums->ranges[0]), compare_ranges);
-	for (i = 1; i < sums->range_count; i++)
-		if (sums->ranges[i].first - sums->ranges[i - 1].first < sums->ranges[i - 1].count)
-			return false;
-	return true;
-}
-
-bool xfer_checksum_verify(struct tandem_connection *connection, struct xfer_expect *expect)
-{
-	struct xfer_checksums *sums = &expect->checksums;
-	bool sound = ranges_are_apart(sums);
-	uint32_t i;
-
-	for (i = 0; i < sums->range_count && sound; i++)
-		sound = checksum(connection, sums->ranges[i].first, sums->ranges[i].count) ==
-			sums->ranges[i].checksum;
-	return sound;
 }

@@ -49,17 +49,27 @@ void xfer_expect_await(struct xfer_expect_table *table, struct xfer_expect *expe
 	table->waiting++;
 }
 
-void xfer_expect_remove(struct xfer_expect_table *table, struct xfer_expect *expect)
+void xfer_expect_detach(struct xfer_expect_table *table, struct xfer_expect *expect)
 {
 	LIST_REMOVE(expect, entry);
 	if (expect->op)
 		table->waiting--;
 	else
 		table->early--;
+}
+
+void xfer_expect_free(struct xfer_expect_table *table, struct xfer_expect *expect)
+{
 	table->ranges -= expect->checksums.range_count;
 	free(expect->checksums.ranges);
 	free(expect->grant);
 	free(expect);
+}
+
+void xfer_expect_remove(struct xfer_expect_table *table, struct xfer_expect *expect)
+{
+	xfer_expect_detach(table, expect);
+	xfer_expect_free(table, expect);
 }
 
 struct xfer_expect *xfer_expect_first(struct xfer_expect_table *table, bool waiting)

@@ -77,8 +77,9 @@ int tandem_transport_parse(const char *name);
  * @checksums: not zero: the sender computes CRC-32Cs of what it pushes, from its
  *	memory, and the receiver computes them again from its own when all of a
  *	transfer has landed. If they differ the receiver's operation ends with
- *	-EBADMSG. Costs both processors' time, the receiver's all in one go, on the
- *	loop's thread, before the operation ends. Pulls are refused. Give it on both sides
+ *	-EBADMSG. Costs both processors' time, the receiver's before the operation ends,
+ *	on the loop's thread, but 1 MiB at a time. Until then nothing else may be
+ *	written to the blocks. Pulls are refused. Give it on both sides
  * @pushes_max: pushes and pulls that can be under way; 0 for 4096
  * @bytes_max: once so many bytes are under way, neither is taken until some
  *	have arrived; 0 for no limit. So one of any size can be started when
@@ -518,7 +519,9 @@ int tandem_room_start(struct tandem_connection *connection, struct tandem_operat
  *
  * With -EBADMSG the connection goes on. The sender is told, and counts it; what it
  * still pushes of the transfer ends with -EBADMSG, too. With checksums each block can be
- * written once in a transfer.
+ * written once in a transfer. Once all of it is there the checksums are compared; no
+ * deadline applies to that, nor does it matter then what becomes of the connection, as
+ * long as it is not closed.
  *
  * With -ECANCELED and -ETIMEDOUT the connection goes on: the
  * other side is asked to stop, its pushes of this transfer end with -ECANCELED,

@@ -388,6 +388,92 @@ static void test_crc32c(void **state)
 	}
 }
 
+/* Push 16 MiB, and run the loop until they have come and are being looked at. */
+static struct tandem_push come_to_check(struct pair *pair, struct tandem_operation *sent,
+					struct tandem_operation *received)
+{
+	static const uint32_t blocks[] = { 0, 1, 2, 3 };
+	const struct tandem_push push = {
+		.layer_count = 2,
+		.local_blocks = blocks,
+		.remote_blocks = blocks,
+		.block_count = 4,
+	};
+
+	open_pair(pair, 0, large_layout);
+	assert_int_equal(tandem_expect_start(pair->connection[1], 0, 8, 0, received), 0);
+	assert_int_equal(tandem_push_start(pair->connection[0], &push, sent), 0);
+	while (LIST_EMPTY(&pair->connection[1]->checks)) {
+		assert_true(received->pending);
+		tandem_loop_run(pair->loop, 10);
+	}
+	return push;
+}
+
+/* What else happens on the loop does not have to wait for all of it. */
+static void test_looked_at_in_slices(void **state)
+{
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	struct tandem_push push;
+	unsigned int turns = 0;
+	struct pair pair;
+
+	(void)state;
+	push = come_to_check(&pair, &sent, &received);
+	for (; received.pending; turns++)
+		tandem_loop_run(pair.loop, 0);
+	assert_true(turns >= 12);
+	assert_int_equal(received.result, 0);
+	pair_shadow_push(&pair, &push);
+	pair_check(&pair);
+	pair_wait(&pair, &sent);
+	pair_close(&pair);
+}
+
+static void test_cancelled_while_looked_at(void **state)
+{
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	struct tandem_push push;
+	struct pair pair;
+
+	(void)state;
+	push = come_to_check(&pair, &sent, &received);
+	assert_int_equal(tandem_cancel(pair.loop, &received), 0);
+	assert_int_equal(pair_wait(&pair, &received), -ECANCELED);
+	assert_int_equal(pair_wait(&pair, &sent), 0);
+	/* The connection goes on, and so can its name. */
+	pair_push_and_check(&pair, &push);
+	pair_close(&pair);
+}
+
+/* All has come by then. */
+static void test_sender_gone_while_looked_at(void **state)
+{
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	struct pair pair;
+
+	(void)state;
+	come_to_check(&pair, &sent, &received);
+	tandem_connection_close(pair.connection[0]);
+	pair.connection[0] = NULL;
+	assert_int_equal(pair_wait(&pair, &received), 0);
+	pair_close(&pair);
+}
+
+static void test_closed_while_looked_at(void **state)
+{
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	struct pair pair;
+
+	(void)state;
+	come_to_check(&pair, &sent, &received);
+	tandem_connection_close(pair.connection[1]);
+	pair.connection[1] = NULL;
+	assert_false(received.pending);
+	assert_int_equal(received.result, -ECANCELED);
+	pair_close(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest crc_tests[] = { cmocka_unit_test(test_crc32c) };
@@ -400,6 +486,10 @@ int main(void)
 		cmocka_unit_test(test_the_sender_learns_it),
 		cmocka_unit_test(test_both_sides_agree),
 		cmocka_unit_test(test_notes_of_nobody),
+		cmocka_unit_test(test_looked_at_in_slices),
+		cmocka_unit_test(test_cancelled_while_looked_at),
+		cmocka_unit_test(test_sender_gone_while_looked_at),
+		cmocka_unit_test(test_closed_while_looked_at),
 	};
 	int failed;
 
