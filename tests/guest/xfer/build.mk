@@ -20,6 +20,7 @@ guest-tests += \
 	tests/guest/xfer/test_checksum_verbs \
 	tests/guest/xfer/test_control_verbs \
 	tests/guest/xfer/test_grant_verbs \
+	tests/guest/xfer/test_offer_accel_ipc \
 	tests/guest/xfer/test_offer_verbs \
 	tests/guest/xfer/test_process_accel \
 	tests/guest/xfer/test_verbs \
@@ -53,6 +54,10 @@ tests/guest/xfer/test_control_verbs-src := \
 tests/guest/xfer/test_grant_verbs-src := \
 	tests/native/xfer/test_grant.c tests/native/xfer/pair.c \
 	tests/guest/xfer/kinds_verbs_grant.c
+
+tests/guest/xfer/test_offer_accel_ipc-src := \
+	tests/native/xfer/test_offer.c tests/native/xfer/pair.c \
+	tests/guest/xfer/kinds_accel_ipc.c
 
 tests/guest/xfer/test_offer_verbs-src := \
 	tests/native/xfer/test_offer.c tests/native/xfer/pair.c \
