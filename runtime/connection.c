@@ -373,6 +373,7 @@ static int connection_create(const struct tandem_connection *from,
 	TAILQ_INIT(&new->pushes);
 	TAILQ_INIT(&new->waiting);
 	TAILQ_INIT(&new->rooms);
+	new->continue_task.run = xfer_push_continue;
 	xfer_expect_init(&new->expects);
 	LIST_INIT(&new->checks);
 	xfer_stop_init(&new->stops);
@@ -903,6 +904,7 @@ void tandem_connection_close(struct tandem_connection *connection)
 		device_watch_remove(&connection->watch);
 	loop_timer_stop(connection->timer);
 	connection->timer = NULL;
+	loop_task_cancel(connection->loop, &connection->continue_task);
 	connection->ops->close(connection);
 	connection_cancel_all(connection);
 	xfer_stop_free_all(&connection->stops);

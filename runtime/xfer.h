@@ -820,6 +820,7 @@ enum connection_state {
  * @pushes_max: that there may be
  * @bytes_under_way: of @pushes, not acknowledged
  * @bytes_max: with as many under way no push is taken
+ * @continue_task: goes on with handing over
  * @rooms: who waits until one is taken again
  * @expects: what arrives
  * @checks: what has arrived and is being looked at
@@ -864,6 +865,7 @@ struct tandem_connection {
 	unsigned int pushes_max;
 	uint64_t bytes_under_way;
 	uint64_t bytes_max;
+	struct loop_task continue_task;
 	TAILQ_HEAD(, xfer_room) rooms;
 	struct xfer_expect_table expects;
 	LIST_HEAD(, xfer_check) checks;
@@ -915,8 +917,10 @@ static inline void xfer_push_on_rail(struct xfer_push *push, unsigned int rail)
 	push->stats.rails |= 1ull << rail % 64;
 }
 
-/* Hand over what there are slots for now. */
+/* Hand over what there are slots for now; with checksums not all of it at once. */
 void connection_continue(struct tandem_connection *connection);
+/* The same, from &tandem_connection.continue_task. */
+void xfer_push_continue(struct loop_task *task);
 
 /**
  * xfer_push_check_deadlines() - stop the pushes whose time is over

@@ -17,6 +17,9 @@
 #include "xfer_probe.h"
 #include "xfer_record.h"
 
+/* Checksums of so much are computed, or a little more, before other events have their turn. */
+#define SUMMED_BYTES (4ull << 20)
+
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -450,15 +453,24 @@ void connection_write_done(struct tandem_connection *connection, struct xfer_pus
 		rooms_check(connection);
 }
 
+void xfer_push_continue(struct loop_task *task)
+{
+	connection_continue((void *)((char *)task -
+				     offsetof(struct tandem_connection, continue_task)));
+}
+
 void connection_continue(struct tandem_connection *connection)
 {
+	const uint64_t block_bytes = tandem_kv_block_bytes(&connection->layout);
 	struct xfer_push *push;
 	struct xfer_write write;
+	uint64_t summed = 0;
 	int ret = 0;
 
 	if (connection->state != CONNECTION_CONNECTED || TAILQ_EMPTY(&connection->waiting))
 		return;
-	while (may_write(connection) && (push = next_push(connection, &ret))) {
+	while (summed < SUMMED_BYTES && may_write(connection) &&
+	       (push = next_push(connection, &ret))) {
 		push_cut(connection, push, &write);
 		if (write.last)
 			push_remove_waiting(connection, push);
@@ -468,11 +480,15 @@ void connection_continue(struct tandem_connection *connection)
 			connection_write_done(connection, push, write.length, ret);
 			ret = 0;
 		}
-		if (!ret && connection->checksums && write.blocks)
+		if (!ret && connection->checksums && write.blocks) {
 			ret = xfer_checksum_tell(connection, &write);
+			summed += write.blocks * block_bytes;
+		}
 		if (ret < 0)
 			break;
 	}
+	if (summed >= SUMMED_BYTES)
+		loop_task_post(connection->loop, &connection->continue_task);
 	if (!ret && connection->state == CONNECTION_CONNECTED)
 		ret = connection->ops->flush(connection);
 	if (ret < 0)

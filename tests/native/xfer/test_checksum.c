@@ -410,6 +410,39 @@ static struct tandem_push come_to_check(struct pair *pair, struct tandem_operati
 	return push;
 }
 
+/* Nor does it for the checksums of all that is to be sent. */
+static void test_told_in_slices(void **state)
+{
+	static const struct tandem_kv_layout layout[2] = {
+		{ .type = 0, .layers = 8, .kv_width = 8192, .block_tokens = 32, .blocks = 2 },
+		{ .type = 0, .layers = 8, .kv_width = 8192, .block_tokens = 32, .blocks = 2 },
+	};
+	static const uint32_t local[] = { 0, 1 }, remote[] = { 1, 0 };
+	const struct tandem_push push = {
+		.transfer = 9,
+		.layer_count = 8,
+		.local_blocks = local,
+		.remote_blocks = remote,
+		.block_count = 2,
+	};
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	struct tandem_connection_stats stats;
+	struct pair pair;
+
+	(void)state;
+	open_pair(&pair, 0, layout);
+	assert_int_equal(tandem_expect_start(pair.connection[1], 9, 16, 0, &received), 0);
+	assert_int_equal(tandem_push_start(pair.connection[0], &push, &sent), 0);
+	/* 2 MiB a block. */
+	tandem_connection_get_stats(pair.connection[0], &stats);
+	assert_true(stats.writes < 8);
+	assert_int_equal(pair_wait(&pair, &received), 0);
+	pair_shadow_push(&pair, &push);
+	pair_check(&pair);
+	assert_int_equal(pair_wait(&pair, &sent), 0);
+	pair_close(&pair);
+}
+
 /* What else happens on the loop does not have to wait for all of it. */
 static void test_looked_at_in_slices(void **state)
 {
@@ -486,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_the_sender_learns_it),
 		cmocka_unit_test(test_both_sides_agree),
 		cmocka_unit_test(test_notes_of_nobody),
+		cmocka_unit_test(test_told_in_slices),
 		cmocka_unit_test(test_looked_at_in_slices),
 		cmocka_unit_test(test_cancelled_while_looked_at),
 		cmocka_unit_test(test_sender_gone_while_looked_at),
