@@ -32,6 +32,7 @@ native-tests += \
 thread-tests += \
 	tests/native/xfer/test_control \
 	tests/native/xfer/test_engine \
+	tests/native/xfer/test_ipc \
 	tests/native/xfer/test_push
 
 # Both sides of a connection, over each transport, or over a fabric without order.
