@@ -91,6 +91,7 @@ runtime-src += \
 	runtime/xfer_unordered.c \
 	runtime/xfer_verbs.c \
 	runtime/xfer_verbs_control.c \
+	runtime/xfer_verbs_endpoint.c \
 	runtime/xfer_verbs_farewell.c \
 	runtime/xfer_verbs_grant.c \
 	runtime/xfer_verbs_key.c \
@@ -99,7 +100,10 @@ runtime-src += \
 	runtime/xfer_verbs_note.c \
 	runtime/xfer_verbs_pair.c \
 	runtime/xfer_verbs_port.c \
-	runtime/xfer_verbs_reach.c
+	runtime/xfer_verbs_rail.c \
+	runtime/xfer_verbs_reach.c \
+	runtime/xfer_verbs_receive.c \
+	runtime/xfer_verbs_send.c
 
 # Channels between two processes.
 runtime-src += \

@@ -632,17 +632,23 @@ static int expect_get(struct tandem_connection *connection, uint32_t transfer,
 void connection_received(struct tandem_connection *connection, uint32_t transfer,
 			 uint32_t blocks)
 {
+	connection_received_parts(connection, transfer, blocks, 1);
+}
+
+void connection_received_parts(struct tandem_connection *connection, uint32_t transfer,
+			       uint32_t parts, uint32_t block_parts)
+{
 	struct xfer_expect *expect;
+	uint64_t blocks;
 	int ret;
 
 	if (connection->state != CONNECTION_CONNECTED)
 		return;
 	connection->heard_ns = loop_now_ns();
-	if (!blocks || transfer >= XFER_TRANSFERS) {
+	if (!parts || transfer >= XFER_TRANSFERS) {
 		connection_fail(connection, -EPROTO);
 		return;
 	}
-	connection->stats.blocks_received += blocks;
 	ret = expect_get(connection, transfer, &expect);
 	if (ret < 0) {
 		connection_fail(connection, ret);
@@ -654,6 +660,9 @@ void connection_received(struct tandem_connection *connection, uint32_t transfer
 	if (expect->op && expect->stats.writes == 1)
 		PROBE_TRANSFER_FIRST_WRITE(expect->stats.id, TANDEM_TRANSFER_RECEIVE,
 					   connection->transport_number);
+	blocks = ((uint64_t)expect->parts + parts) / block_parts;
+	expect->parts = ((uint64_t)expect->parts + parts) % block_parts;
+	connection->stats.blocks_received += blocks;
 	/* 2^48 writes of 2^16 blocks do not come in anybody's time. */
 	expect->received += blocks;
 	if (expect->op)
@@ -875,6 +884,12 @@ void tandem_connection_get_stats(const struct tandem_connection *connection,
 		stats->records_lost = connection->records->lost;
 	if (connection->wire_since_ns)
 		stats->wire_ns += loop_now_ns() - connection->wire_since_ns;
+}
+
+int tandem_connection_get_rail(struct tandem_connection *connection, unsigned int rail,
+			       struct tandem_rail_stats *stats)
+{
+	return connection->ops->rail ? connection->ops->rail(connection, rail, stats) : -ENOENT;
 }
 
 /*

@@ -213,6 +213,7 @@ struct xfer_checksums {
  * @op: the application's; NULL as long as nobody waits
  * @transfer: its name
  * @received: blocks so far
+ * @parts: of blocks that are not whole yet, see connection_received_parts()
  * @expected: blocks in all, once @op is there
  * @stats: so far, once @op is there; but blocks may have come before
  * @needed_ns: since when nothing else is waited for; 0 that has not been said
@@ -232,6 +233,7 @@ struct xfer_expect {
 	struct tandem_operation *op;
 	uint32_t transfer;
 	uint64_t received;
+	uint32_t parts;
 	uint64_t expected;
 	struct tandem_transfer_stats stats;
 	uint64_t needed_ns;
@@ -681,8 +683,8 @@ struct xfer_room {
  * @length: bytes, at most &tandem_connection.write_bytes
  * @transfer: for the receiver to count
  * @blocks: that are complete with this write. 0 for a part of a block larger
- *	than @write_bytes; only a transport that keeps the order of writes may
- *	ask for less than a block
+ *	than @write_bytes; only a transport that keeps the order of writes, or
+ *	counts the parts, may ask for less than a block
  * @last: nothing of the push comes after it
  * @generation: of the receiver's grant or the other side's offer, or 0
  */
@@ -723,6 +725,8 @@ struct xfer_write {
  *	be kept back until @flush. Return: 0 or a negative errno
  * @repeats: how often something was sent again so far. NULL where that is not
  *	known
+ * @rail: fill in the statistics of a way that the connection has, by its number. NULL for
+ *	one that has only one. Return: 0 or -ENOENT
  * @probe: see whether the other side is still there; if not, the connection
  *	fails. NULL where that is known without
  * @grant: let the other side write these blocks, for this transfer. NULL where
@@ -762,6 +766,8 @@ struct xfer_transport_ops {
 	int (*flush)(struct tandem_connection *connection);
 	int (*tell)(struct tandem_connection *connection, const struct xfer_note *note);
 	uint64_t (*repeats)(struct tandem_connection *connection);
+	int (*rail)(struct tandem_connection *connection, unsigned int number,
+		    struct tandem_rail_stats *stats);
 	int (*probe)(struct tandem_connection *connection);
 	int (*grant)(struct tandem_connection *connection, uint32_t transfer,
 		     const struct xfer_grant *grant);
@@ -1021,6 +1027,12 @@ void connection_revoked(struct tandem_connection *connection, uint32_t transfer)
  */
 void connection_received(struct tandem_connection *connection, uint32_t transfer,
 			 uint32_t blocks);
+/*
+ * The same for parts of blocks, of which @block_parts make a whole one. They are counted
+ * like that as well: all blocks are there when all parts are.
+ */
+void connection_received_parts(struct tandem_connection *connection, uint32_t transfer,
+			       uint32_t parts, uint32_t block_parts);
 
 /**
  * connection_told() - the other side has told something

@@ -1,130 +1,34 @@
 // SPDX-License-Identifier: MIT
 /*
- * The verbs transport: writes with an immediate that tells the receiver which
- * transfer they are of and how many blocks they brought.
+ * The verbs transport: its completions, and its life from opening to closing.
  *
- * Reads are what they are called. The pair tells of their end in the same order as of
- * that of writes.
- *
- * The NIC reads and writes device memory by itself; no byte of a block is
- * touched here. To come to rest the queue pair is destroyed, which returns
- * when the NIC has let go of it: nothing of either direction lands after that.
+ * NICs read and write device memory by themselves; no byte of a block is touched here.
+ * To come to rest the queue pairs are destroyed, which returns when the NICs have let go of
+ * them: nothing of either direction lands after that. When one pair fails, so does the
+ * connection, as what it had under way may have landed or not.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "error.h"
-#include "kv.h"
 #include "xfer_verbs.h"
 #include "xfer_verbs_reach.h"
 
-/* A completion every so many writes, apart from the last ones of a push. */
-#define SIGNAL_INTERVAL		(VERBS_SLOTS / 4)
-#define REPOST_BATCH		(VERBS_RECEIVES / 4)
 #define COMPLETIONS		32
 /* Completions dealt with before the loop's other events have their turn. */
 #define COMPLETIONS_MAX		1024
-
-/* Room in the send queue: a write each slot, a probe, controls, a goodbye. */
-#define SENDS			(VERBS_SLOTS + 1 + VERBS_CONTROLS + 1)
-
-#define TRANSFER_SHIFT		16
-#define BLOCKS_MASK		0xffffu
-
-/*
- * Receiving
- */
-
-/* Immediates need no memory, messages do. */
-static void verbs_fill_receive(struct verbs *verbs, unsigned int receive,
-			       struct ibv_recv_wr *request, struct ibv_sge *range)
-{
-	memset(request, 0, sizeof(*request));
-	request->wr_id = VERBS_WORK_RECEIVE | receive;
-	range->addr = (uintptr_t)verbs_receive_message(verbs, receive);
-	range->length = VERBS_MESSAGE_BYTES;
-	range->lkey = verbs->message_region->lkey;
-	request->sg_list = range;
-	request->num_sge = 1;
-}
-
-static int verbs_post_receives(struct verbs *verbs)
-{
-	struct ibv_recv_wr requests[REPOST_BATCH];
-	struct ibv_sge ranges[REPOST_BATCH];
-	struct ibv_recv_wr *bad;
-	unsigned int count, i;
-	int ret;
-
-	while (verbs->receives) {
-		count = verbs->receives < REPOST_BATCH ? verbs->receives : REPOST_BATCH;
-		for (i = 0; i < count; i++)
-			verbs_fill_receive(verbs, verbs->idle[verbs->receives - 1 - i],
-					   &requests[i], &ranges[i]);
-		for (i = 1; i < count; i++)
-			requests[i - 1].next = &requests[i];
-		ret = ibv_post_recv(verbs->pair, requests, &bad);
-		if (ret)
-			return -ret;
-		verbs->receives -= count;
-	}
-	return 0;
-}
-
-static int verbs_take_message(struct verbs *verbs, const uint8_t *buffer, size_t size)
-{
-	switch (verbs_message_kind(buffer, size)) {
-	case VERBS_MESSAGE_GRANT:
-	case VERBS_MESSAGE_OFFER:
-		return verbs_keys_take(verbs, buffer, size);
-	case VERBS_MESSAGE_NOTE:
-		return verbs_notes_take(verbs, buffer, size);
-	default:
-		return -EPROTO;
-	}
-}
-
-static int verbs_take_receive(struct verbs *verbs, const struct ibv_wc *completion)
-{
-	unsigned int receive = completion->wr_id & VERBS_WORK_NUMBER;
-	uint32_t immediate;
-
-	if (completion->opcode == IBV_WC_RECV)
-		return verbs_take_message(verbs, verbs_receive_message(verbs, receive),
-					  completion->byte_len);
-	if (completion->opcode != IBV_WC_RECV_RDMA_WITH_IMM ||
-	    !(completion->wc_flags & IBV_WC_WITH_IMM))
-		return -EPROTO;
-	immediate = be32toh(completion->imm_data);
-	connection_received(verbs->connection, immediate >> TRANSFER_SHIFT,
-			    immediate & BLOCKS_MASK);
-	return 0;
-}
-
-static void verbs_received(struct verbs *verbs, const struct ibv_wc *completion)
-{
-	int ret;
-
-	verbs->idle[verbs->receives++] = completion->wr_id & VERBS_WORK_NUMBER;
-	if (completion->status == IBV_WC_SUCCESS) {
-		ret = verbs_take_receive(verbs, completion);
-	} else {
-		verbs->gone = true;
-		ret = completion->status == IBV_WC_WR_FLUSH_ERR ? -ECONNRESET : -EIO;
-	}
-	if (ret < 0)
-		connection_fail(verbs->connection, ret);
-}
+/* One fills a NIC; more are for networks that choose a path for each pair. */
+#define RAIL_PAIRS_DEFAULT	1u
+/* Names of RDMA devices have up to 63 characters. */
+#define NAMES_BYTES		(VERBS_RAILS_MAX * 64u)
 
 /*
  * Completions
  */
 
-static int verbs_status_to_errno(enum ibv_wc_status status)
+static int status_to_errno(enum ibv_wc_status status)
 {
 	switch (status) {
 	case IBV_WC_SUCCESS:
@@ -145,31 +49,29 @@ static int verbs_status_to_errno(enum ibv_wc_status status)
 	}
 }
 
-/* A completion stands for all writes up to its own. */
-static void verbs_sent(struct verbs *verbs, uint64_t number)
-{
-	struct verbs_write *write;
-
-	while (verbs->pair && verbs->first != verbs->next && verbs->first <= number) {
-		write = &verbs->slots[verbs->first++ % VERBS_SLOTS];
-		connection_write_done(verbs->connection, write->push, write->bytes, 0);
-	}
-}
-
 /*
- * Keys go before the pair, as windows hold on to the one that they are bound by. The pair
- * takes nothing in any more before that: a write that is late is dropped, not refused, so
+ * Keys go before the pairs, as windows hold on to the one that they are bound by. The pairs
+ * take nothing in any more before that: a write that is late is dropped, not refused, so
  * that the other side does not take it for a breach of its own. All calls return when
  * the NIC has let go.
  */
-static void verbs_destroy_pair(struct verbs *verbs)
+static void verbs_destroy_pairs(struct verbs *verbs)
 {
-	if (verbs->pair)
-		verbs_pair_stop(verbs->pair);
+	const unsigned int count = verbs->rail_count * verbs->rail_pairs;
+	struct verbs_pair *pair;
+
+	verbs->at_rest = true;
+	if (!verbs->made)
+		return;
+	for (pair = verbs->made; pair < verbs->made + count; pair++)
+		if (pair->queues)
+			verbs_pair_stop(pair->queues);
 	verbs_grants_free(verbs);
-	if (verbs->pair)
-		ibv_destroy_qp(verbs->pair);
-	verbs->pair = NULL;
+	for (pair = verbs->made; pair < verbs->made + count; pair++) {
+		if (pair->queues)
+			ibv_destroy_qp(pair->queues);
+		pair->queues = NULL;
+	}
 }
 
 /* Nothing more of either direction can land. */
@@ -177,27 +79,30 @@ static void verbs_rest(struct verbs *verbs)
 {
 	loop_timer_stop(verbs->farewell_timer);
 	verbs->farewell_timer = NULL;
-	verbs_destroy_pair(verbs);
+	verbs_destroy_pairs(verbs);
 	connection_quiesced(verbs->connection);
 }
 
-static void verbs_failed(struct verbs *verbs, const struct ibv_wc *completion)
+static void verbs_failed(struct verbs_pair *pair, const struct ibv_wc *completion)
 {
-	int code = verbs_status_to_errno(completion->status);
+	struct verbs *verbs = pair->rail->verbs;
+	int code = status_to_errno(completion->status);
 
 	/*
 	 * What was posted was granted. The grant, and its key, go before the queue
-	 * pair does when the other side gives up, or is killed.
+	 * pairs do when the other side gives up, or is killed.
 	 */
 	if (code == -EACCES && verbs->connection->grants &&
 	    !(completion->wr_id & (VERBS_WORK_PROBE | VERBS_WORK_CONTROL)))
 		code = -ECONNRESET;
-	verbs->gone = true;
+	if (pair == verbs_control_pair(verbs))
+		verbs->gone = true;
 	connection_fail(verbs->connection, code);
 }
 
 static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completion)
 {
+	struct verbs_pair *pair = verbs_work_pair(verbs, completion->wr_id);
 	int ret;
 
 	if (verbs->leaving) {
@@ -206,365 +111,205 @@ static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completio
 		return;
 	}
 	if (completion->wr_id & VERBS_WORK_RECEIVE) {
-		verbs_received(verbs, completion);
+		verbs_received(pair, completion);
 		return;
 	}
 	if (completion->status != IBV_WC_SUCCESS) {
-		verbs_failed(verbs, completion);
+		verbs_failed(pair, completion);
 		return;
 	}
 	if (completion->wr_id & VERBS_WORK_PROBE) {
-		verbs->probing = false;
-		verbs->connection->heard_ns = loop_now_ns();
+		verbs_probed(pair);
 		return;
 	}
 	if (completion->wr_id & VERBS_WORK_CONTROL) {
-		ret = verbs_control_done(verbs, completion->wr_id & VERBS_WORK_NUMBER);
+		ret = verbs_control_done(pair, completion->wr_id & VERBS_WORK_NUMBER);
 		if (ret < 0)
 			connection_fail(verbs->connection, -EIO);
 		return;
 	}
-	verbs_sent(verbs, completion->wr_id);
+	verbs_sent(pair, completion->wr_id & VERBS_WORK_NUMBER);
+}
+
+/* Receives that are wanted again, of all pairs of a rail. Return: 0 or -errno. */
+static int rail_repost_receives(struct verbs_rail *rail)
+{
+	struct verbs *verbs = rail->verbs;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < verbs->pair_count && !ret; i++)
+		if (verbs->pairs[i]->rail == rail)
+			ret = verbs_repost_receives(verbs->pairs[i]);
+	return ret;
 }
 
 /* Carry out what has completed, until there is no more or the connection fails. */
-static void verbs_drain(struct verbs *verbs)
+void verbs_drain(struct verbs_rail *rail)
 {
+	struct verbs *verbs = rail->verbs;
 	struct tandem_connection *connection = verbs->connection;
 	struct ibv_wc completions[COMPLETIONS];
 	unsigned int total = 0;
 	int count, i;
 
 	do {
-		count = ibv_poll_cq(verbs->queue, COMPLETIONS, completions);
+		count = ibv_poll_cq(rail->queue, COMPLETIONS, completions);
 		if (count < 0) {
 			connection_fail(connection, -EIO);
 			return;
 		}
-		for (i = 0; i < count && verbs->pair; i++)
+		for (i = 0; i < count && !verbs->at_rest; i++)
 			verbs_completion(verbs, &completions[i]);
-		if (verbs->pair && verbs->receives >= REPOST_BATCH &&
-		    verbs_post_receives(verbs) < 0)
+		verbs_take_held(verbs);
+		if (!verbs->at_rest && rail_repost_receives(rail) < 0)
 			connection_fail(connection, -EIO);
 		connection_continue(connection);
 		total += count;
-	} while (verbs->pair && count && total < COMPLETIONS_MAX);
-	if (verbs->pair && count)
+	} while (!verbs->at_rest && count && total < COMPLETIONS_MAX);
+	if (!verbs->at_rest && count)
 		loop_task_post(connection->loop, &verbs->drain_task);
 }
 
 static void verbs_drain_more(struct loop_task *task)
 {
 	struct verbs *verbs = (void *)((char *)task - offsetof(struct verbs, drain_task));
+	unsigned int i;
 
-	if (verbs->pair)
-		verbs_drain(verbs);
-}
-
-/* Armed before it is drained, so that what comes after the drain is told of. */
-static void verbs_channel_ready(void *user, int events)
-{
-	struct verbs *verbs = user;
-	struct ibv_cq *queue;
-	unsigned int count = 0;
-	void *context;
-
-	while (!ibv_get_cq_event(verbs->channel, &queue, &context))
-		count++;
-	if (count)
-		ibv_ack_cq_events(verbs->queue, count);
-	if (!verbs->pair)
-		return;
-	if (events < 0 || ibv_req_notify_cq(verbs->queue, 0)) {
-		connection_fail(verbs->connection, -EIO);
-		return;
-	}
-	verbs_drain(verbs);
-}
-
-static void verbs_async_ready(void *user, int events)
-{
-	struct ibv_async_event event;
-	struct verbs *verbs = user;
-	int failure = events < 0 ? -EIO : 0;
-
-	while (!ibv_get_async_event(verbs->port.context, &event)) {
-		switch (event.event_type) {
-		case IBV_EVENT_CQ_ERR:
-		case IBV_EVENT_QP_FATAL:
-		case IBV_EVENT_QP_REQ_ERR:
-		case IBV_EVENT_DEVICE_FATAL:
-			failure = -EIO;
-			break;
-		/* The other side wrote where it may not. */
-		case IBV_EVENT_QP_ACCESS_ERR:
-			failure = -EACCES;
-			break;
-		default:
-			/* A port that is down may come back: the deadline decides. */
-			break;
-		}
-		ibv_ack_async_event(&event);
-	}
-	if (failure)
-		connection_fail(verbs->connection, failure);
+	for (i = 0; i < verbs->rail_used_count && !verbs->at_rest; i++)
+		verbs_drain(verbs->rails_used[i]);
 }
 
 /*
- * Sending
+ * Opening
  */
 
-/*
- * Let @request tell of the write before it too, if that is of the same transfer
- * and has not been posted. The pair keeps order, so both are there then, and
- * the receiver has one completion less.
- */
-static void verbs_join_immediates(struct ibv_send_wr *request, struct ibv_send_wr *before)
+static int pairs_check(unsigned int rails, unsigned int rail_pairs, struct tandem_error *error)
 {
-	uint32_t immediate = be32toh(request->imm_data);
-	uint32_t other = be32toh(before->imm_data);
-
-	if (before->opcode != IBV_WR_RDMA_WRITE_WITH_IMM ||
-	    immediate >> TRANSFER_SHIFT != other >> TRANSFER_SHIFT ||
-	    (immediate & BLOCKS_MASK) + (other & BLOCKS_MASK) > BLOCKS_MASK)
-		return;
-	before->opcode = IBV_WR_RDMA_WRITE;
-	request->imm_data = htobe32(immediate + (other & BLOCKS_MASK));
-}
-
-static int verbs_write(struct tandem_connection *connection, const struct xfer_write *write)
-{
-	struct verbs *verbs = connection->transport;
-	struct ibv_send_wr *request = &verbs->batch[verbs->batch_count];
-	struct ibv_sge *range = &verbs->ranges[verbs->batch_count];
-	struct verbs_write *slot = &verbs->slots[verbs->next % VERBS_SLOTS];
-	uint32_t key = verbs->remote.rkey;
-	int ret;
-
-	if (connection->grants) {
-		ret = verbs_keys_use(verbs, write, &key);
-		if (ret < 0)
-			return ret;
-	}
-	slot->push = write->push;
-	slot->bytes = write->length;
-	xfer_push_on_rail(write->push, 0);
-	range->addr = verbs->local.address + write->local_offset;
-	range->length = write->length;
-	range->lkey = verbs->region->lkey;
-	memset(request, 0, sizeof(*request));
-	request->wr_id = verbs->next++;
-	request->sg_list = range;
-	request->num_sge = 1;
-	request->opcode = IBV_WR_RDMA_WRITE;
-	request->wr.rdma.remote_addr = verbs->remote.address + write->remote_offset;
-	request->wr.rdma.rkey = key;
-	/*
-	 * A part of a block goes without an immediate: the pair keeps order, so
-	 * that of the block's last part tells of them all.
-	 */
-	if (write->pull) {
-		request->opcode = IBV_WR_RDMA_READ;
-	} else if (write->blocks) {
-		request->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
-		request->imm_data = htobe32(write->transfer << TRANSFER_SHIFT | write->blocks);
-		if (verbs->batch_count)
-			verbs_join_immediates(request, request - 1);
-	}
-	if (write->last || ++verbs->unsignalled == SIGNAL_INTERVAL) {
-		request->send_flags = IBV_SEND_SIGNALED;
-		verbs->unsignalled = 0;
-	}
-	if (verbs->batch_count)
-		verbs->batch[verbs->batch_count - 1].next = request;
-	verbs->batch_count++;
-	return 0;
-}
-
-static int verbs_flush(struct tandem_connection *connection)
-{
-	struct verbs *verbs = connection->transport;
-	struct ibv_send_wr *bad;
-
-	int ret = 0;
-
-	if (verbs->batch_count) {
-		/* Nothing may follow whose completion would stand for this one. */
-		verbs->batch[verbs->batch_count - 1].send_flags = IBV_SEND_SIGNALED;
-		verbs->unsignalled = 0;
-		verbs->batch_count = 0;
-		ret = -ibv_post_send(verbs->pair, verbs->batch, &bad);
-	}
-	return ret ? ret : verbs_control_post(verbs);
-}
-
-/* A write of nothing: the other side's NIC has to acknowledge it. */
-static int verbs_probe(struct tandem_connection *connection)
-{
-	struct verbs *verbs = connection->transport;
-	struct ibv_send_wr request = {
-		.wr_id = VERBS_WORK_PROBE,
-		.opcode = IBV_WR_RDMA_WRITE,
-		.send_flags = IBV_SEND_SIGNALED,
-		.wr.rdma = {
-			.remote_addr = verbs->remote.address,
-			.rkey = verbs->remote.rkey,
-		},
-	};
-	struct ibv_send_wr *bad;
-	int ret;
-
-	if (verbs->probing)
+	if (rails <= VERBS_RAILS_MAX && rail_pairs <= VERBS_PAIRS_MAX / rails)
 		return 0;
-	ret = ibv_post_send(verbs->pair, &request, &bad);
-	verbs->probing = !ret;
-	return -ret;
+	return tandem_error_set(error, -EINVAL,
+				"verbs: %u RDMA devices with %u queue pairs each are too many; up to %u devices and %u pairs in all are possible",
+				rails, rail_pairs, VERBS_RAILS_MAX, VERBS_PAIRS_MAX);
 }
 
-/*
- * Opening and closing
- */
-
-static int set_nonblocking(int fd)
+/* Open the devices whose names are in a list. Return: 0 or -errno. */
+static int open_rails(struct verbs *verbs, const struct tandem_connection_options *options,
+		      struct tandem_error *error)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-static int verbs_watch(struct verbs *verbs)
-{
-	struct tandem_loop *loop = verbs->connection->loop;
+	char names[NAMES_BYTES + 1] = "", *next = names, *name;
+	struct verbs_rail *rail;
+	unsigned int rails = 1;
+	const char *at;
 	int ret;
 
-	ret = set_nonblocking(verbs->channel->fd);
-	if (!ret)
-		ret = set_nonblocking(verbs->port.context->async_fd);
-	if (!ret)
-		ret = -ibv_req_notify_cq(verbs->queue, 0);
-	if (!ret)
-		ret = loop_poll_start(loop, verbs->channel->fd, POLLIN, verbs_channel_ready,
-				      verbs, &verbs->channel_poll);
-	if (!ret)
-		ret = loop_poll_start(loop, verbs->port.context->async_fd, POLLIN,
-				      verbs_async_ready, verbs, &verbs->async_poll);
+	for (at = options->rdma_device; at && *at; at++)
+		rails += *at == ',';
+	verbs->rail_pairs = options->rdma_pairs ? options->rdma_pairs : RAIL_PAIRS_DEFAULT;
+	ret = pairs_check(rails, verbs->rail_pairs, error);
+	if (ret < 0)
+		return ret;
+	if (options->rdma_device && strlen(options->rdma_device) >= sizeof(names))
+		return tandem_error_set(error, -ENODEV, "verbs: there is no RDMA device %s",
+					options->rdma_device);
+	if (options->rdma_device)
+		strcpy(names, options->rdma_device);
+	do {
+		name = strsep(&next, ",");
+		rail = &verbs->rails[verbs->rail_count];
+		rail->end = &verbs->local.rails[verbs->rail_count++];
+		ret = verbs_rail_open(verbs, rail, options->rdma_device ? name : NULL, options,
+				      error);
+	} while (!ret && next);
 	return ret;
 }
 
-/* None is posted. */
-static void verbs_receives_init(struct verbs *verbs)
+/* Memory windows only if all can. */
+static int register_rails(struct verbs *verbs, struct tandem_error *error)
 {
-	for (verbs->receives = 0; verbs->receives < VERBS_RECEIVES; verbs->receives++)
-		verbs->idle[verbs->receives] = verbs->receives;
+	unsigned int i;
+	int ret = 0;
+
+	verbs->windows = verbs->connection->grants;
+	for (i = 0; i < verbs->rail_count; i++)
+		verbs->windows = verbs->windows &&
+				 verbs_windows_usable(&verbs->rails[i].port.limits);
+	for (i = 0; i < verbs->rail_count && !ret; i++)
+		ret = verbs_rail_register(&verbs->rails[i], error);
+	return ret;
 }
 
-/* Everything but the port and the regions. Return: 0 or -errno. */
-static int verbs_create_pair(struct verbs *verbs)
+static int make_pair(struct verbs_rail *rail, struct verbs_pair *pair, struct verbs_pair_end *end)
 {
-	struct ibv_device_attr *limits = &verbs->port.limits;
+	uint32_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -EIO;
+	pair->rail = rail;
+	errno = 0;
+	pair->queues = verbs_pair_create(rail->domain, rail->queue);
+	if (!pair->queues)
+		return errno ? -errno : -ENOMEM;
+	end->number = pair->queues->qp_num;
+	end->psn = number & 0xffffff;
+	return verbs_pair_init(pair->queues, &rail->port);
+}
+
+static int make_pairs(struct verbs *verbs, struct tandem_error *error)
+{
+	const unsigned int count = verbs->rail_count * verbs->rail_pairs;
+	struct verbs_rail *rail;
+	unsigned int i;
 	int ret;
 
-	if (limits->max_qp_wr < (int)VERBS_RECEIVES || limits->max_qp_wr < (int)SENDS ||
-	    limits->max_cqe < (int)(SENDS + VERBS_RECEIVES))
-		return -EOPNOTSUPP;
-	errno = 0;
-	verbs->channel = ibv_create_comp_channel(verbs->port.context);
-	if (!verbs->channel)
-		goto failed;
-	verbs->queue = ibv_create_cq(verbs->port.context, SENDS + VERBS_RECEIVES, NULL,
-				     verbs->channel, 0);
-	if (!verbs->queue)
-		goto failed;
-	verbs->pair = verbs_pair_create(verbs->domain, verbs->queue, SENDS, VERBS_RECEIVES);
-	if (!verbs->pair)
-		goto failed;
-	ret = verbs_pair_init(verbs->pair, &verbs->port);
-	if (ret < 0)
-		return ret;
-	verbs_receives_init(verbs);
-	ret = verbs_post_receives(verbs);
-	if (ret < 0)
-		return ret;
-	return verbs_watch(verbs);
+	verbs->made = calloc(count, sizeof(*verbs->made));
+	if (!verbs->made)
+		return tandem_error_set(error, -ENOMEM, "verbs: out of memory");
+	for (i = 0; i < count; i++) {
+		rail = &verbs->rails[i / verbs->rail_pairs];
+		ret = make_pair(rail, &verbs->made[i], &verbs->local.pairs[i]);
+		if (ret < 0)
+			return tandem_error_set(error, ret,
+						"verbs: %s: cannot make a queue pair: %s",
+						rail->port.name, strerror(-ret));
+	}
+	return 0;
+}
 
-failed:
-	return errno ? -errno : -ENOMEM;
+/* But for rails and pairs, which describe themselves. */
+static void describe_self(struct verbs *verbs)
+{
+	struct verbs_endpoint *local = &verbs->local;
+	unsigned int i;
+
+	local->address = 0;
+	local->length = verbs->rails[0].region->length;
+	if (verbs->connection->grants)
+		local->generation = verbs->connection->generation;
+	local->rail_count = verbs->rail_count;
+	local->rail_pairs = verbs->rail_pairs;
+	local->write_bytes = VERBS_WRITE_BYTES;
+	for (i = 0; i < verbs->rail_count; i++)
+		while (local->write_bytes > verbs->rails[i].port.attributes.max_msg_sz)
+			local->write_bytes /= 2;
 }
 
 /* Works on what has been made so far, too. */
 static void verbs_free(struct verbs *verbs)
 {
+	unsigned int i;
+
 	loop_task_cancel(verbs->connection->loop, &verbs->drain_task);
 	loop_timer_stop(verbs->farewell_timer);
-	loop_poll_stop(verbs->async_poll);
-	loop_poll_stop(verbs->channel_poll);
-	verbs_destroy_pair(verbs);
-	if (verbs->queue)
-		ibv_destroy_cq(verbs->queue);
-	if (verbs->channel)
-		ibv_destroy_comp_channel(verbs->channel);
+	verbs_destroy_pairs(verbs);
+	free(verbs->made);
 	if (verbs->message_region)
 		ibv_dereg_mr(verbs->message_region);
 	free(verbs->messages);
 	verbs_keys_free(verbs);
 	verbs_notes_free(verbs);
-	if (verbs->region)
-		ibv_dereg_mr(verbs->region);
-	if (verbs->domain)
-		ibv_dealloc_pd(verbs->domain);
-	verbs_port_close(&verbs->port);
+	for (i = 0; i < verbs->rail_count; i++)
+		verbs_rail_close(&verbs->rails[i]);
 	free(verbs);
-}
-
-static int verbs_describe_self(struct verbs *verbs)
-{
-	struct verbs_endpoint *local = &verbs->local;
-	uint32_t number;
-
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return -EIO;
-	local->address = 0;
-	local->length = verbs->region->length;
-	if (verbs->connection->grants)
-		local->generation = verbs->connection->generation;
-	else
-		local->rkey = verbs->region->rkey;
-	local->pair = verbs->pair->qp_num;
-	local->psn = number & 0xffffff;
-	local->lid = verbs->port.attributes.lid;
-	local->mtu = verbs->port.attributes.active_mtu;
-	local->link_layer = verbs->port.attributes.link_layer;
-	local->reads = verbs_reads(verbs->port.limits.max_qp_rd_atom);
-	local->gid = verbs->port.gid;
-	return 0;
-}
-
-/* What the pool and the messages are registered for. */
-static int verbs_register(struct verbs *verbs, struct tandem_error *error)
-{
-	struct tandem_connection *connection = verbs->connection;
-	size_t bytes = VERBS_MESSAGES * VERBS_MESSAGE_BYTES;
-	int access = IBV_ACCESS_LOCAL_WRITE;
-	uint64_t memory_bytes;
-
-	if (!connection->grants)
-		access |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
-	verbs->windows = connection->grants && verbs_windows_usable(&verbs->port.limits);
-	if (verbs->windows)
-		access |= IBV_ACCESS_MW_BIND;
-	verbs->messages = calloc(1, bytes);
-	if (verbs->messages)
-		verbs->message_region = ibv_reg_mr(verbs->domain, verbs->messages, bytes,
-						   IBV_ACCESS_LOCAL_WRITE);
-	if (!verbs->message_region)
-		return tandem_error_set(error, -ENOMEM, "verbs: %s: no memory for messages",
-					verbs->port.name);
-	if (connection->memory)
-		memory_bytes = tandem_memory_size(connection->memory);
-	else
-		kv_layout_check(&connection->layout, &memory_bytes);
-	return verbs_memory_register(verbs->domain, &verbs->port, connection, 0, memory_bytes,
-				     access, &verbs->region, error);
 }
 
 static int verbs_open(struct tandem_connection *connection,
@@ -581,37 +326,20 @@ static int verbs_open(struct tandem_connection *connection,
 	verbs->drain_task.run = verbs_drain_more;
 	TAILQ_INIT(&verbs->working);
 	TAILQ_INIT(&verbs->granted);
-	SLIST_INIT(&verbs->spare);
 	TAILQ_INIT(&verbs->keys);
 	STAILQ_INIT(&verbs->notes);
-	ret = verbs_port_open(options, &verbs->port, error);
+	ret = open_rails(verbs, options, error);
+	if (!ret)
+		ret = register_rails(verbs, error);
+	if (!ret)
+		ret = make_pairs(verbs, error);
 	if (ret < 0) {
-		free(verbs);
+		verbs_free(verbs);
 		return ret;
 	}
-	verbs->domain = ibv_alloc_pd(verbs->port.context);
-	if (!verbs->domain) {
-		ret = tandem_error_set(error, -ENOMEM, "verbs: %s has no protection domain left",
-				       verbs->port.name);
-		goto free_verbs;
-	}
-	ret = verbs_register(verbs, error);
-	if (ret < 0)
-		goto free_verbs;
-	ret = verbs_create_pair(verbs);
-	if (!ret)
-		ret = verbs_describe_self(verbs);
-	if (ret < 0) {
-		tandem_error_set(error, ret, "verbs: %s: cannot make a queue pair: %s",
-				 verbs->port.name, strerror(-ret));
-		goto free_verbs;
-	}
+	describe_self(verbs);
 	connection->transport = verbs;
 	return 0;
-
-free_verbs:
-	verbs_free(verbs);
-	return ret;
 }
 
 static size_t verbs_describe(struct tandem_connection *connection, uint8_t *part)
@@ -621,16 +349,114 @@ static size_t verbs_describe(struct tandem_connection *connection, uint8_t *part
 	return verbs_endpoint_encode(&verbs->local, part);
 }
 
-/* A pair that could not be connected is made ready for another attempt. */
+/*
+ * Connecting
+ */
+
+/* Of the smaller number of pairs of each rail, and in the order that both sides know. */
+static void use_pairs(struct verbs *verbs, const struct verbs_match *matches, unsigned int count)
+{
+	unsigned int rail_pairs = verbs->rail_pairs, i, j;
+	struct verbs_rail *rail;
+	struct verbs_pair *pair;
+
+	if (rail_pairs > verbs->remote.rail_pairs)
+		rail_pairs = verbs->remote.rail_pairs;
+	for (i = 0; i < count; i++) {
+		rail = &verbs->rails[matches[i].local];
+		rail->number = i;
+		rail->remote = &verbs->remote.rails[matches[i].remote];
+		rail->stats.pairs = rail_pairs;
+		verbs->rails_used[i] = rail;
+		for (j = 0; j < rail_pairs; j++) {
+			pair = &verbs->made[matches[i].local * verbs->rail_pairs + j];
+			pair->number = verbs->pair_count;
+			verbs->pairs[verbs->pair_count++] = pair;
+		}
+	}
+	verbs->rail_used_count = count;
+}
+
+/* Return: 0 or -errno. */
+static int prepare_receives(struct verbs *verbs)
+{
+	const size_t bytes = VERBS_MESSAGES * VERBS_MESSAGE_BYTES;
+	unsigned int i;
+	int ret = 0;
+
+	errno = 0;
+	verbs->messages = calloc(1, bytes);
+	if (verbs->messages)
+		verbs->message_region = ibv_reg_mr(verbs_control_pair(verbs)->rail->domain,
+						   verbs->messages, bytes,
+						   IBV_ACCESS_LOCAL_WRITE);
+	if (!verbs->message_region)
+		return errno ? -errno : -ENOMEM;
+	for (i = 0; i < verbs->pair_count && !ret; i++) {
+		verbs_receives_init(verbs->pairs[i]);
+		ret = verbs_post_receives(verbs->pairs[i]);
+	}
+	return ret;
+}
+
+/* Return: 0 or -errno. */
+static int connect_pair(struct verbs *verbs, struct verbs_pair *pair)
+{
+	const struct verbs_rail *rail = pair->rail;
+	/* Pairs of a rail have numbers one after the other. */
+	const unsigned int which = pair->number % rail->stats.pairs;
+	const unsigned int theirs = rail->remote - verbs->remote.rails;
+	const struct verbs_path path = {
+		.port = &rail->port,
+		.local = rail->end,
+		.remote = rail->remote,
+		.from = &verbs->local.pairs[pair - verbs->made],
+		.to = &verbs->remote.pairs[theirs * verbs->remote.rail_pairs + which],
+	};
+
+	return verbs_pair_connect(pair->queues, &path);
+}
+
+static int connect_pairs(struct verbs *verbs, struct tandem_error *error)
+{
+	struct verbs_pair *pair;
+	unsigned int i;
+	int ret;
+
+	ret = prepare_receives(verbs);
+	if (ret < 0)
+		return tandem_error_set(error, ret, "verbs: cannot post receives: %s",
+					strerror(-ret));
+	for (i = 0; i < verbs->pair_count; i++) {
+		pair = verbs->pairs[i];
+		ret = connect_pair(verbs, pair);
+		if (ret < 0)
+			return tandem_error_set(error, -EHOSTUNREACH,
+						"verbs: %s port %u cannot reach the other side: %s; see that both GIDs are of one network",
+						pair->rail->port.name, pair->rail->port.number,
+						strerror(-ret));
+	}
+	return 0;
+}
+
+/* Pairs that could not be connected are made ready for another attempt. */
 static void verbs_rewind(struct verbs *verbs)
 {
-	int ret = verbs_pair_init(verbs->pair, &verbs->port);
+	unsigned int i;
+	int ret = 0;
 
-	verbs_receives_init(verbs);
-	if (!ret)
-		ret = verbs_post_receives(verbs);
+	for (i = 0; i < verbs->pair_count && !ret; i++)
+		ret = verbs_pair_init(verbs->pairs[i]->queues, &verbs->pairs[i]->rail->port);
 	if (ret < 0)
 		connection_fail(verbs->connection, -EIO);
+	if (verbs->message_region)
+		ibv_dereg_mr(verbs->message_region);
+	verbs->message_region = NULL;
+	free(verbs->messages);
+	verbs->messages = NULL;
+	memset(verbs->pairs, 0, sizeof(verbs->pairs));
+	verbs->pair_count = 0;
+	verbs->rail_used_count = 0;
 }
 
 static uint64_t pool_bytes(const struct tandem_kv_layout *layout)
@@ -641,8 +467,11 @@ static uint64_t pool_bytes(const struct tandem_kv_layout *layout)
 static int verbs_connect(struct tandem_connection *connection,
 			 const struct xfer_description *description, struct tandem_error *error)
 {
+	const uint64_t block_bytes = tandem_kv_block_bytes(&connection->layout);
 	struct verbs *verbs = connection->transport;
+	struct verbs_match matches[VERBS_RAILS_MAX];
 	struct verbs_endpoint *remote = &verbs->remote;
+	unsigned int count;
 	int ret;
 
 	if (verbs_endpoint_decode(description->part, description->part_size, remote) < 0 ||
@@ -652,27 +481,27 @@ static int verbs_connect(struct tandem_connection *connection,
 	if (!remote->generation != !connection->grants)
 		return tandem_error_set(error, -EINVAL,
 					"verbs: one side is for grants, the other is not; give both the same option");
-	if (remote->link_layer != verbs->local.link_layer)
+	count = verbs_endpoint_match(&verbs->local, remote, matches);
+	if (!count)
 		return tandem_error_set(error, -EHOSTUNREACH,
-					"verbs: %s is %s, the other side's port is not; choose ports of one network",
-					verbs->port.name,
-					verbs->local.link_layer == IBV_LINK_LAYER_ETHERNET ?
-					"Ethernet" : "InfiniBand");
-	ret = verbs_pair_connect(verbs->pair, &verbs->port, &verbs->local, remote);
+					"verbs: %s and the other side's ports are of no common network (Ethernet or InfiniBand, kind of GID); choose others with rdma_device and gid_index",
+					verbs->rails[0].port.name);
+	use_pairs(verbs, matches, count);
+	ret = connect_pairs(verbs, error);
 	if (ret < 0) {
 		verbs_rewind(verbs);
-		return tandem_error_set(error, -EHOSTUNREACH,
-					"verbs: %s port %u cannot reach the other side: %s; see that both GIDs are of one network",
-					verbs->port.name, verbs->port.number, strerror(-ret));
+		return ret;
 	}
-	verbs->joined = true;
 	verbs->key_generation = remote->generation;
-	connection->write_bytes = VERBS_WRITE_BYTES;
-	if (connection->write_bytes > verbs->port.attributes.max_msg_sz)
-		connection->write_bytes = verbs->port.attributes.max_msg_sz;
-	connection->write_slots = VERBS_SLOTS;
+	connection->write_bytes = verbs_endpoint_write_bytes(&verbs->local, remote, count);
+	connection->write_slots = VERBS_SLOTS * verbs->pair_count;
+	verbs->parts = (block_bytes + connection->write_bytes - 1) / connection->write_bytes;
 	return 0;
 }
+
+/*
+ * Closing
+ */
 
 static void verbs_farewell_expired(void *user)
 {
@@ -710,6 +539,7 @@ const struct xfer_transport_ops xfer_verbs_ops = {
 	.write = verbs_write,
 	.flush = verbs_flush,
 	.tell = verbs_tell,
+	.rail = verbs_rail,
 	.probe = verbs_probe,
 	.grant = verbs_grant,
 	.revoke = verbs_revoke,

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The verbs transport: RDMA write with immediate, and RDMA read, on a reliable
- * connection.
+ * The verbs transport: RDMA write with immediate, and RDMA read, on reliable
+ * connections.
  *
  *	xfer_verbs_port.c	which RDMA device, port and GID
  *	xfer_verbs_memory.c	registering the pool
- *	xfer_verbs_pair.c	the queue pair and what the two sides tell each other
- *	xfer_verbs_message.c	what they tell each other later, over the pair
+ *	xfer_verbs_endpoint.c	what the two sides tell each other beforehand
+ *	xfer_verbs_rail.c	a NIC with all that is made on it
+ *	xfer_verbs_pair.c	a queue pair
+ *	xfer_verbs_send.c	writes and reads, over all of them
+ *	xfer_verbs_receive.c	immediates and messages
+ *	xfer_verbs_message.c	what the sides tell each other later, over the first pair
  *	xfer_verbs_control.c	posting what is no write of blocks
  *	xfer_verbs_note.c	notes
  *	xfer_verbs_farewell.c	the last of them, at the end of the connection
- *	xfer_verbs_grant.c	what the NIC lets the other side write, or read
+ *	xfer_verbs_grant.c	what the NICs let the other side write, or read
  *	xfer_verbs_key.c	on that side: the keys for it
- *	xfer_verbs.c		writes, completions, the ops table
+ *	xfer_verbs.c		completions, the ops table
+ *
+ * A connection has one or several queue pairs on each of its NICs (rails). Each pair keeps
+ * order; nothing is assumed of the order between them. The first one, the control pair,
+ * also carries messages.
  */
 #ifndef TANDEM_RUNTIME_XFER_VERBS_H
 #define TANDEM_RUNTIME_XFER_VERBS_H
@@ -24,27 +32,38 @@
 
 #include "xfer.h"
 
-/* Writes in flight, and receives that wait for immediates. */
+/* NICs of a connection, and queue pairs on all of them. */
+#define VERBS_RAILS_MAX		4u
+#define VERBS_PAIRS_MAX		8u
+/* A pair's writes in flight, and its receives that wait for immediates. */
 #define VERBS_SLOTS		128u
 #define VERBS_RECEIVES		256u
 /* Chunks of this size keep the window moving, whatever the size of a run. */
-#define VERBS_WRITE_BYTES	(1ull << 20)
+#define VERBS_WRITE_BYTES	(1u << 20)
 /* Reads that a NIC is asked to have in flight, if it can, on either side. */
 #define VERBS_READS		16u
-/* Messages, bindings and invalidations in flight, apart from these and a goodbye. */
+/* A pair's messages, bindings and invalidations in flight, apart from these and a goodbye. */
 #define VERBS_CONTROLS		64u
+/* Room in a pair's send queue: a write each slot, a probe, controls, a goodbye. */
+#define VERBS_SENDS		(VERBS_SLOTS + 1 + VERBS_CONTROLS + 1)
 /* Room for a message; each receive has that much. */
 #define VERBS_MESSAGE_BYTES	512u
 #define VERBS_MESSAGES		(VERBS_RECEIVES + VERBS_CONTROLS + 1)
 /* Notes that wait to be posted; a side that has us answer without reading is lost. */
 #define VERBS_NOTES_MAX		4096u
 
-/* Work request ids: the number of a write or control, with one of these. */
+/* Work request ids: the number of a write or control, its pair's, and one of these. */
 #define VERBS_WORK_RECEIVE	(1ull << 63)
 #define VERBS_WORK_PROBE	(1ull << 62)
 #define VERBS_WORK_CONTROL	(1ull << 61)
 #define VERBS_WORK_GOODBYE	(1ull << 60)
-#define VERBS_WORK_NUMBER	(VERBS_WORK_GOODBYE - 1)
+#define VERBS_WORK_PAIR_SHIFT	56
+#define VERBS_WORK_PAIR_MASK	(VERBS_PAIRS_MAX - 1)
+#define VERBS_WORK_NUMBER	((1ull << VERBS_WORK_PAIR_SHIFT) - 1)
+
+/* The immediate: which transfer, and how many blocks or parts of blocks. */
+#define VERBS_TRANSFER_SHIFT	16
+#define VERBS_COUNT_MASK	0xffffu
 
 /*
  * xfer_verbs_port.c
@@ -72,14 +91,15 @@ struct verbs_port {
 
 /**
  * verbs_port_open() - choose and open
- * @options: what the application wants
+ * @device: name of the RDMA device; NULL for the first with an active port
+ * @options: what the application wants otherwise
  * @port: filled in
  * @error: filled in on failure
  *
  * Return: 0, -ENODEV, -EINVAL for a GID index that is none, -ENOMEM, -EACCES.
  */
-int verbs_port_open(const struct tandem_connection_options *options, struct verbs_port *port,
-		    struct tandem_error *error);
+int verbs_port_open(const char *device, const struct tandem_connection_options *options,
+		    struct verbs_port *port, struct tandem_error *error);
 void verbs_port_close(struct verbs_port *port);
 
 /*
@@ -108,45 +128,100 @@ int verbs_memory_register(struct ibv_pd *domain, const struct verbs_port *port,
 			  struct tandem_error *error);
 
 /*
- * xfer_verbs_pair.c
+ * xfer_verbs_endpoint.c
  */
 
 /**
- * struct verbs_endpoint - one end of a queue pair, as told to the other
- * @address: of the pool's first byte
- * @length: of the pool, bytes
- * @rkey: for writing and reading it; 0 where there are grants, which bring their own
- * @generation: of the grants and offers of this side, the one before the first; 0 for
- *	a connection without
- * @pair: queue pair number, 24 bits
- * @psn: first packet number, 24 bits
+ * struct verbs_rail_end - one end of a rail
+ * @rkey: for writing and reading the pool through it; 0 where there are grants, which
+ *	bring their own
  * @lid: InfiniBand address in the subnet, else 0
  * @mtu: &enum ibv_mtu
  * @link_layer: IBV_LINK_LAYER_*
- * @reads: how many of the other side's reads this one serves at once, 1 to 255
+ * @reads: how many of the other side's reads a pair of it serves at once, 1 to 255
  * @gid: address
  */
-struct verbs_endpoint {
-	uint64_t address;
-	uint64_t length;
+struct verbs_rail_end {
 	uint32_t rkey;
-	uint32_t pair;
-	uint32_t psn;
 	uint16_t lid;
 	uint8_t mtu;
 	uint8_t link_layer;
 	uint8_t reads;
 	union ibv_gid gid;
-	uint64_t generation;
 };
 
-/* Bytes of an endpoint in a description. */
-#define VERBS_ENDPOINT_BYTES	64u
+/**
+ * struct verbs_pair_end - one end of a queue pair
+ * @number: of it, 24 bits
+ * @psn: first packet number, 24 bits
+ */
+struct verbs_pair_end {
+	uint32_t number;
+	uint32_t psn;
+};
 
+/**
+ * struct verbs_endpoint - one side of a connection, as told to the other
+ * @address: of the pool's first byte
+ * @length: of the pool, bytes
+ * @generation: of the grants and offers of this side, the one before the first; 0 for
+ *	a connection without
+ * @write_bytes: longest write that this side takes; a power of two
+ * @rail_count: of @rails, at least 1
+ * @rail_pairs: queue pairs of each rail, at least 1
+ * @rails: NICs
+ * @pairs: those of the first rail, then those of the next
+ */
+struct verbs_endpoint {
+	uint64_t address;
+	uint64_t length;
+	uint64_t generation;
+	uint32_t write_bytes;
+	uint8_t rail_count;
+	uint8_t rail_pairs;
+	struct verbs_rail_end rails[VERBS_RAILS_MAX];
+	struct verbs_pair_end pairs[VERBS_PAIRS_MAX];
+};
+
+/* @part: of %XFER_TRANSPORT_PART_MAX. Return: bytes. */
 size_t verbs_endpoint_encode(const struct verbs_endpoint *endpoint, uint8_t *part);
 
 /* From the other side, not trusted. Return: 0 or -EPROTO. */
 int verbs_endpoint_decode(const uint8_t *part, size_t size, struct verbs_endpoint *endpoint);
+
+/**
+ * struct verbs_match - rails that are joined
+ * @local: number of this side's
+ * @remote: number of the other side's
+ */
+struct verbs_match {
+	unsigned int local;
+	unsigned int remote;
+};
+
+/**
+ * verbs_endpoint_match() - which rails are joined
+ * @local: this side
+ * @remote: the other side
+ * @matches: filled in, room for %VERBS_RAILS_MAX
+ *
+ * Those first whose addresses have most in common. Both sides come to the same, in the
+ * same order.
+ *
+ * Return: how many: as many as the side with fewer rails has, but for those of which the
+ * other side has none of the same kind of network.
+ */
+unsigned int verbs_endpoint_match(const struct verbs_endpoint *local,
+				  const struct verbs_endpoint *remote,
+				  struct verbs_match *matches);
+
+/* The longest write that both sides take, over so many rails. */
+uint32_t verbs_endpoint_write_bytes(const struct verbs_endpoint *local,
+				    const struct verbs_endpoint *remote, unsigned int rails);
+
+/*
+ * xfer_verbs_pair.c
+ */
 
 /* Reads in flight to ask a NIC for that has this limit; each has one. */
 uint8_t verbs_reads(int limit);
@@ -155,20 +230,32 @@ uint8_t verbs_reads(int limit);
  * verbs_pair_create() - make a queue pair
  * @domain: protection domain
  * @queue: for its completions
- * @sends: room in its send queue
- * @receives: likewise
  *
  * Return: NULL with errno set.
  */
-struct ibv_qp *verbs_pair_create(struct ibv_pd *domain, struct ibv_cq *queue, uint32_t sends,
-				 uint32_t receives);
+struct ibv_qp *verbs_pair_create(struct ibv_pd *domain, struct ibv_cq *queue);
 
 /* Ready for receives to be posted, from any state. Return: 0 or -errno. */
 int verbs_pair_init(struct ibv_qp *pair, const struct verbs_port *port);
 
+/**
+ * struct verbs_path - from one end of a queue pair to the other
+ * @port: of this end
+ * @local: its rail
+ * @remote: the other end's
+ * @from: this end
+ * @to: the other
+ */
+struct verbs_path {
+	const struct verbs_port *port;
+	const struct verbs_rail_end *local;
+	const struct verbs_rail_end *remote;
+	const struct verbs_pair_end *from;
+	const struct verbs_pair_end *to;
+};
+
 /* Ready to receive and send. Return: 0 or -errno. */
-int verbs_pair_connect(struct ibv_qp *pair, const struct verbs_port *port,
-		       const struct verbs_endpoint *local, const struct verbs_endpoint *remote);
+int verbs_pair_connect(struct ibv_qp *pair, const struct verbs_path *path);
 
 /* Take nothing in and send nothing any more. If that fails there is nothing to stop. */
 void verbs_pair_stop(struct ibv_qp *pair);
@@ -181,15 +268,13 @@ void verbs_pair_stop(struct ibv_qp *pair);
  * struct verbs_run - granted blocks that are neighbours
  * @first: the first of them, counted through all layers
  * @count: how many
- * @key: for writing to them, or reading them
  */
 struct verbs_run {
 	uint64_t first;
 	uint32_t count;
-	uint32_t key;
 };
 
-/* Runs in one message. */
+/* Runs in one message, of one key each; it has fewer of more. */
 #define VERBS_MESSAGE_RUNS	30u
 
 /**
@@ -200,7 +285,9 @@ struct verbs_run {
  * @run_total: runs of the grant
  * @run_first: runs of it that came before
  * @run_count: runs here
+ * @key_count: keys of each run, one for each pair, 1 to %VERBS_PAIRS_MAX
  * @runs: these
+ * @keys: for writing to each of @runs, or reading it, by the number of the pair
  */
 struct verbs_message {
 	bool offer;
@@ -209,8 +296,13 @@ struct verbs_message {
 	uint32_t run_total;
 	uint32_t run_first;
 	uint32_t run_count;
+	uint32_t key_count;
 	struct verbs_run runs[VERBS_MESSAGE_RUNS];
+	uint32_t keys[VERBS_MESSAGE_RUNS][VERBS_PAIRS_MAX];
 };
+
+/* How many runs of so many keys each fit a message. */
+uint32_t verbs_message_runs(uint32_t key_count);
 
 enum verbs_message_kind {
 	VERBS_MESSAGE_GRANT = 0,
@@ -219,19 +311,29 @@ enum verbs_message_kind {
 };
 
 /* Notes in one message. */
-#define VERBS_MESSAGE_NOTES	15u
+#define VERBS_MESSAGE_NOTES	14u
 
 /* Of a message from the other side, not trusted. Return: &enum verbs_message_kind or -EPROTO. */
 int verbs_message_kind(const uint8_t *buffer, size_t size);
 
-/* @buffer: of %VERBS_MESSAGE_BYTES. Return: bytes. */
-uint32_t verbs_notes_encode(const struct xfer_note *notes, uint32_t count, uint8_t *buffer);
-
-/*
- * From the other side, not trusted. @notes: room for %VERBS_MESSAGE_NOTES. Return: how
- * many there are, or -EPROTO.
+/**
+ * struct verbs_notes - notes in one message
+ * @count: of @notes, at least 1
+ * @written: writes with an immediate that have been carried out on each pair; those have
+ *	to have been counted first, since the notes speak of them
+ * @notes: these
  */
-int verbs_notes_decode(const uint8_t *buffer, size_t size, struct xfer_note *notes);
+struct verbs_notes {
+	uint32_t count;
+	uint32_t written[VERBS_PAIRS_MAX];
+	struct xfer_note notes[VERBS_MESSAGE_NOTES];
+};
+
+/* @buffer: of %VERBS_MESSAGE_BYTES. Return: bytes. */
+uint32_t verbs_notes_encode(const struct verbs_notes *notes, uint8_t *buffer);
+
+/* From the other side, not trusted. Return: 0 or -EPROTO. */
+int verbs_notes_decode(const uint8_t *buffer, size_t size, struct verbs_notes *notes);
 
 /* @buffer: of %VERBS_MESSAGE_BYTES. Return: bytes. */
 uint32_t verbs_message_encode(const struct verbs_message *message, uint8_t *buffer);
@@ -243,113 +345,199 @@ int verbs_message_decode(const uint8_t *buffer, size_t size, struct verbs_messag
  * The transport
  */
 
+struct verbs;
 struct verbs_grant;
 struct verbs_window;
 struct verbs_keys;
 
 /**
+ * struct verbs_rail - a NIC that a connection uses, and all that is made on it
+ * @verbs: the connection's
+ * @number: of it among those that are used
+ * @port: the way out
+ * @domain: protection domain
+ * @region: the pool
+ * @channel: completion events
+ * @queue: completions of all pairs on it, of both directions
+ * @channel_poll: the loop's watch of @channel
+ * @async_poll: the loop's watch of the device's asynchronous events
+ * @end: what the other side is told of it
+ * @remote: what it told of its own that is joined to this
+ * @spare: memory windows that are not bound
+ * @stats: see there
+ * @repeats: that its port had counted when the connection was opened
+ */
+struct verbs_rail {
+	struct verbs *verbs;
+	unsigned int number;
+	struct verbs_port port;
+	struct ibv_pd *domain;
+	struct ibv_mr *region;
+	struct ibv_comp_channel *channel;
+	struct ibv_cq *queue;
+	struct loop_poll *channel_poll;
+	struct loop_poll *async_poll;
+	struct verbs_rail_end *end;
+	const struct verbs_rail_end *remote;
+	SLIST_HEAD(, verbs_window) spare;
+	struct tandem_rail_stats stats;
+	uint64_t repeats;
+};
+
+/**
  * struct verbs_write - a write that the NIC has
  * @push: that it belongs to
  * @bytes: length
+ * @immediate: it has one
  */
 struct verbs_write {
 	struct xfer_push *push;
 	uint64_t bytes;
+	bool immediate;
+};
+
+/**
+ * struct verbs_pair - a queue pair that a connection uses
+ * @rail: that it is on
+ * @number: of it; the same on both sides
+ * @queues: the queue pair; NULL once the connection has failed
+ * @slots: writes that are posted or in @batch, a ring
+ * @first: number of the oldest of them, counted from the first write
+ * @next: number of the next write
+ * @bytes: of these writes
+ * @batch: requests that are not posted yet, for the writes before @next
+ * @ranges: what they read
+ * @batch_count: entries of both
+ * @unsignalled: writes since the last that will have a completion
+ * @unsignalled_bytes: of these
+ * @written: writes with an immediate that have been carried out
+ * @arrived: immediates that have come
+ * @idle: numbers of the receives to post again
+ * @receives: entries of @idle
+ * @probing: a probe is under way
+ * @control_first: number of the oldest control posted, counted from the first
+ * @control_next: number of the next
+ */
+struct verbs_pair {
+	struct verbs_rail *rail;
+	unsigned int number;
+	struct ibv_qp *queues;
+	struct verbs_write slots[VERBS_SLOTS];
+	uint64_t first;
+	uint64_t next;
+	uint64_t bytes;
+	struct ibv_send_wr batch[VERBS_SLOTS];
+	struct ibv_sge ranges[VERBS_SLOTS];
+	unsigned int batch_count;
+	unsigned int unsignalled;
+	uint64_t unsignalled_bytes;
+	uint32_t written;
+	uint32_t arrived;
+	uint16_t idle[VERBS_RECEIVES];
+	unsigned int receives;
+	bool probing;
+	uint64_t control_first;
+	uint64_t control_next;
 };
 
 /**
  * struct verbs_note - a note that has not been posted
  * @entry: in &verbs.notes
  * @note: what to tell
+ * @grants: how many grants the other side has to have been told of first
  */
 struct verbs_note {
 	STAILQ_ENTRY(verbs_note) entry;
 	struct xfer_note note;
+	uint64_t grants;
+};
+
+/**
+ * struct verbs_held - a message that has not been taken in yet
+ * @receive: number of its receive
+ * @size: of the message
+ */
+struct verbs_held {
+	uint16_t receive;
+	uint32_t size;
 };
 
 /**
  * struct verbs - the transport's part of a connection
  * @connection: of it
- * @port: the way out
- * @domain: protection domain
- * @region: the pool
- * @channel: completion events
- * @queue: completions of both directions
- * @pair: the queue pair; NULL once the connection has failed
- * @channel_poll: the loop's watch of @channel
- * @async_poll: the loop's watch of the device's asynchronous events
+ * @rails: NICs, in the order in which they were asked for
+ * @rail_count: how many are open
+ * @rail_pairs: queue pairs made on each
+ * @made: all of these, those of the first rail first
+ * @pairs: those in use, in the order that the sides agreed on; none before that
+ * @pair_count: of @pairs
+ * @rails_used: rails that @pairs are on, in their order
+ * @rail_used_count: of these
+ * @parts: writes that a block is put into; 1 where a write takes a whole one
  * @drain_task: goes on where a long drain left off
  * @local: what the other side is told
  * @remote: what it told
- * @slots: writes that are posted or in @batch, a ring
- * @first: number of the oldest of them, counted from the first write
- * @next: number of the next write
- * @batch: requests that are not posted yet, for the writes before @next
- * @ranges: what they read
- * @batch_count: entries of both
- * @unsignalled: writes since the last that will have a completion
- * @idle: numbers of the receives to post again
- * @receives: entries of @idle
- * @probing: a probe is under way
- * @joined: the pair can send
- * @gone: the other side has said goodbye, or the pair has failed
+ * @at_rest: the pairs are gone
+ * @gone: the other side has said goodbye, or the control pair has failed
  * @leaving: this side has said goodbye, and waits until that has arrived
  * @farewell_timer: ends that; or NULL
  * @notes: that are not posted, oldest first
  * @note_count: of these
- * @messages: buffers of receives, then of controls, then of the goodbye
+ * @held: messages that speak of writes which have not been counted yet, and those
+ *	after them, a ring
+ * @held_first: the oldest
+ * @held_count: of these
+ * @messages: buffers of receives, then of controls, then of the goodbye; all of the
+ *	control pair
  * @message_region: the same for the NIC
- * @control_first: number of the oldest control posted, counted from the first
- * @control_next: number of the next
  * @windows: grants are memory windows
- * @working: grants of this side that have something to do
+ * @working: grants of this side that have something to do, oldest first
  * @granted: the others
- * @spare: windows that are not bound
+ * @grants_made: of both, and all before
+ * @grants_told: of these, of how many the other side has been told
  * @keys: what the other side has granted, what was asked for last first
  * @key_generation: the last of them
  * @key_bytes: memory that @keys take
  */
 struct verbs {
 	struct tandem_connection *connection;
-	struct verbs_port port;
-	struct ibv_pd *domain;
-	struct ibv_mr *region;
-	struct ibv_comp_channel *channel;
-	struct ibv_cq *queue;
-	struct ibv_qp *pair;
-	struct loop_poll *channel_poll;
-	struct loop_poll *async_poll;
+	struct verbs_rail rails[VERBS_RAILS_MAX];
+	unsigned int rail_count;
+	unsigned int rail_pairs;
+	struct verbs_pair *made;
+	struct verbs_pair *pairs[VERBS_PAIRS_MAX];
+	unsigned int pair_count;
+	struct verbs_rail *rails_used[VERBS_RAILS_MAX];
+	unsigned int rail_used_count;
+	uint32_t parts;
 	struct loop_task drain_task;
 	struct verbs_endpoint local;
 	struct verbs_endpoint remote;
-	struct verbs_write slots[VERBS_SLOTS];
-	uint64_t first;
-	uint64_t next;
-	struct ibv_send_wr batch[VERBS_SLOTS];
-	struct ibv_sge ranges[VERBS_SLOTS];
-	unsigned int batch_count;
-	unsigned int unsignalled;
-	uint16_t idle[VERBS_RECEIVES];
-	unsigned int receives;
-	bool probing;
-	bool joined;
+	bool at_rest;
 	bool gone;
 	bool leaving;
 	struct loop_timer *farewell_timer;
 	STAILQ_HEAD(, verbs_note) notes;
 	unsigned int note_count;
+	struct verbs_held held[VERBS_RECEIVES];
+	unsigned int held_first;
+	unsigned int held_count;
 	uint8_t *messages;
 	struct ibv_mr *message_region;
-	uint64_t control_first;
-	uint64_t control_next;
 	bool windows;
 	TAILQ_HEAD(verbs_grants, verbs_grant) working;
 	struct verbs_grants granted;
-	SLIST_HEAD(, verbs_window) spare;
+	uint64_t grants_made;
+	uint64_t grants_told;
 	TAILQ_HEAD(verbs_keys_list, verbs_keys) keys;
 	uint64_t key_generation;
 	uint64_t key_bytes;
 };
+
+static inline struct verbs_pair *verbs_control_pair(const struct verbs *verbs)
+{
+	return verbs->pairs[0];
+}
 
 /* Where the message of a receive or a control is. */
 static inline uint8_t *verbs_receive_message(struct verbs *verbs, unsigned int receive)
@@ -367,6 +555,81 @@ static inline uint8_t *verbs_goodbye_message(struct verbs *verbs)
 	return verbs_receive_message(verbs, VERBS_RECEIVES + VERBS_CONTROLS);
 }
 
+/* The id of a pair's work request. */
+static inline uint64_t verbs_work(const struct verbs_pair *pair, uint64_t kind, uint64_t number)
+{
+	return kind | (uint64_t)pair->number << VERBS_WORK_PAIR_SHIFT | number;
+}
+
+/* The pair of a work request; none but those in use post any. */
+static inline struct verbs_pair *verbs_work_pair(const struct verbs *verbs, uint64_t work)
+{
+	return verbs->pairs[work >> VERBS_WORK_PAIR_SHIFT & VERBS_WORK_PAIR_MASK];
+}
+
+/*
+ * xfer_verbs_rail.c
+ */
+
+/**
+ * verbs_rail_open() - open a NIC, and make on it what the connection needs but for pairs
+ * @verbs: the transport
+ * @rail: of it, zero but for @verbs and @end
+ * @device: name; NULL for the first with an active port
+ * @options: from the application
+ * @error: filled in on failure
+ *
+ * Return: 0 or -errno; verbs_rail_close() either way.
+ */
+int verbs_rail_open(struct verbs *verbs, struct verbs_rail *rail, const char *device,
+		    const struct tandem_connection_options *options, struct tandem_error *error);
+
+/* Register the pool. Return: 0 or -errno. */
+int verbs_rail_register(struct verbs_rail *rail, struct tandem_error *error);
+
+/* As that of &struct xfer_transport_ops. */
+int verbs_rail(struct tandem_connection *connection, unsigned int number,
+	       struct tandem_rail_stats *stats);
+
+/* Its pairs are gone. */
+void verbs_rail_close(struct verbs_rail *rail);
+
+/*
+ * xfer_verbs_send.c
+ */
+
+/* As those of &struct xfer_transport_ops. */
+int verbs_write(struct tandem_connection *connection, const struct xfer_write *write);
+int verbs_flush(struct tandem_connection *connection);
+int verbs_probe(struct tandem_connection *connection);
+
+/* Writes of a pair up to this number have been carried out. */
+void verbs_sent(struct verbs_pair *pair, uint64_t number);
+/* So has its probe. */
+void verbs_probed(struct verbs_pair *pair);
+
+/*
+ * xfer_verbs_receive.c
+ */
+
+/* None is posted, nothing has come. */
+void verbs_receives_init(struct verbs_pair *pair);
+/* Post all that are idle. Return: 0 or -errno. */
+int verbs_post_receives(struct verbs_pair *pair);
+/* Likewise, when they are worth a call. */
+int verbs_repost_receives(struct verbs_pair *pair);
+/* A receive has completed, perhaps badly. The connection may fail. */
+void verbs_received(struct verbs_pair *pair, const struct ibv_wc *completion);
+/* Take in the messages for which nothing is missing any more. The connection may fail. */
+void verbs_take_held(struct verbs *verbs);
+
+/*
+ * xfer_verbs.c
+ */
+
+/* Take in what has completed on a rail. */
+void verbs_drain(struct verbs_rail *rail);
+
 /*
  * xfer_verbs_control.c
  */
@@ -376,8 +639,8 @@ void verbs_control_send(const struct verbs *verbs, uint8_t *buffer, uint32_t siz
 			struct ibv_send_wr *request, struct ibv_sge *range);
 /* Post what there is room for. Return: 0 or -errno. */
 int verbs_control_post(struct verbs *verbs);
-/* Controls up to this number have been carried out. Return: 0 or -errno. */
-int verbs_control_done(struct verbs *verbs, uint64_t number);
+/* Controls of a pair up to this number have been carried out. Return: 0 or -errno. */
+int verbs_control_done(struct verbs_pair *pair, uint64_t number);
 
 /*
  * xfer_verbs_note.c
@@ -386,12 +649,14 @@ int verbs_control_done(struct verbs *verbs, uint64_t number);
 /* As that of &struct xfer_transport_ops. */
 int verbs_tell(struct tandem_connection *connection, const struct xfer_note *note);
 
-/* As verbs_grant_next(). */
+/* As verbs_grant_next(), for the control pair. */
 bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *request,
 		      struct ibv_sge *range);
 
-/* Take in a message of notes, not trusted. Return: as connection_told(). */
-int verbs_notes_take(struct verbs *verbs, const uint8_t *buffer, size_t size);
+/* Has everything been counted that they speak of? */
+bool verbs_notes_due(const struct verbs *verbs, const struct verbs_notes *notes);
+/* Take them in. Return: as connection_told(). */
+int verbs_notes_take(struct verbs *verbs, const struct verbs_notes *notes);
 
 void verbs_notes_free(struct verbs *verbs);
 
@@ -423,7 +688,7 @@ enum verbs_windows_use {
 };
 extern enum verbs_windows_use verbs_windows_use;
 
-/* Should this NIC's memory windows be used? */
+/* Should this NIC's memory windows be used? All rails have to say so. */
 bool verbs_windows_usable(const struct ibv_device_attr *limits);
 
 /* As those of &struct xfer_transport_ops. */
@@ -434,19 +699,19 @@ int verbs_offer(struct tandem_connection *connection, const struct xfer_grant *b
 void verbs_revoke(struct tandem_connection *connection, uint64_t generation);
 
 /**
- * verbs_grant_next() - the next thing that grants have to do
- * @verbs: the transport
+ * verbs_grant_next() - the next thing that grants have to do on a pair
+ * @pair: of the transport
  * @number: of the control that it will be
  * @request: filled in, but for the id
  * @range: for it
  *
  * Return: false for none.
  */
-bool verbs_grant_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *request,
+bool verbs_grant_next(struct verbs_pair *pair, uint64_t number, struct ibv_send_wr *request,
 		      struct ibv_sge *range);
 
-/* Controls below this number have been carried out. */
-void verbs_grant_done(struct verbs *verbs, uint64_t number);
+/* Controls have been carried out, and what follows from that has been posted. */
+void verbs_grant_done(struct verbs *verbs);
 
 /* Give up all grants of this side; nothing lands by them any more. */
 void verbs_grants_free(struct verbs *verbs);
@@ -471,13 +736,13 @@ int verbs_keys_take(struct verbs *verbs, const uint8_t *buffer, size_t size);
 
 /**
  * verbs_keys_use() - the key for a write or read
- * @verbs: the transport
+ * @pair: that it goes over
  * @write: of a grant that is there
  * @key: filled in
  *
  * Return: 0 or -EACCES.
  */
-int verbs_keys_use(struct verbs *verbs, const struct xfer_write *write, uint32_t *key);
+int verbs_keys_use(struct verbs_pair *pair, const struct xfer_write *write, uint32_t *key);
 
 void verbs_keys_free(struct verbs *verbs);
 

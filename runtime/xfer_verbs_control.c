@@ -22,24 +22,31 @@ void verbs_control_send(const struct verbs *verbs, uint8_t *buffer, uint32_t siz
 	request->num_sge = 1;
 }
 
-/* Notes wait for nothing that grants do. */
-static bool next_control(struct verbs *verbs, struct ibv_send_wr *request, struct ibv_sge *range)
+/* Of what grants do, notes wait for no more than they have to. */
+static bool next_control(struct verbs_pair *pair, struct ibv_send_wr *request,
+			 struct ibv_sge *range)
 {
-	return verbs_notes_next(verbs, verbs->control_next, request, range) ||
-	       verbs_grant_next(verbs, verbs->control_next, request, range);
+	struct verbs *verbs = pair->rail->verbs;
+	const uint64_t number = pair->control_next;
+
+	if (pair != verbs_control_pair(verbs))
+		return verbs_grant_next(pair, number, request, range);
+	return verbs_notes_next(verbs, number, request, range) ||
+	       verbs_grant_next(pair, number, request, range) ||
+	       verbs_notes_next(verbs, number, request, range);
 }
 
 /* Return: how many. */
-static unsigned int fill_batch(struct verbs *verbs, struct ibv_send_wr *requests,
+static unsigned int fill_batch(struct verbs_pair *pair, struct ibv_send_wr *requests,
 			       struct ibv_sge *ranges)
 {
 	unsigned int count = 0;
 
-	while (count < BATCH && verbs->control_next - verbs->control_first < VERBS_CONTROLS) {
+	while (count < BATCH && pair->control_next - pair->control_first < VERBS_CONTROLS) {
 		memset(&requests[count], 0, sizeof(requests[count]));
-		if (!next_control(verbs, &requests[count], &ranges[count]))
+		if (!next_control(pair, &requests[count], &ranges[count]))
 			break;
-		requests[count].wr_id = VERBS_WORK_CONTROL | verbs->control_next++;
+		requests[count].wr_id = verbs_work(pair, VERBS_WORK_CONTROL, pair->control_next++);
 		if (count)
 			requests[count - 1].next = &requests[count];
 		count++;
@@ -47,31 +54,48 @@ static unsigned int fill_batch(struct verbs *verbs, struct ibv_send_wr *requests
 	return count;
 }
 
-int verbs_control_post(struct verbs *verbs)
+/* Return: how many, or -errno. */
+static int post_batch(struct verbs_pair *pair)
 {
 	struct ibv_send_wr requests[BATCH];
 	struct ibv_sge ranges[BATCH];
 	struct ibv_send_wr *bad;
-	unsigned int count;
-	int ret = 0;
-
-	while (!ret && (count = fill_batch(verbs, requests, ranges))) {
-		/* Its completion stands for all before it: a pair keeps order. */
-		requests[count - 1].send_flags |= IBV_SEND_SIGNALED;
-		ret = -ibv_post_send(verbs->pair, requests, &bad);
-	}
-	return ret;
-}
-
-int verbs_control_done(struct verbs *verbs, uint64_t number)
-{
+	unsigned int count = fill_batch(pair, requests, ranges);
 	int ret;
 
-	if (number < verbs->control_first || number >= verbs->control_next)
+	if (!count)
+		return 0;
+	/* Its completion stands for all before it: a pair keeps order. */
+	requests[count - 1].send_flags |= IBV_SEND_SIGNALED;
+	ret = ibv_post_send(pair->queues, requests, &bad);
+	return ret ? -ret : (int)count;
+}
+
+/* The control pair comes last: it may tell of what the others have been given to do. */
+int verbs_control_post(struct verbs *verbs)
+{
+	unsigned int i = verbs->pair_count;
+	int ret;
+
+	while (i--)
+		do {
+			ret = post_batch(verbs->pairs[i]);
+			if (ret < 0)
+				return ret;
+		} while (ret);
+	return 0;
+}
+
+int verbs_control_done(struct verbs_pair *pair, uint64_t number)
+{
+	struct verbs *verbs = pair->rail->verbs;
+	int ret;
+
+	if (number < pair->control_first || number >= pair->control_next)
 		return -EIO;
-	verbs->control_first = number + 1;
+	pair->control_first = number + 1;
 	ret = verbs_control_post(verbs);
 	if (!ret)
-		verbs_grant_done(verbs, verbs->control_first);
+		verbs_grant_done(verbs);
 	return ret;
 }

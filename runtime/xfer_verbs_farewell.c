@@ -12,40 +12,51 @@
 #define LOOK_AGAIN_NS 50000
 #define NSEC_PER_MSEC 1000000ull
 
+/* Of what the other pairs have not carried out nothing is said: it may land, or not. */
+static uint32_t goodbye_encode(const struct verbs *verbs, uint8_t *buffer)
+{
+	struct verbs_notes notes = { .count = 1, .notes = { { .kind = XFER_NOTE_GOODBYE } } };
+	unsigned int i;
+
+	for (i = 0; i < verbs->pair_count; i++)
+		notes.written[i] = verbs->pairs[i]->written;
+	return verbs_notes_encode(&notes, buffer);
+}
+
 bool verbs_farewell_begin(struct verbs *verbs)
 {
-	const struct xfer_note goodbye = { .kind = XFER_NOTE_GOODBYE };
-	struct ibv_send_wr request = {
-		.wr_id = VERBS_WORK_GOODBYE,
-		.send_flags = IBV_SEND_SIGNALED,
-	};
+	struct verbs_pair *pair = verbs_control_pair(verbs);
+	struct ibv_send_wr request = { .send_flags = IBV_SEND_SIGNALED };
 	uint8_t *buffer = verbs_goodbye_message(verbs);
 	struct ibv_send_wr *bad;
 	struct ibv_sge range;
 
-	if (!verbs->pair || !verbs->joined || verbs->gone || verbs->leaving)
+	if (!pair || verbs->at_rest || verbs->gone || verbs->leaving)
 		return verbs->leaving;
-	verbs_control_send(verbs, buffer, verbs_notes_encode(&goodbye, 1, buffer), &request, &range);
-	verbs->leaving = !ibv_post_send(verbs->pair, &request, &bad);
+	request.wr_id = verbs_work(pair, VERBS_WORK_GOODBYE, 0);
+	verbs_control_send(verbs, buffer, goodbye_encode(verbs, buffer), &request, &range);
+	verbs->leaving = !ibv_post_send(pair->queues, &request, &bad);
 	return verbs->leaving;
 }
 
 static bool is_goodbye(struct verbs *verbs, const struct ibv_wc *completion)
 {
-	struct xfer_note notes[VERBS_MESSAGE_NOTES];
 	unsigned int receive = completion->wr_id & VERBS_WORK_NUMBER;
-	int count;
+	struct verbs_notes notes;
 
-	if (!(completion->wr_id & VERBS_WORK_RECEIVE) || completion->opcode != IBV_WC_RECV)
+	if (!(completion->wr_id & VERBS_WORK_RECEIVE) || completion->opcode != IBV_WC_RECV ||
+	    verbs_notes_decode(verbs_receive_message(verbs, receive), completion->byte_len,
+			       &notes) < 0)
 		return false;
-	count = verbs_notes_decode(verbs_receive_message(verbs, receive), completion->byte_len,
-				   notes);
 	/* Nothing comes after it. */
-	return count > 0 && notes[count - 1].kind == XFER_NOTE_GOODBYE;
+	return notes.notes[notes.count - 1].kind == XFER_NOTE_GOODBYE;
 }
 
+/* That another pair fails does not matter any more. */
 bool verbs_farewell_ends(struct verbs *verbs, const struct ibv_wc *completion)
 {
+	if (verbs_work_pair(verbs, completion->wr_id) != verbs_control_pair(verbs))
+		return false;
 	return completion->status != IBV_WC_SUCCESS || completion->wr_id & VERBS_WORK_GOODBYE ||
 	       is_goodbye(verbs, completion);
 }
@@ -54,11 +65,12 @@ void verbs_farewell_wait(struct verbs *verbs)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	const uint64_t until = loop_now_ns() + VERBS_FAREWELL_MS * NSEC_PER_MSEC;
+	struct ibv_cq *queue = verbs_control_pair(verbs)->rail->queue;
 	struct ibv_wc completion;
 	int count;
 
 	do {
-		count = ibv_poll_cq(verbs->queue, 1, &completion);
+		count = ibv_poll_cq(queue, 1, &completion);
 		if (!count)
 			nanosleep(&pause, NULL);
 	} while (count >= 0 && !(count && verbs_farewell_ends(verbs, &completion)) &&

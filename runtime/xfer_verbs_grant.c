@@ -5,13 +5,16 @@
  * side, and each run of granted blocks gets one of its own, until the grant ends. An
  * offer is a grant to read.
  *
- * Where the NIC has them the key is that of a memory window (type 2), which the
- * pair binds and invalidates by itself; else that of a memory region of just these
- * blocks. Windows are bound before the message with their keys is sent, since a
- * pair carries out its requests in order.
+ * Where all NICs have them the key is that of a memory window (type 2), which a
+ * pair binds and invalidates by itself, and which is good for that pair alone: so each
+ * pair has one. Else it is that of a memory region of just these blocks, one for each
+ * NIC. The message with the keys is sent when the other pairs have bound their windows;
+ * the control pair's own are bound before it, since a pair carries out its requests in
+ * order.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "xfer_verbs.h"
 
@@ -23,15 +26,19 @@
 
 /**
  * struct verbs_window - a key that can be had and taken back
- * @spare: entry in &verbs.spare
- * @window: bound by the pair; NULL for a region
+ * @spare: entry in &verbs_rail.spare
+ * @rail: that it is of
+ * @window: bound by a pair; NULL for a region
  * @region: instead; NULL for a window
+ * @key: for the other side
  * @bindings: of the window so far
  */
 struct verbs_window {
 	SLIST_ENTRY(verbs_window) spare;
+	struct verbs_rail *rail;
 	struct ibv_mw *window;
 	struct ibv_mr *region;
+	uint32_t key;
 	unsigned int bindings;
 };
 
@@ -51,9 +58,10 @@ enum grant_step {
  * @transfer: that it is for; 0 for an offer
  * @step: what it is doing
  * @revoke: it is to end
- * @at: index of the run that @step has come to
- * @end: number after the last control posted for it
- * @windows: one for each run
+ * @at: index of the run that @step has come to, for each pair
+ * @end: number after the last control posted for it, likewise
+ * @windows: for each run one of each pair, or of each rail
+ * @window_count: of each run
  * @run_count: runs
  * @runs: granted, in rising order
  */
@@ -64,9 +72,10 @@ struct verbs_grant {
 	uint32_t transfer;
 	enum grant_step step;
 	bool revoke;
-	uint32_t at;
-	uint64_t end;
+	uint32_t at[VERBS_PAIRS_MAX];
+	uint64_t end[VERBS_PAIRS_MAX];
 	struct verbs_window **windows;
+	unsigned int window_count;
 	uint32_t run_count;
 	struct verbs_run runs[];
 };
@@ -101,41 +110,54 @@ static void window_free(struct verbs_window *window)
 }
 
 /* Its key has been taken back; it may serve again. */
-static void window_release(struct verbs *verbs, struct verbs_window *window)
+static void window_release(struct verbs_window *window)
 {
 	if (window && window->window && window->bindings < BINDINGS_MAX)
-		SLIST_INSERT_HEAD(&verbs->spare, window, spare);
+		SLIST_INSERT_HEAD(&window->rail->spare, window, spare);
 	else
 		window_free(window);
 }
 
 /* A window, or without them a region of the run, whose key is good at once. */
-static struct verbs_window *window_make(struct verbs *verbs, struct verbs_run *run, bool offer)
+static struct verbs_window *window_make(struct verbs_rail *rail, const struct verbs_run *run,
+					bool offer)
 {
 	const int access = offer ? IBV_ACCESS_REMOTE_READ :
 				   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
-	uint64_t block_bytes = tandem_kv_block_bytes(&verbs->connection->layout);
-	struct verbs_window *window = SLIST_FIRST(&verbs->spare);
+	struct tandem_connection *connection = rail->verbs->connection;
+	uint64_t block_bytes = tandem_kv_block_bytes(&connection->layout);
+	struct verbs_window *window = SLIST_FIRST(&rail->spare);
 
 	if (window) {
-		SLIST_REMOVE_HEAD(&verbs->spare, spare);
+		SLIST_REMOVE_HEAD(&rail->spare, spare);
 		return window;
 	}
 	window = calloc(1, sizeof(*window));
 	if (!window)
 		return NULL;
-	if (verbs->windows)
-		window->window = ibv_alloc_mw(verbs->domain, IBV_MW_TYPE_2);
+	window->rail = rail;
+	if (rail->verbs->windows)
+		window->window = ibv_alloc_mw(rail->domain, IBV_MW_TYPE_2);
 	if (window->window)
 		return window;
-	if (verbs_memory_register(verbs->domain, &verbs->port, verbs->connection,
+	if (verbs_memory_register(rail->domain, &rail->port, connection,
 				  run->first * block_bytes, run->count * block_bytes, access,
 				  &window->region, NULL) < 0) {
 		free(window);
 		return NULL;
 	}
-	run->key = window->region->rkey;
+	window->key = window->region->rkey;
 	return window;
+}
+
+/* What a pair has for a run. */
+static struct verbs_window *grant_window(const struct verbs_grant *grant, uint32_t run,
+					 const struct verbs_pair *pair)
+{
+	const struct verbs *verbs = pair->rail->verbs;
+	unsigned int which = verbs->windows ? pair->number : pair->rail->number;
+
+	return grant->windows[(uint64_t)run * grant->window_count + which];
 }
 
 static void grant_leave_list(struct verbs *verbs, struct verbs_grant *grant)
@@ -146,24 +168,28 @@ static void grant_leave_list(struct verbs *verbs, struct verbs_grant *grant)
 		TAILQ_REMOVE(&verbs->working, grant, entry);
 }
 
+/* Among those that work, it keeps its place. */
 static void grant_set_step(struct verbs *verbs, struct verbs_grant *grant, enum grant_step step)
 {
-	grant_leave_list(verbs, grant);
-	grant->step = step;
-	grant->at = 0;
-	if (step == STEP_GRANTED)
-		TAILQ_INSERT_TAIL(&verbs->granted, grant, entry);
-	else
+	if (grant->step == STEP_GRANTED) {
+		TAILQ_REMOVE(&verbs->granted, grant, entry);
 		TAILQ_INSERT_TAIL(&verbs->working, grant, entry);
+	} else if (step == STEP_GRANTED) {
+		TAILQ_REMOVE(&verbs->working, grant, entry);
+		TAILQ_INSERT_TAIL(&verbs->granted, grant, entry);
+	}
+	verbs->grants_told += grant->step == STEP_TELL;
+	grant->step = step;
+	memset(grant->at, 0, sizeof(grant->at));
 }
 
 static void grant_free(struct verbs *verbs, struct verbs_grant *grant)
 {
-	uint32_t i;
+	uint64_t count = (uint64_t)grant->run_count * grant->window_count, i;
 
 	grant_leave_list(verbs, grant);
-	for (i = 0; i < grant->run_count; i++)
-		window_release(verbs, grant->windows[i]);
+	for (i = 0; i < count; i++)
+		window_release(grant->windows[i]);
 	free(grant->windows);
 	free(grant);
 }
@@ -184,11 +210,30 @@ static uint32_t grant_runs(const struct verbs *verbs, const struct xfer_grant *g
 		if (runs) {
 			runs[n].first = first;
 			runs[n].count = count;
-			runs[n].key = 0;
 		}
 		n++;
 	}
 	return n > UINT32_MAX ? 0 : n;
+}
+
+/* Return: 0 or -ENOMEM. */
+static int grant_make_windows(struct verbs *verbs, struct verbs_grant *grant)
+{
+	struct verbs_window **window = grant->windows;
+	struct verbs_rail *rail;
+	unsigned int which;
+	uint32_t run;
+
+	for (run = 0; run < grant->run_count; run++) {
+		for (which = 0; which < grant->window_count; which++, window++) {
+			rail = verbs->windows ? verbs->pairs[which]->rail :
+						verbs->rails_used[which];
+			*window = window_make(rail, &grant->runs[run], grant->offer);
+			if (!*window)
+				return -ENOMEM;
+		}
+	}
+	return 0;
 }
 
 static int grant_start(struct tandem_connection *connection, uint32_t transfer,
@@ -196,7 +241,7 @@ static int grant_start(struct tandem_connection *connection, uint32_t transfer,
 {
 	struct verbs *verbs = connection->transport;
 	struct verbs_grant *new;
-	uint32_t run_count, i;
+	uint32_t run_count;
 	int ret;
 
 	run_count = grant_runs(verbs, grant, NULL);
@@ -205,7 +250,8 @@ static int grant_start(struct tandem_connection *connection, uint32_t transfer,
 	new = calloc(1, sizeof(*new) + run_count * sizeof(new->runs[0]));
 	if (!new)
 		return -ENOMEM;
-	new->windows = calloc(run_count, sizeof(new->windows[0]));
+	new->window_count = verbs->windows ? verbs->pair_count : verbs->rail_used_count;
+	new->windows = calloc(run_count, new->window_count * sizeof(new->windows[0]));
 	new->run_count = new->windows ? run_count : 0;
 	new->generation = grant->generation;
 	new->transfer = transfer;
@@ -214,11 +260,9 @@ static int grant_start(struct tandem_connection *connection, uint32_t transfer,
 	if (!new->windows)
 		goto no_memory;
 	grant_runs(verbs, grant, new->runs);
-	for (i = 0; i < run_count; i++) {
-		new->windows[i] = window_make(verbs, &new->runs[i], offer);
-		if (!new->windows[i])
-			goto no_memory;
-	}
+	if (grant_make_windows(verbs, new) < 0)
+		goto no_memory;
+	verbs->grants_made++;
 	ret = verbs_control_post(verbs);
 	if (ret < 0)
 		connection_fail(connection, -EIO);
@@ -240,81 +284,137 @@ int verbs_offer(struct tandem_connection *connection, const struct xfer_grant *b
 	return grant_start(connection, 0, blocks, true);
 }
 
-static bool next_binding(struct verbs *verbs, struct verbs_grant *grant,
+static bool next_binding(struct verbs_pair *pair, struct verbs_grant *grant,
 			 struct ibv_send_wr *request)
 {
+	const struct verbs *verbs = pair->rail->verbs;
 	uint64_t block_bytes = tandem_kv_block_bytes(&verbs->connection->layout);
+	uint32_t *at = &grant->at[pair->number];
 	struct verbs_window *window;
 	struct verbs_run *run;
 
-	for (; grant->at < grant->run_count; grant->at++) {
-		window = grant->windows[grant->at];
-		run = &grant->runs[grant->at];
+	/* Without windows, pairs share regions, for which there is nothing to do. */
+	for (; *at < grant->run_count; ++*at) {
+		window = grant_window(grant, *at, pair);
+		run = &grant->runs[*at];
 		if (!window->window)
 			continue;
-		run->key = ibv_inc_rkey(window->window->rkey);
+		window->key = ibv_inc_rkey(window->window->rkey);
 		request->opcode = IBV_WR_BIND_MW;
 		request->bind_mw.mw = window->window;
-		request->bind_mw.rkey = run->key;
-		request->bind_mw.bind_info.mr = verbs->region;
+		request->bind_mw.rkey = window->key;
+		request->bind_mw.bind_info.mr = pair->rail->region;
 		request->bind_mw.bind_info.addr = verbs->local.address + run->first * block_bytes;
 		request->bind_mw.bind_info.length = run->count * block_bytes;
 		request->bind_mw.bind_info.mw_access_flags =
 			grant->offer ? IBV_ACCESS_REMOTE_READ : IBV_ACCESS_REMOTE_WRITE;
 		window->bindings++;
-		grant->at++;
+		++*at;
 		return true;
 	}
 	return false;
 }
 
-static bool next_message(struct verbs *verbs, struct verbs_grant *grant, uint64_t number,
+static void message_add_run(const struct verbs *verbs, const struct verbs_grant *grant,
+			    uint32_t run, struct verbs_message *message)
+{
+	uint32_t *keys = message->keys[message->run_count];
+	unsigned int i;
+
+	message->runs[message->run_count++] = grant->runs[run];
+	for (i = 0; i < verbs->pair_count; i++)
+		keys[i] = grant_window(grant, run, verbs->pairs[i])->key;
+}
+
+/* Those of the control pair only. */
+static bool next_message(struct verbs_pair *pair, struct verbs_grant *grant, uint64_t number,
 			 struct ibv_send_wr *request, struct ibv_sge *range)
 {
+	struct verbs *verbs = pair->rail->verbs;
+	const uint32_t runs = verbs_message_runs(verbs->pair_count);
+	uint8_t *buffer = verbs_control_message(verbs, number);
+	uint32_t *at = &grant->at[pair->number];
 	struct verbs_message message = {
 		.offer = grant->offer,
 		.generation = grant->generation,
 		.transfer = grant->transfer,
 		.run_total = grant->run_count,
-		.run_first = grant->at,
+		.run_first = *at,
+		.key_count = verbs->pair_count,
 	};
-	uint8_t *buffer = verbs_control_message(verbs, number);
 
-	while (message.run_count < VERBS_MESSAGE_RUNS && grant->at < grant->run_count)
-		message.runs[message.run_count++] = grant->runs[grant->at++];
-	if (!message.run_count)
+	if (pair != verbs_control_pair(verbs) || *at == grant->run_count)
 		return false;
+	while (message.run_count < runs && *at < grant->run_count)
+		message_add_run(verbs, grant, (*at)++, &message);
 	verbs_control_send(verbs, buffer, verbs_message_encode(&message, buffer), request, range);
 	return true;
 }
 
-static bool next_invalidation(struct verbs_grant *grant, struct ibv_send_wr *request)
+static bool next_invalidation(struct verbs_pair *pair, struct verbs_grant *grant,
+			      struct ibv_send_wr *request)
 {
-	for (; grant->at < grant->run_count; grant->at++) {
-		if (!grant->windows[grant->at]->window)
+	uint32_t *at = &grant->at[pair->number];
+	struct verbs_window *window;
+
+	for (; *at < grant->run_count; ++*at) {
+		window = grant_window(grant, *at, pair);
+		if (!window->window)
 			continue;
 		request->opcode = IBV_WR_LOCAL_INV;
-		request->invalidate_rkey = grant->runs[grant->at].key;
-		grant->at++;
+		request->invalidate_rkey = window->key;
+		++*at;
 		return true;
 	}
 	return false;
 }
 
-/* The next request of one grant, in the step that it has come to. */
-static bool grant_next(struct verbs *verbs, struct verbs_grant *grant, uint64_t number,
+/* The next request of one grant for a pair, in the step that it has come to. */
+static bool grant_next(struct verbs_pair *pair, struct verbs_grant *grant, uint64_t number,
 		       struct ibv_send_wr *request, struct ibv_sge *range)
 {
 	switch (grant->step) {
 	case STEP_BIND:
-		return next_binding(verbs, grant, request);
+		return next_binding(pair, grant, request);
 	case STEP_TELL:
-		return next_message(verbs, grant, number, request, range);
+		return next_message(pair, grant, number, request, range);
 	case STEP_INVALIDATE:
-		return next_invalidation(grant, request);
+		return next_invalidation(pair, grant, request);
 	default:
 		return false;
 	}
+}
+
+/* Have the pairs from number @from on carried out what was posted for it? */
+static bool grant_carried_out(const struct verbs *verbs, const struct verbs_grant *grant,
+			      unsigned int from)
+{
+	unsigned int i;
+
+	for (i = from; i < verbs->pair_count; i++)
+		if (verbs->pairs[i]->control_first < grant->end[i])
+			return false;
+	return true;
+}
+
+/* Has every pair been given all that there is to do in this step? */
+static bool grant_is_posted(const struct verbs *verbs, const struct verbs_grant *grant)
+{
+	const unsigned int pairs = grant->step == STEP_TELL ? 1 : verbs->pair_count;
+	unsigned int i;
+
+	for (i = 0; i < pairs; i++)
+		if (grant->at[i] < grant->run_count)
+			return false;
+	return true;
+}
+
+static bool step_is_done(const struct verbs *verbs, const struct verbs_grant *grant)
+{
+	if (grant->step == STEP_GRANTED || grant->step == STEP_REVOKED ||
+	    !grant_is_posted(verbs, grant))
+		return false;
+	return grant->step != STEP_BIND || grant_carried_out(verbs, grant, 1);
 }
 
 static enum grant_step step_after(const struct verbs_grant *grant)
@@ -329,21 +429,31 @@ static enum grant_step step_after(const struct verbs_grant *grant)
 	}
 }
 
-/* The oldest goes first, until it has nothing more to do. */
-bool verbs_grant_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *request,
+/*
+ * The oldest goes first, until it has nothing more to do. No grant is told of before an
+ * older one has been: the other side relies on that.
+ */
+bool verbs_grant_next(struct verbs_pair *pair, uint64_t number, struct ibv_send_wr *request,
 		      struct ibv_sge *range)
 {
+	struct verbs *verbs = pair->rail->verbs;
 	struct verbs_grant *grant, *next;
+	bool may_tell = true;
 
 	for (grant = TAILQ_FIRST(&verbs->working); grant; grant = next) {
 		next = TAILQ_NEXT(grant, entry);
-		while (grant->step != STEP_GRANTED && grant->step != STEP_REVOKED) {
-			if (grant_next(verbs, grant, number, request, range)) {
-				grant->end = number + 1;
+		do {
+			if (grant->step == STEP_TELL && !may_tell)
+				break;
+			if (grant_next(pair, grant, number, request, range)) {
+				grant->end[pair->number] = number + 1;
 				return true;
 			}
+			if (!step_is_done(verbs, grant))
+				break;
 			grant_set_step(verbs, grant, step_after(grant));
-		}
+		} while (grant->step != STEP_GRANTED && grant->step != STEP_REVOKED);
+		may_tell = may_tell && grant->step != STEP_BIND && grant->step != STEP_TELL;
 	}
 	return false;
 }
@@ -351,13 +461,14 @@ bool verbs_grant_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *
 /* The other side's NIC may have a late packet under way: it finds no key. */
 static void grant_revoked(struct verbs *verbs, struct verbs_grant *grant)
 {
+	const uint64_t count = (uint64_t)grant->run_count * grant->window_count;
 	const uint64_t generation = grant->generation;
 	const uint32_t transfer = grant->transfer;
 	const bool offer = grant->offer;
 
-	for (uint32_t i = 0; i < grant->run_count; i++)
+	for (uint64_t i = 0; i < count; i++)
 		if (grant->windows[i]->window)
-			grant->windows[i]->window->rkey = grant->runs[i].key;
+			grant->windows[i]->window->rkey = grant->windows[i]->key;
 	grant_free(verbs, grant);
 	if (offer)
 		connection_withdrawn(verbs->connection, generation);
@@ -365,21 +476,31 @@ static void grant_revoked(struct verbs *verbs, struct verbs_grant *grant)
 		connection_revoked(verbs->connection, transfer);
 }
 
-void verbs_grant_done(struct verbs *verbs, uint64_t number)
+static struct verbs_grant *find_revoked(const struct verbs *verbs)
 {
-	struct verbs_grant *grant, *next;
+	struct verbs_grant *grant;
 
-	for (grant = TAILQ_FIRST(&verbs->working); grant; grant = next) {
-		next = TAILQ_NEXT(grant, entry);
-		if (grant->step == STEP_REVOKED && grant->end <= number)
-			grant_revoked(verbs, grant);
-	}
+	TAILQ_FOREACH(grant, &verbs->working, entry)
+		if (grant->step == STEP_REVOKED && grant_carried_out(verbs, grant, 0))
+			break;
+	return grant;
+}
+
+/* Each may have the connection fail, and all others with it. */
+void verbs_grant_done(struct verbs *verbs)
+{
+	struct verbs_grant *grant;
+
+	while ((grant = find_revoked(verbs)))
+		grant_revoked(verbs, grant);
 }
 
 /* Regions go at once: that returns when the NIC has let go of them. */
 static void grant_deregister(struct verbs_grant *grant)
 {
-	for (uint32_t i = 0; i < grant->run_count; i++) {
+	const uint64_t count = (uint64_t)grant->run_count * grant->window_count;
+
+	for (uint64_t i = 0; i < count; i++) {
 		if (!grant->windows[i]->region)
 			continue;
 		ibv_dereg_mr(grant->windows[i]->region);
@@ -414,19 +535,22 @@ void verbs_revoke(struct tandem_connection *connection, uint64_t generation)
 	if (verbs_control_post(verbs) < 0)
 		connection_fail(connection, -EIO);
 	else
-		verbs_grant_done(verbs, verbs->control_first);
+		verbs_grant_done(verbs);
 }
 
 void verbs_grants_free(struct verbs *verbs)
 {
 	struct verbs_window *window;
 	struct verbs_grant *grant;
+	struct verbs_rail *rail;
 
 	/* Which of them are bound does not matter: they are not used again. */
 	while ((grant = TAILQ_FIRST(&verbs->granted)) || (grant = TAILQ_FIRST(&verbs->working)))
 		grant_free(verbs, grant);
-	while ((window = SLIST_FIRST(&verbs->spare))) {
-		SLIST_REMOVE_HEAD(&verbs->spare, spare);
-		window_free(window);
+	for (rail = verbs->rails; rail < verbs->rails + verbs->rail_count; rail++) {
+		while ((window = SLIST_FIRST(&rail->spare))) {
+			SLIST_REMOVE_HEAD(&rail->spare, spare);
+			window_free(window);
+		}
 	}
 }

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "xfer_verbs.h"
 
@@ -24,6 +25,7 @@
  * @grant: which ones
  * @run_total: runs
  * @run_count: runs that have come
+ * @keys: of each run, one for each pair
  * @runs: in rising order
  */
 struct verbs_keys {
@@ -35,6 +37,7 @@ struct verbs_keys {
 	struct xfer_grant *grant;
 	uint32_t run_total;
 	uint32_t run_count;
+	uint32_t *keys;
 	struct verbs_run runs[];
 };
 
@@ -57,8 +60,27 @@ static void keys_free(struct verbs *verbs, struct verbs_keys *keys)
 {
 	TAILQ_REMOVE(&verbs->keys, keys, entry);
 	verbs->key_bytes -= keys->bytes;
+	free(keys->keys);
 	free(keys->grant);
 	free(keys);
+}
+
+/* With room for @run_total runs. */
+static struct verbs_keys *keys_create(const struct verbs *verbs, uint32_t run_total)
+{
+	struct verbs_keys *keys = calloc(1, sizeof(*keys) + run_total * sizeof(keys->runs[0]));
+
+	if (!keys)
+		return NULL;
+	keys->run_total = run_total;
+	keys->grant = xfer_grant_empty(&verbs->connection->remote_layout);
+	keys->keys = calloc(run_total, verbs->pair_count * sizeof(keys->keys[0]));
+	if (keys->grant && keys->keys)
+		return keys;
+	free(keys->keys);
+	free(keys->grant);
+	free(keys);
+	return NULL;
 }
 
 /* The first message of a grant. */
@@ -74,25 +96,20 @@ static int keys_add(struct verbs *verbs, const struct verbs_message *message,
 	if (message->generation - verbs->key_generation - 1 >= GENERATIONS_AHEAD ||
 	    message->run_total > total)
 		return -EPROTO;
-	bytes = sizeof(*new) + message->run_total * sizeof(new->runs[0]) +
-		xfer_grant_bytes(layout);
+	bytes = sizeof(*new) + xfer_grant_bytes(layout) +
+		message->run_total * (sizeof(new->runs[0]) +
+				      verbs->pair_count * sizeof(new->keys[0]));
 	if (bytes > KEY_BYTES_MAX)
 		return -EPROTO;
 	/* What nobody asks for any more, as of transfers that were given up. */
 	while (bytes > KEY_BYTES_MAX - verbs->key_bytes)
 		keys_free(verbs, TAILQ_LAST(&verbs->keys, verbs_keys_list));
-	new = calloc(1, sizeof(*new) + message->run_total * sizeof(new->runs[0]));
+	new = keys_create(verbs, message->run_total);
 	if (!new)
 		return -ENOMEM;
-	new->grant = xfer_grant_empty(layout);
-	if (!new->grant) {
-		free(new);
-		return -ENOMEM;
-	}
 	new->grant->generation = message->generation;
 	new->offer = message->offer;
 	new->transfer = message->transfer;
-	new->run_total = message->run_total;
 	new->bytes = bytes;
 	verbs->key_bytes += bytes;
 	verbs->key_generation = message->generation;
@@ -101,8 +118,9 @@ static int keys_add(struct verbs *verbs, const struct verbs_message *message,
 	return 0;
 }
 
+/* @pair_keys: one for each pair. */
 static int keys_add_run(struct verbs *verbs, struct verbs_keys *keys,
-			const struct verbs_run *run)
+			const struct verbs_run *run, const uint32_t *pair_keys)
 {
 	const struct tandem_kv_layout *layout = &verbs->connection->remote_layout;
 	uint64_t total = (uint64_t)layout->layers * layout->blocks;
@@ -116,6 +134,8 @@ static int keys_add_run(struct verbs *verbs, struct verbs_keys *keys,
 		return -EPROTO;
 	xfer_grant_add(keys->grant, run->first, run->count);
 	keys->left += run->count;
+	memcpy(&keys->keys[keys->run_count * verbs->pair_count], pair_keys,
+	       verbs->pair_count * sizeof(pair_keys[0]));
 	keys->runs[keys->run_count++] = *run;
 	return 0;
 }
@@ -127,7 +147,8 @@ int verbs_keys_take(struct verbs *verbs, const uint8_t *buffer, size_t size)
 	uint32_t i;
 	int ret;
 
-	if (!verbs->connection->grants || verbs_message_decode(buffer, size, &message) < 0)
+	if (!verbs->connection->grants || verbs_message_decode(buffer, size, &message) < 0 ||
+	    message.key_count != verbs->pair_count)
 		return -EPROTO;
 	keys = keys_find(verbs, message.generation);
 	ret = keys ? 0 : keys_add(verbs, &message, &keys);
@@ -137,7 +158,7 @@ int verbs_keys_take(struct verbs *verbs, const uint8_t *buffer, size_t size)
 	    message.run_total != keys->run_total || message.run_first != keys->run_count)
 		return -EPROTO;
 	for (i = 0; i < message.run_count && !ret; i++)
-		ret = keys_add_run(verbs, keys, &message.runs[i]);
+		ret = keys_add_run(verbs, keys, &message.runs[i], message.keys[i]);
 	return ret;
 }
 
@@ -173,8 +194,8 @@ static bool keys_allow(const struct verbs_keys *keys, const struct xfer_write *w
 			      write->length, write->blocks) == 0;
 }
 
-/* The run that a block is in; it is in one. */
-static const struct verbs_run *keys_run(const struct verbs_keys *keys, uint64_t block)
+/* Index of the run that a block is in; it is in one. */
+static uint32_t keys_run(const struct verbs_keys *keys, uint64_t block)
 {
 	uint32_t low = 0, high = keys->run_count;
 
@@ -186,14 +207,15 @@ static const struct verbs_run *keys_run(const struct verbs_keys *keys, uint64_t 
 		else
 			high = middle;
 	}
-	return &keys->runs[low];
+	return low;
 }
 
-int verbs_keys_use(struct verbs *verbs, const struct xfer_write *write, uint32_t *key)
+int verbs_keys_use(struct verbs_pair *pair, const struct xfer_write *write, uint32_t *key)
 {
+	struct verbs *verbs = pair->rail->verbs;
 	struct verbs_keys *keys = keys_find(verbs, write->generation);
-	const struct verbs_run *run;
 	uint64_t first, last;
+	uint32_t run;
 
 	if (!keys || !keys_allow(keys, write))
 		return -EACCES;
@@ -201,9 +223,9 @@ int verbs_keys_use(struct verbs *verbs, const struct xfer_write *write, uint32_t
 	last = (write->remote_offset + write->length - 1) / keys->grant->block_bytes;
 	run = keys_run(keys, first);
 	/* It would have to span two keys: this side's runs do not, if the other's are whole. */
-	if (last - run->first >= run->count)
+	if (last - keys->runs[run].first >= keys->runs[run].count)
 		return -EACCES;
-	*key = run->key;
+	*key = keys->keys[run * verbs->pair_count + pair->number];
 	if (keys->offer)
 		return 0;
 	keys->left -= write->blocks;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the two sides tell each other over the pair: which blocks have been
+ * What the two sides tell each other over the control pair: which blocks have been
  * granted, and the keys for them; and notes.
  *
  * Layout, all little-endian:
@@ -12,9 +12,11 @@
  *	16  u32  transfer
  *	20  u32  runs of the grant
  *	24  u32  runs in the messages before
- *	28  u32  kind: 0 for a grant; 1 for notes, where the four before are zero; 2 for
- *		 an offer
- *	32       runs of 16 bytes: u64 first block, u32 blocks, u32 key; or notes
+ *	28  u16  kind: 0 for a grant; 1 for notes, where the four before are zero, and the one
+ *		 after; 2 for an offer
+ *	30  u16  keys of each run
+ *	32       runs: u64 first block, u32 blocks, u32 for each key.
+ *		 Or 8 times u32, writes carried out on each pair; then notes
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +24,7 @@
 #include "xfer_verbs.h"
 
 #define MESSAGE_MAGIC	0x4d565854u
-#define MESSAGE_VERSION	2u
+#define MESSAGE_VERSION	3u
 
 enum {
 	AT_MAGIC = 0,
@@ -33,16 +35,35 @@ enum {
 	AT_RUN_TOTAL = 20,
 	AT_RUN_FIRST = 24,
 	AT_KIND = 28,
+	AT_KEYS = 30,
 	AT_RUNS = 32,
-	AT_NOTES = 32,
+	AT_WRITTEN = 32,
+	AT_NOTES = 64,
 };
 
-#define RUN_BYTES	16u
+enum {
+	RUN_FIRST = 0,
+	RUN_COUNT = 8,
+	RUN_KEYS = 12,
+};
 
-_Static_assert(AT_RUNS + VERBS_MESSAGE_RUNS * RUN_BYTES == VERBS_MESSAGE_BYTES,
+#define KEY_BYTES	4u
+
+_Static_assert(AT_WRITTEN + VERBS_PAIRS_MAX * 4 == AT_NOTES, "all pairs are told of");
+_Static_assert(AT_RUNS + VERBS_MESSAGE_RUNS * (RUN_KEYS + KEY_BYTES) == VERBS_MESSAGE_BYTES,
 	       "a message fits its buffer");
 _Static_assert(AT_NOTES + VERBS_MESSAGE_NOTES * XFER_NOTE_BYTES == VERBS_MESSAGE_BYTES,
 	       "a message of notes fits as well");
+
+static uint32_t run_bytes(uint32_t key_count)
+{
+	return RUN_KEYS + key_count * KEY_BYTES;
+}
+
+uint32_t verbs_message_runs(uint32_t key_count)
+{
+	return (VERBS_MESSAGE_BYTES - AT_RUNS) / run_bytes(key_count);
+}
 
 static void head_encode(uint8_t *buffer, enum verbs_message_kind kind, uint32_t count)
 {
@@ -50,7 +71,7 @@ static void head_encode(uint8_t *buffer, enum verbs_message_kind kind, uint32_t 
 	xfer_put32(buffer + AT_MAGIC, MESSAGE_MAGIC);
 	xfer_put16(buffer + AT_VERSION, MESSAGE_VERSION);
 	xfer_put16(buffer + AT_COUNT, count);
-	xfer_put32(buffer + AT_KIND, kind);
+	xfer_put16(buffer + AT_KIND, kind);
 }
 
 int verbs_message_kind(const uint8_t *buffer, size_t size)
@@ -60,13 +81,29 @@ int verbs_message_kind(const uint8_t *buffer, size_t size)
 	if (size < AT_RUNS || xfer_get32(buffer + AT_MAGIC) != MESSAGE_MAGIC ||
 	    xfer_get16(buffer + AT_VERSION) != MESSAGE_VERSION)
 		return -EPROTO;
-	kind = xfer_get32(buffer + AT_KIND);
+	kind = xfer_get16(buffer + AT_KIND);
 	return kind <= VERBS_MESSAGE_OFFER ? (int)kind : -EPROTO;
+}
+
+static void run_encode(const struct verbs_message *message, uint32_t run, uint8_t *at)
+{
+	xfer_put64(at + RUN_FIRST, message->runs[run].first);
+	xfer_put32(at + RUN_COUNT, message->runs[run].count);
+	for (uint32_t key = 0; key < message->key_count; key++)
+		xfer_put32(at + RUN_KEYS + key * KEY_BYTES, message->keys[run][key]);
+}
+
+static void run_decode(const uint8_t *at, struct verbs_message *message, uint32_t run)
+{
+	message->runs[run].first = xfer_get64(at + RUN_FIRST);
+	message->runs[run].count = xfer_get32(at + RUN_COUNT);
+	for (uint32_t key = 0; key < message->key_count; key++)
+		message->keys[run][key] = xfer_get32(at + RUN_KEYS + key * KEY_BYTES);
 }
 
 uint32_t verbs_message_encode(const struct verbs_message *message, uint8_t *buffer)
 {
-	uint8_t *at = buffer + AT_RUNS;
+	const uint32_t each = run_bytes(message->key_count);
 	uint32_t i;
 
 	head_encode(buffer, message->offer ? VERBS_MESSAGE_OFFER : VERBS_MESSAGE_GRANT,
@@ -75,19 +112,16 @@ uint32_t verbs_message_encode(const struct verbs_message *message, uint8_t *buff
 	xfer_put32(buffer + AT_TRANSFER, message->transfer);
 	xfer_put32(buffer + AT_RUN_TOTAL, message->run_total);
 	xfer_put32(buffer + AT_RUN_FIRST, message->run_first);
-	for (i = 0; i < message->run_count; i++, at += RUN_BYTES) {
-		xfer_put64(at, message->runs[i].first);
-		xfer_put32(at + 8, message->runs[i].count);
-		xfer_put32(at + 12, message->runs[i].key);
-	}
-	return at - buffer;
+	xfer_put16(buffer + AT_KEYS, message->key_count);
+	for (i = 0; i < message->run_count; i++)
+		run_encode(message, i, buffer + AT_RUNS + i * each);
+	return AT_RUNS + message->run_count * each;
 }
 
 int verbs_message_decode(const uint8_t *buffer, size_t size, struct verbs_message *message)
 {
 	const int kind = verbs_message_kind(buffer, size);
-	const uint8_t *at = buffer + AT_RUNS;
-	uint32_t i;
+	uint32_t each, i;
 
 	if (kind != VERBS_MESSAGE_GRANT && kind != VERBS_MESSAGE_OFFER)
 		return -EPROTO;
@@ -97,42 +131,51 @@ int verbs_message_decode(const uint8_t *buffer, size_t size, struct verbs_messag
 	message->transfer = xfer_get32(buffer + AT_TRANSFER);
 	message->run_total = xfer_get32(buffer + AT_RUN_TOTAL);
 	message->run_first = xfer_get32(buffer + AT_RUN_FIRST);
-	if (!message->run_count || message->run_count > VERBS_MESSAGE_RUNS ||
-	    size != AT_RUNS + message->run_count * RUN_BYTES || !message->generation ||
-	    message->transfer >= (message->offer ? 1 : XFER_TRANSFERS) || message->run_first > message->run_total ||
+	message->key_count = xfer_get16(buffer + AT_KEYS);
+	if (!message->key_count || message->key_count > VERBS_PAIRS_MAX)
+		return -EPROTO;
+	each = run_bytes(message->key_count);
+	if (!message->run_count || message->run_count > verbs_message_runs(message->key_count) ||
+	    size != AT_RUNS + message->run_count * each || !message->generation ||
+	    message->transfer >= (message->offer ? 1 : XFER_TRANSFERS) ||
+	    message->run_first > message->run_total ||
 	    message->run_count > message->run_total - message->run_first)
 		return -EPROTO;
-	for (i = 0; i < message->run_count; i++, at += RUN_BYTES) {
-		message->runs[i].first = xfer_get64(at);
-		message->runs[i].count = xfer_get32(at + 8);
-		message->runs[i].key = xfer_get32(at + 12);
-	}
+	for (i = 0; i < message->run_count; i++)
+		run_decode(buffer + AT_RUNS + i * each, message, i);
 	return 0;
 }
 
-uint32_t verbs_notes_encode(const struct xfer_note *notes, uint32_t count, uint8_t *buffer)
+uint32_t verbs_notes_encode(const struct verbs_notes *notes, uint8_t *buffer)
 {
 	uint32_t i;
 
-	head_encode(buffer, VERBS_MESSAGE_NOTE, count);
-	for (i = 0; i < count; i++)
-		xfer_note_encode(&notes[i], buffer + AT_NOTES + i * XFER_NOTE_BYTES);
-	return AT_NOTES + count * XFER_NOTE_BYTES;
+	head_encode(buffer, VERBS_MESSAGE_NOTE, notes->count);
+	for (i = 0; i < VERBS_PAIRS_MAX; i++)
+		xfer_put32(buffer + AT_WRITTEN + i * 4, notes->written[i]);
+	for (i = 0; i < notes->count; i++)
+		xfer_note_encode(&notes->notes[i], buffer + AT_NOTES + i * XFER_NOTE_BYTES);
+	return AT_NOTES + notes->count * XFER_NOTE_BYTES;
 }
 
-int verbs_notes_decode(const uint8_t *buffer, size_t size, struct xfer_note *notes)
+int verbs_notes_decode(const uint8_t *buffer, size_t size, struct verbs_notes *notes)
 {
-	uint32_t count, i;
+	uint32_t i;
 
 	if (verbs_message_kind(buffer, size) != VERBS_MESSAGE_NOTE)
 		return -EPROTO;
-	count = xfer_get16(buffer + AT_COUNT);
-	if (!count || count > VERBS_MESSAGE_NOTES || size != AT_NOTES + count * XFER_NOTE_BYTES ||
+	notes->count = xfer_get16(buffer + AT_COUNT);
+	if (!notes->count || notes->count > VERBS_MESSAGE_NOTES ||
+	    size != AT_NOTES + notes->count * XFER_NOTE_BYTES ||
 	    xfer_get64(buffer + AT_GENERATION) || xfer_get32(buffer + AT_TRANSFER) ||
-	    xfer_get32(buffer + AT_RUN_TOTAL) || xfer_get32(buffer + AT_RUN_FIRST))
+	    xfer_get32(buffer + AT_RUN_TOTAL) || xfer_get32(buffer + AT_RUN_FIRST) ||
+	    xfer_get16(buffer + AT_KEYS))
 		return -EPROTO;
-	for (i = 0; i < count; i++)
-		if (xfer_note_decode(buffer + AT_NOTES + i * XFER_NOTE_BYTES, &notes[i]) < 0)
+	for (i = 0; i < VERBS_PAIRS_MAX; i++)
+		notes->written[i] = xfer_get32(buffer + AT_WRITTEN + i * 4);
+	for (i = 0; i < notes->count; i++)
+		if (xfer_note_decode(buffer + AT_NOTES + i * XFER_NOTE_BYTES,
+				     &notes->notes[i]) < 0)
 			return -EPROTO;
-	return count;
+	return 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Notes over the queue pair, several in one message. The pair keeps order: what has
- * been posted before a note has been told of when the note comes.
+ * Notes over the control pair, several in one message. With them goes how many writes have
+ * been carried out on each pair: a note speaks of these, and is taken in when they have
+ * been counted. It may also speak of a grant or an offer, and does not go before that.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ int verbs_tell(struct tandem_connection *connection, const struct xfer_note *not
 	if (!queued)
 		return -ENOMEM;
 	queued->note = *note;
+	queued->grants = verbs->grants_made;
 	STAILQ_INSERT_TAIL(&verbs->notes, queued, entry);
 	verbs->note_count++;
 	return 0;
@@ -35,32 +37,49 @@ static struct xfer_note take_first(struct verbs *verbs)
 	return note;
 }
 
+static bool may_post(const struct verbs *verbs)
+{
+	const struct verbs_note *queued = STAILQ_FIRST(&verbs->notes);
+
+	return queued && queued->grants <= verbs->grants_told;
+}
+
 bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *request,
 		      struct ibv_sge *range)
 {
-	struct xfer_note notes[VERBS_MESSAGE_NOTES];
 	uint8_t *buffer = verbs_control_message(verbs, number);
-	uint32_t count = 0;
+	struct verbs_notes notes = { 0 };
+	unsigned int i;
 
-	while (count < VERBS_MESSAGE_NOTES && !STAILQ_EMPTY(&verbs->notes))
-		notes[count++] = take_first(verbs);
-	if (!count)
+	if (!may_post(verbs))
 		return false;
-	verbs_control_send(verbs, buffer, verbs_notes_encode(notes, count, buffer), request, range);
+	while (notes.count < VERBS_MESSAGE_NOTES && may_post(verbs))
+		notes.notes[notes.count++] = take_first(verbs);
+	for (i = 0; i < verbs->pair_count; i++)
+		notes.written[i] = verbs->pairs[i]->written;
+	verbs_control_send(verbs, buffer, verbs_notes_encode(&notes, buffer), request, range);
 	return true;
 }
 
-int verbs_notes_take(struct verbs *verbs, const uint8_t *buffer, size_t size)
+bool verbs_notes_due(const struct verbs *verbs, const struct verbs_notes *notes)
 {
-	struct xfer_note notes[VERBS_MESSAGE_NOTES];
-	int count = verbs_notes_decode(buffer, size, notes);
-	int ret = count < 0 ? count : 0;
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < count && !ret && verbs->pair && !verbs->leaving; i++) {
-		if (notes[i].kind == XFER_NOTE_GOODBYE)
+	for (i = 0; i < verbs->pair_count; i++)
+		if ((int32_t)(notes->written[i] - verbs->pairs[i]->arrived) > 0)
+			return false;
+	return true;
+}
+
+int verbs_notes_take(struct verbs *verbs, const struct verbs_notes *notes)
+{
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; i < notes->count && !ret && !verbs->at_rest && !verbs->leaving; i++) {
+		if (notes->notes[i].kind == XFER_NOTE_GOODBYE)
 			verbs->gone = true;
-		ret = connection_told(verbs->connection, &notes[i]);
+		ret = connection_told(verbs->connection, &notes->notes[i]);
 	}
 	return ret;
 }

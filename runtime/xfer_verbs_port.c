@@ -95,22 +95,21 @@ static int port_choose(struct verbs_port *port, unsigned int wanted)
 	return -ENODEV;
 }
 
-static int port_not_found(const struct tandem_connection_options *options,
-			  struct tandem_error *error)
+static int port_not_found(const char *device, unsigned int port, struct tandem_error *error)
 {
 	static const char help[] =
 		"load one (for soft-RoCE: `rdma link add rxe0 type rxe netdev eth0`)";
 
-	if (!options->rdma_device)
+	if (!device)
 		return tandem_error_set(error, -ENODEV,
 					"verbs: no RDMA device with an active port; %s", help);
-	if (!options->rdma_port)
+	if (!port)
 		return tandem_error_set(error, -ENODEV,
 					"verbs: no RDMA device %s with an active port; `rdma link` shows them, or %s",
-					options->rdma_device, help);
+					device, help);
 	return tandem_error_set(error, -ENODEV,
 				"verbs: no RDMA device %s with an active port %u; `rdma link` shows them",
-				options->rdma_device, options->rdma_port);
+				device, port);
 }
 
 static int port_open_one(struct ibv_device *device, unsigned int wanted, struct verbs_port *port)
@@ -125,8 +124,8 @@ static int port_open_one(struct ibv_device *device, unsigned int wanted, struct 
 	return -ENODEV;
 }
 
-int verbs_port_open(const struct tandem_connection_options *options, struct verbs_port *port,
-		    struct tandem_error *error)
+int verbs_port_open(const char *device, const struct tandem_connection_options *options,
+		    struct verbs_port *port, struct tandem_error *error)
 {
 	struct ibv_device **devices;
 	int ret = -ENODEV;
@@ -134,10 +133,9 @@ int verbs_port_open(const struct tandem_connection_options *options, struct verb
 
 	devices = ibv_get_device_list(NULL);
 	if (!devices)
-		return port_not_found(options, error);
+		return port_not_found(device, options->rdma_port, error);
 	for (i = 0; devices[i] && ret == -ENODEV; i++) {
-		if (options->rdma_device &&
-		    strcmp(options->rdma_device, ibv_get_device_name(devices[i])))
+		if (device && strcmp(device, ibv_get_device_name(devices[i])))
 			continue;
 		ret = port_open_one(devices[i], options->rdma_port, port);
 		if (ret < 0 && ret != -ENODEV)
@@ -146,7 +144,7 @@ int verbs_port_open(const struct tandem_connection_options *options, struct verb
 	}
 	ibv_free_device_list(devices);
 	if (ret == -ENODEV)
-		return port_not_found(options, error);
+		return port_not_found(device, options->rdma_port, error);
 	if (ret < 0)
 		return ret;
 	ret = gid_find(port, options->gid_index, error);

@@ -2,7 +2,8 @@
 /*
  * libFuzzer entry for everything that the transfer engine reads from the other
  * side: descriptions, what transports put into them, auto too, tcp's greetings and
- * frames, and what processes say. tests/native/xfer/test_fuzz.sh builds it and runs it for a while.
+ * frames, verbs' messages, and what processes say. tests/native/xfer/test_fuzz.sh builds it
+ * and runs it for a while.
  *
  * The first byte of an input says what the others are. What is accepted has to
  * hold together, and to be what writing it again gives.
@@ -49,12 +50,34 @@ static void use_tcp_endpoint(const uint8_t *bytes, size_t size)
 static void use_verbs_endpoint(const uint8_t *bytes, size_t size)
 {
 	struct verbs_endpoint endpoint;
-	uint8_t again[VERBS_ENDPOINT_BYTES];
+	uint8_t again[XFER_TRANSPORT_PART_MAX];
+	struct verbs_match matches[VERBS_RAILS_MAX];
 
 	if (verbs_endpoint_decode(bytes, size, &endpoint) < 0)
 		return;
-	verbs_endpoint_encode(&endpoint, again);
+	if (verbs_endpoint_encode(&endpoint, again) != size)
+		abort();
 	same(again, bytes, size);
+	if (verbs_endpoint_match(&endpoint, &endpoint, matches) != endpoint.rail_count)
+		abort();
+}
+
+static void use_verbs_message(const uint8_t *bytes, size_t size)
+{
+	uint8_t again[VERBS_MESSAGE_BYTES];
+	struct verbs_message message;
+	struct verbs_notes notes;
+
+	if (verbs_message_decode(bytes, size, &message) == 0) {
+		if (verbs_message_encode(&message, again) != size)
+			abort();
+		same(again, bytes, size);
+	}
+	if (verbs_notes_decode(bytes, size, &notes) == 0) {
+		if (verbs_notes_encode(&notes, again) != size)
+			abort();
+		same(again, bytes, size);
+	}
 }
 
 /* Both sides come to the same answer, here with one that is as plain as can be. */
@@ -222,7 +245,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const uses[])(const uint8_t *bytes, size_t size) = {
 		use_description, use_tcp_endpoint, use_verbs_endpoint, use_greeting, use_frame,
-		use_auto_part, use_ipc_endpoint, use_ipc_message,
+		use_auto_part, use_ipc_endpoint, use_ipc_message, use_verbs_message,
 	};
 
 	if (size)

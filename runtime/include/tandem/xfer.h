@@ -32,7 +32,8 @@ struct tandem_xfer_table;
  *	into the other's: the sending device's where both sides are in one process
  *	and on one loop, the receiving one's between processes of one user on one
  *	host, which can read all of each other's pool then
- * @TANDEM_TRANSPORT_VERBS: RDMA write with immediate on a reliable connection
+ * @TANDEM_TRANSPORT_VERBS: RDMA write with immediate on reliable connections, of one
+ *	or several NICs
  * @TANDEM_TRANSPORT_TCP: several TCP streams, straight between sockets and the
  *	mapping of device memory; works wherever there is a network. The kernel
  *	copies each byte on both sides
@@ -57,10 +58,15 @@ int tandem_transport_parse(const char *name);
 /**
  * struct tandem_connection_options - how to open a connection
  * @transport: &enum tandem_transport
- * @rdma_device: VERBS: name of the RDMA device, such as "rxe0"; NULL for the
- *	first with an active port
- * @rdma_port: VERBS: port, from 1; 0 for the first active one
- * @gid_index: VERBS: entry of the port's GID table, or -1 to choose (RoCE v2
+ * @rdma_device: VERBS: name of the RDMA device, such as "rxe0", or names of up to four
+ *	with commas between, over which blocks are spread; NULL for the first with an
+ *	active port. Those of the two sides are joined whose addresses have most in
+ *	common; what one side has more is not used
+ * @rdma_pairs: VERBS: queue pairs on each device, up to 8 in all; 0 for the default,
+ *	one, which fills a NIC: more are of use where the network chooses a path for each
+ *	(ECMP, bonded ports). The smaller of both sides' numbers counts
+ * @rdma_port: VERBS: port, from 1, of each device; 0 for the first active one
+ * @gid_index: VERBS: entry of each port's GID table, or -1 to choose (RoCE v2
  *	before others)
  * @timeout_ms: how long an operation may take that says nothing of its own;
  *	0 for 30 s
@@ -90,6 +96,7 @@ int tandem_transport_parse(const char *name);
 struct tandem_connection_options {
 	enum tandem_transport transport;
 	const char *rdma_device;
+	unsigned int rdma_pairs;
 	unsigned int rdma_port;
 	int gid_index;
 	unsigned int timeout_ms;
@@ -685,6 +692,36 @@ struct tandem_connection_stats {
 
 void tandem_connection_get_stats(const struct tandem_connection *connection,
 				 struct tandem_connection_stats *stats);
+
+/**
+ * struct tandem_rail_stats - what went over one of the NICs of a connection
+ * @name: of the RDMA device
+ * @pairs: queue pairs on it that are used
+ * @bytes_pushed: as in &struct tandem_connection_stats, as are the next two
+ * @bytes_pulled: likewise
+ * @writes: that have been carried out
+ * @repeats: what its port has had to send again since the connection was opened, for
+ *	whomever: packets or attempts, as its driver counts. 0 where none is counted
+ */
+struct tandem_rail_stats {
+	char name[64];
+	unsigned int pairs;
+	uint64_t bytes_pushed;
+	uint64_t bytes_pulled;
+	uint64_t writes;
+	uint64_t repeats;
+};
+
+/**
+ * tandem_connection_get_rail() - statistics of one NIC
+ * @connection: connected
+ * @rail: its number, from 0; both sides give the same to what is joined
+ * @stats: filled in
+ *
+ * Return: 0; -ENOENT there are not so many, as always with other transports than VERBS.
+ */
+int tandem_connection_get_rail(struct tandem_connection *connection, unsigned int rail,
+			       struct tandem_rail_stats *stats);
 
 /**
  * tandem_connection_close() - end a connection

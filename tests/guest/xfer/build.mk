@@ -24,7 +24,8 @@ guest-tests += \
 	tests/guest/xfer/test_offer_verbs \
 	tests/guest/xfer/test_process_accel \
 	tests/guest/xfer/test_verbs \
-	tests/guest/xfer/test_verbs_grant
+	tests/guest/xfer/test_verbs_grant \
+	tests/guest/xfer/test_verbs_rails
 
 $(foreach test,$(xfer-push-tests),$(eval $(test)-src := \
 	tests/native/xfer/test_push.c tests/native/xfer/pair.c \
@@ -69,3 +70,6 @@ tests/guest/xfer/test_process_accel-src := \
 
 tests/guest/xfer/test_verbs_grant-src := \
 	tests/guest/xfer/test_verbs_grant.c tests/native/xfer/pair.c
+
+tests/guest/xfer/test_verbs_rails-src := \
+	tests/guest/xfer/test_verbs_rails.c tests/native/xfer/pair.c

@@ -31,5 +31,21 @@ const struct pair_kind pair_kinds[] = {
 		.transport = TANDEM_TRANSPORT_VERBS,
 		.prepare = without_windows,
 	},
+	{
+		.name = "verbs with memory windows, two NICs with two pairs each",
+		.device = INPROC,
+		.transport = TANDEM_TRANSPORT_VERBS,
+		.rdma_device = "rxe0,rxe1",
+		.rdma_pairs = 2,
+		.prepare = with_windows,
+	},
+	{
+		.name = "verbs without memory windows, two NICs with two pairs each",
+		.device = INPROC,
+		.transport = TANDEM_TRANSPORT_VERBS,
+		.rdma_device = "rxe0,rxe1",
+		.rdma_pairs = 2,
+		.prepare = without_windows,
+	},
 	{ 0 },
 };

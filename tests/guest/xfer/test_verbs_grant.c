@@ -81,7 +81,7 @@ static void write_by_force(struct pair *pair, uint64_t remote_offset, uint64_t l
 	struct ibv_sge range = {
 		.addr = verbs->local.address,
 		.length = length,
-		.lkey = verbs->region->lkey,
+		.lkey = verbs->pairs[0]->rail->region->lkey,
 	};
 	struct ibv_send_wr request = {
 		.wr_id = VERBS_WORK_PROBE,
@@ -91,12 +91,12 @@ static void write_by_force(struct pair *pair, uint64_t remote_offset, uint64_t l
 		.send_flags = IBV_SEND_SIGNALED,
 		.wr.rdma = {
 			.remote_addr = verbs->remote.address + remote_offset,
-			.rkey = verbs->batch[0].wr.rdma.rkey,
+			.rkey = verbs->pairs[0]->batch[0].wr.rdma.rkey,
 		},
 	};
 	struct ibv_send_wr *bad;
 
-	assert_int_equal(ibv_post_send(verbs->pair, &request, &bad), 0);
+	assert_int_equal(ibv_post_send(verbs->pairs[0]->queues, &request, &bad), 0);
 }
 
 /* Both sides find out, and nothing has landed. */
@@ -230,9 +230,9 @@ static void test_no_key_of_the_pool(void **state)
 	verbs_windows_use = VERBS_WINDOWS_ALWAYS;
 	open_with_grants(&pair);
 	verbs = pair.connection[0]->transport;
-	assert_int_equal(verbs->remote.rkey, 0);
-	verbs->batch[0].wr.rdma.rkey =
-		((struct verbs *)pair.connection[1]->transport)->region->rkey;
+	assert_int_equal(verbs->remote.rails[0].rkey, 0);
+	verbs->pairs[0]->batch[0].wr.rdma.rkey =
+		((struct verbs *)pair.connection[1]->transport)->rails[0].region->rkey;
 	write_by_force(&pair, 0, 64);
 	check_refused(&pair, verbs->key_generation);
 	pair_close(&pair);
@@ -276,7 +276,7 @@ static void check_goodbye(bool closed)
 	assert_int_equal(pair_wait(&pair, &received), -ECONNRESET);
 	verbs = pair.connection[1]->transport;
 	assert_true(verbs->gone);
-	assert_false(verbs->probing);
+	assert_false(verbs->pairs[0]->probing);
 	pair_close(&pair);
 }
 

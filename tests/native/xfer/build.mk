@@ -22,6 +22,7 @@ native-tests += \
 	tests/native/xfer/test_tcp_frame \
 	tests/native/xfer/test_process \
 	tests/native/xfer/test_verbs_key \
+	tests/native/xfer/test_verbs_send \
 	tests/native/xfer/test_unordered \
 	tests/native/xfer/test_offer_unordered \
 	tests/native/xfer/test_pull_unordered \

@@ -131,6 +131,8 @@ struct tandem_connection_options pair_options(void)
 {
 	struct tandem_connection_options options = {
 		.transport = pair_kind->transport,
+		.rdma_device = pair_kind->rdma_device,
+		.rdma_pairs = pair_kind->rdma_pairs,
 		.gid_index = -1,
 		.timeout_ms = PAIR_PATIENCE_MS,
 	};

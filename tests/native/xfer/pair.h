@@ -25,6 +25,8 @@ struct pair;
  * @name: for messages
  * @device: names of the devices
  * @transport: between them
+ * @rdma_device: as in &struct tandem_connection_options
+ * @rdma_pairs: likewise
  * @prepare: called before anything is opened; may be NULL
  * @connected: called when both sides are connected; may be NULL
  */
@@ -32,6 +34,8 @@ struct pair_kind {
 	const char *name;
 	const char *device[2];
 	enum tandem_transport transport;
+	const char *rdma_device;
+	unsigned int rdma_pairs;
 	void (*prepare)(void);
 	void (*connected)(struct pair *pair);
 };

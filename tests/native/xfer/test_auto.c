@@ -319,13 +319,14 @@ static void set_verbs(struct xfer_auto_part *part, uint8_t link_layer, const cha
 {
 	struct verbs_endpoint endpoint = {
 		.length = 1 << 20,
-		.mtu = IBV_MTU_1024,
-		.link_layer = link_layer,
-		.reads = 1,
+		.write_bytes = 1 << 20,
+		.rail_count = 1,
+		.rail_pairs = 1,
+		.rails[0] = { .mtu = IBV_MTU_1024, .link_layer = link_layer, .reads = 1 },
 	};
 	struct xfer_auto_offer *offer = &part->offers[TANDEM_TRANSPORT_VERBS];
 
-	assert_int_equal(inet_pton(AF_INET6, address, endpoint.gid.raw), 1);
+	assert_int_equal(inet_pton(AF_INET6, address, endpoint.rails[0].gid.raw), 1);
 	offer->code = 0;
 	offer->part_size = verbs_endpoint_encode(&endpoint, offer->part);
 }

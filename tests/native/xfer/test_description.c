@@ -17,7 +17,8 @@
 #include "runtime/xfer.h"
 #include "runtime/xfer_verbs.h"
 
-#define PART_BYTES	VERBS_ENDPOINT_BYTES
+/* Two rails, three pairs of each. */
+#define PART_BYTES	(32 + 2 * 32 + 6 * 8)
 #define TOTAL_BYTES	(40 + PART_BYTES + 4)
 
 /* Where the fields are, restated on purpose: the layout is an ABI. */
@@ -35,17 +36,43 @@ enum {
 	AT_PART = 40,
 };
 
+/* As in xfer_verbs_endpoint.c. */
+enum {
+	PART_WRITE_BYTES = 24,
+	PART_VERSION = 28,
+	PART_RAIL_COUNT = 30,
+	PART_RAIL_PAIRS = 31,
+	PART_RAIL = 32,
+	PART_MTU = 22,
+	PART_READS = 24,
+	PART_RAIL_ZERO = 25,
+	PART_PAIRS = 32 + 2 * 32,
+};
+
 static const struct verbs_endpoint endpoint = {
 	.address = 0x1122334455667788ull,
 	.length = 1 << 20,
-	.rkey = 0xdeadbeef,
-	.pair = 0xfedcba,
-	.psn = 0x123456,
-	.lid = 0x9876,
-	.mtu = IBV_MTU_4096,
-	.link_layer = IBV_LINK_LAYER_ETHERNET,
-	.reads = 16,
-	.gid.raw = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 77, 0, 1 },
+	.write_bytes = 1 << 20,
+	.rail_count = 2,
+	.rail_pairs = 3,
+	.rails = {
+		{
+			.rkey = 0xdeadbeef,
+			.lid = 0x9876,
+			.mtu = IBV_MTU_4096,
+			.link_layer = IBV_LINK_LAYER_ETHERNET,
+			.reads = 16,
+			.gid.raw = { [10] = 0xff, 0xff, 10, 77, 0, 1 },
+		},
+		{
+			.rkey = 0xfeedface,
+			.mtu = IBV_MTU_1024,
+			.link_layer = IBV_LINK_LAYER_ETHERNET,
+			.reads = 1,
+			.gid.raw = { [10] = 0xff, 0xff, 10, 77, 1, 1 },
+		},
+	},
+	.pairs = { { 0xfedcba, 0x123456 }, { 1, 2 }, { 3, 4 }, { 5, 6 }, { 7, 8 }, { 9, 10 } },
 };
 
 static void make_description(uint8_t *bytes)
@@ -129,15 +156,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(description.part_size, PART_BYTES);
 	assert_int_equal(verbs_endpoint_decode(description.part, description.part_size, &there),
 			 0);
-	assert_int_equal(there.address, endpoint.address);
-	assert_int_equal(there.length, endpoint.length);
-	assert_int_equal(there.rkey, endpoint.rkey);
-	assert_int_equal(there.pair, endpoint.pair);
-	assert_int_equal(there.psn, endpoint.psn);
-	assert_int_equal(there.lid, endpoint.lid);
-	assert_int_equal(there.mtu, endpoint.mtu);
-	assert_int_equal(there.link_layer, endpoint.link_layer);
-	assert_memory_equal(there.gid.raw, endpoint.gid.raw, 16);
+	assert_memory_equal(&there, &endpoint, sizeof(there));
 	assert_int_equal(xfer_description_encode(&description, small, TOTAL_BYTES - 1), -ENOSPC);
 }
 
@@ -236,12 +255,26 @@ static void test_endpoint_fields_wrong(void **state)
 		size_t at;
 		uint8_t value;
 	} wrong[] = {
-		{ 23, 1 },	/* queue pair of more than 24 bits */
-		{ 27, 1 },	/* packet number likewise */
-		{ 30, 0 },	/* MTU */
-		{ 30, IBV_MTU_4096 + 1 },
-		{ 30, 255 },
 		{ 15, 0xf0 },	/* beyond the end of all addresses */
+		{ PART_WRITE_BYTES, 1 },	/* no power of two */
+		{ PART_WRITE_BYTES + 2, 0 },	/* nothing */
+		{ PART_WRITE_BYTES + 3, 0x80 },
+		{ PART_VERSION, 1 },
+		{ PART_VERSION, 3 },
+		{ PART_RAIL_COUNT, 0 },
+		{ PART_RAIL_COUNT, 1 },	/* the size does not fit any more */
+		{ PART_RAIL_COUNT, 3 },
+		{ PART_RAIL_COUNT, 255 },
+		{ PART_RAIL_PAIRS, 0 },
+		{ PART_RAIL_PAIRS, 2 },
+		{ PART_RAIL_PAIRS, 255 },
+		{ PART_RAIL + PART_MTU, 0 },
+		{ PART_RAIL + PART_MTU, IBV_MTU_4096 + 1 },
+		{ PART_RAIL + 32 + PART_MTU, 255 },
+		{ PART_RAIL + PART_READS, 0 },
+		{ PART_RAIL + 32 + PART_RAIL_ZERO, 1 },
+		{ PART_PAIRS + 3, 1 },	/* queue pair of more than 24 bits */
+		{ PART_PAIRS + 5 * 8 + 7, 1 },	/* packet number likewise */
 	};
 	struct verbs_endpoint there;
 	uint8_t part[PART_BYTES];
@@ -257,6 +290,99 @@ static void test_endpoint_fields_wrong(void **state)
 	verbs_endpoint_encode(&endpoint, part);
 	for (i = 0; i < PART_BYTES; i++)
 		assert_int_equal(verbs_endpoint_decode(part, i, &there), -EPROTO);
+}
+
+/*
+ * Rails
+ */
+
+/* 10.77.@third.@last for each. */
+static struct verbs_endpoint side(unsigned int count, const uint8_t addresses[][2])
+{
+	struct verbs_endpoint side = endpoint;
+	unsigned int i;
+
+	side.rail_count = count;
+	side.rail_pairs = 1;
+	for (i = 0; i < count; i++) {
+		side.rails[i] = endpoint.rails[0];
+		side.rails[i].gid.raw[14] = addresses[i][0];
+		side.rails[i].gid.raw[15] = addresses[i][1];
+	}
+	return side;
+}
+
+/* What one side joins, the other does, in the same order. */
+static void check_matches(const struct verbs_endpoint *one, const struct verbs_endpoint *other,
+			  const struct verbs_match *expected, unsigned int count)
+{
+	struct verbs_match matches[VERBS_RAILS_MAX];
+	unsigned int i;
+
+	assert_int_equal(verbs_endpoint_match(one, other, matches), count);
+	for (i = 0; i < count; i++) {
+		assert_int_equal(matches[i].local, expected[i].local);
+		assert_int_equal(matches[i].remote, expected[i].remote);
+	}
+	assert_int_equal(verbs_endpoint_match(other, one, matches), count);
+	for (i = 0; i < count; i++) {
+		assert_int_equal(matches[i].local, expected[i].remote);
+		assert_int_equal(matches[i].remote, expected[i].local);
+	}
+}
+
+static void test_rails_are_joined(void **state)
+{
+	static const uint8_t ours[][2] = { { 0, 1 }, { 16, 1 }, { 64, 1 }, { 128, 1 } };
+	static const uint8_t theirs[][2] = { { 128, 130 }, { 64, 2 }, { 0, 131 }, { 16, 2 } };
+	const struct verbs_endpoint one = side(4, ours), other = side(4, theirs);
+	const struct verbs_endpoint few = side(2, theirs);
+
+	(void)state;
+	/* 126 bits in common each, then 120. */
+	check_matches(&one, &other,
+		      (struct verbs_match[]){ { 1, 3 }, { 2, 1 }, { 0, 2 }, { 3, 0 } }, 4);
+	/* The rest of the larger number is left. */
+	check_matches(&one, &few, (struct verbs_match[]){ { 2, 1 }, { 3, 0 } }, 2);
+}
+
+/* Nothing speaks for one or the other: both sides decide alike. */
+static void test_rails_that_are_alike(void **state)
+{
+	static const uint8_t ours[][2] = { { 0, 1 }, { 0, 1 }, { 0, 1 } };
+	const struct verbs_endpoint one = side(3, ours);
+	struct verbs_endpoint other = side(2, ours);
+
+	(void)state;
+	check_matches(&one, &other, (struct verbs_match[]){ { 0, 0 }, { 1, 1 } }, 2);
+	other.rails[0].gid.raw[15] = 2;
+	check_matches(&one, &other, (struct verbs_match[]){ { 0, 1 }, { 1, 0 } }, 2);
+}
+
+static void test_rails_of_other_kinds(void **state)
+{
+	static const uint8_t ours[][2] = { { 0, 1 }, { 1, 1 } };
+	struct verbs_endpoint one = side(2, ours), other = side(2, ours);
+
+	(void)state;
+	one.rails[0].link_layer = IBV_LINK_LAYER_INFINIBAND;
+	check_matches(&one, &other, (struct verbs_match[]){ { 1, 1 } }, 1);
+	one.rails[1].link_layer = IBV_LINK_LAYER_INFINIBAND;
+	check_matches(&one, &other, NULL, 0);
+}
+
+static void test_write_bytes(void **state)
+{
+	struct verbs_endpoint one = endpoint, other = endpoint;
+
+	(void)state;
+	assert_int_equal(verbs_endpoint_write_bytes(&one, &other, 1), 1 << 20);
+	assert_int_equal(verbs_endpoint_write_bytes(&one, &other, 2), 1 << 19);
+	assert_int_equal(verbs_endpoint_write_bytes(&one, &other, 3), 1 << 18);
+	assert_int_equal(verbs_endpoint_write_bytes(&one, &other, 4), 1 << 18);
+	other.write_bytes = 1 << 13;
+	assert_int_equal(verbs_endpoint_write_bytes(&one, &other, 1), 1 << 13);
+	assert_int_equal(verbs_endpoint_write_bytes(&other, &one, 4), 1 << 12);
 }
 
 static uint32_t next_random(uint32_t *state)
@@ -310,6 +436,10 @@ int main(void)
 		cmocka_unit_test(test_each_bit_flipped),
 		cmocka_unit_test(test_each_field_wrong),
 		cmocka_unit_test(test_endpoint_fields_wrong),
+		cmocka_unit_test(test_rails_are_joined),
+		cmocka_unit_test(test_rails_that_are_alike),
+		cmocka_unit_test(test_rails_of_other_kinds),
+		cmocka_unit_test(test_write_bytes),
 		cmocka_unit_test(test_mutations),
 	};
 

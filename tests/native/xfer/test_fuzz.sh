@@ -25,8 +25,9 @@ clang -g -O1 -std=gnu11 -D_GNU_SOURCE= -fsanitize=fuzzer,address,undefined \
 	runtime/xfer_note.c \
 	runtime/xfer_place.c \
 	runtime/xfer_tcp_frame.c runtime/xfer_tcp_reach.c \
-	runtime/xfer_verbs_pair.c runtime/xfer_verbs_reach.c \
-	-lisal -libverbs -o "$work/fuzz_xfer" 2>"$work/errors"
+	runtime/xfer_verbs_endpoint.c runtime/xfer_verbs_message.c \
+	runtime/xfer_verbs_reach.c \
+	-lisal -o "$work/fuzz_xfer" 2>"$work/errors"
 tap_ok $? "the fuzzer builds"
 head -n 5 "$work/errors" | sed 's/^/# /'
 

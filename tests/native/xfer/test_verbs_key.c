@@ -21,6 +21,9 @@
 
 static struct tandem_connection connection;
 static struct verbs verbs;
+static struct verbs_rail rail = { .verbs = &verbs };
+static struct verbs_pair pairs[2] = { { .rail = &rail, .number = 0 },
+				      { .rail = &rail, .number = 1 } };
 
 static int setup(void **state)
 {
@@ -31,6 +34,9 @@ static int setup(void **state)
 	connection.grants = true;
 	connection.transport = &verbs;
 	verbs.connection = &connection;
+	verbs.pairs[0] = &pairs[0];
+	verbs.pairs[1] = &pairs[1];
+	verbs.pair_count = 2;
 	verbs.key_generation = FIRST_GENERATION - 1;
 	TAILQ_INIT(&verbs.keys);
 	return 0;
@@ -44,7 +50,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Blocks 4 to 6 and 50. */
+/* Blocks 4 to 6 and 50, for two pairs. */
 static struct verbs_message two_runs(void)
 {
 	struct verbs_message message = {
@@ -52,7 +58,9 @@ static struct verbs_message two_runs(void)
 		.transfer = 7,
 		.run_total = 2,
 		.run_count = 2,
-		.runs = { { 4, 3, 0x1234 }, { 50, 1, 0x5678 } },
+		.key_count = 2,
+		.runs = { { 4, 3 }, { 50, 1 } },
+		.keys = { { 0x1234, 0x4321 }, { 0x5678, 0x8765 } },
 	};
 
 	return message;
@@ -75,7 +83,7 @@ static int use(uint64_t block, uint32_t blocks, uint64_t generation, uint32_t *k
 		.generation = generation,
 	};
 
-	return verbs_keys_use(&verbs, &write, key);
+	return verbs_keys_use(&pairs[0], &write, key);
 }
 
 static int granted(uint64_t generation, uint32_t transfer)
@@ -87,17 +95,46 @@ static int granted(uint64_t generation, uint32_t transfer)
 
 static void test_round_trip(void **state)
 {
-	struct verbs_message message = two_runs(), read = { 0 };
-	uint8_t buffer[VERBS_MESSAGE_BYTES];
+	struct verbs_message message = two_runs(), read;
+	uint8_t buffer[VERBS_MESSAGE_BYTES], again[VERBS_MESSAGE_BYTES];
 	uint32_t size, i;
 
 	(void)state;
 	size = verbs_message_encode(&message, buffer);
 	assert_int_equal(verbs_message_decode(buffer, size, &read), 0);
-	assert_memory_equal(&read, &message, sizeof(message));
+	assert_int_equal(verbs_message_encode(&read, again), size);
+	assert_memory_equal(again, buffer, size);
+	assert_int_equal(read.runs[1].first, 50);
+	assert_int_equal(read.keys[1][0], 0x5678);
+	assert_int_equal(read.keys[0][1], 0x4321);
 	for (i = 0; i < size; i++)
 		assert_int_equal(verbs_message_decode(buffer, i, &read), -EPROTO);
 	assert_int_equal(verbs_message_decode(buffer, size + 1, &read), -EPROTO);
+}
+
+/* As many runs as fit, of any number of keys. */
+static void test_full_messages(void **state)
+{
+	struct verbs_message message = { .generation = 1, .run_total = 100 }, read;
+	uint8_t buffer[VERBS_MESSAGE_BYTES];
+	uint32_t keys, run;
+
+	(void)state;
+	for (keys = 1; keys <= VERBS_PAIRS_MAX; keys++) {
+		message.key_count = keys;
+		message.run_count = verbs_message_runs(keys);
+		assert_in_range(message.run_count, 1, VERBS_MESSAGE_RUNS);
+		for (run = 0; run < message.run_count; run++)
+			message.keys[run][keys - 1] = 1000 * keys + run;
+		assert_in_range(verbs_message_encode(&message, buffer), 1, sizeof(buffer));
+		assert_int_equal(verbs_message_decode(buffer, verbs_message_encode(&message, buffer),
+						      &read), 0);
+		for (run = 0; run < message.run_count; run++)
+			assert_int_equal(read.keys[run][keys - 1], 1000 * keys + run);
+	}
+	message.run_count = verbs_message_runs(1) + 1;
+	xfer_put16(buffer + 6, message.run_count);
+	assert_int_equal(verbs_message_decode(buffer, sizeof(buffer), &read), -EPROTO);
 }
 
 static void test_keys_for_their_blocks(void **state)
@@ -132,7 +169,7 @@ static int offered(uint64_t generation)
 	return verbs_granted(&connection, &pull);
 }
 
-static int use_to_read(uint64_t block, uint32_t blocks, uint32_t *key)
+static int use_to_read_over(unsigned int pair, uint64_t block, uint32_t blocks, uint32_t *key)
 {
 	const struct xfer_write read = {
 		.pull = true,
@@ -142,7 +179,12 @@ static int use_to_read(uint64_t block, uint32_t blocks, uint32_t *key)
 		.generation = FIRST_GENERATION,
 	};
 
-	return verbs_keys_use(&verbs, &read, key);
+	return verbs_keys_use(&pairs[pair], &read, key);
+}
+
+static int use_to_read(uint64_t block, uint32_t blocks, uint32_t *key)
+{
+	return use_to_read_over(0, block, blocks, key);
 }
 
 /* Those of an offer are good for reading alone, and until it is taken back. */
@@ -165,6 +207,11 @@ static void test_keys_for_reading(void **state)
 		assert_int_equal(use_to_read(50, 1, &key), 0);
 		assert_int_equal(key, 0x5678);
 	}
+	/* The other pair has its own. */
+	assert_int_equal(use_to_read_over(1, 6, 1, &key), 0);
+	assert_int_equal(key, 0x4321);
+	assert_int_equal(use_to_read_over(1, 50, 1, &key), 0);
+	assert_int_equal(key, 0x8765);
 	assert_int_equal(use_to_read(6, 2, &key), -EACCES);
 	assert_int_equal(use(4, 1, FIRST_GENERATION, &key), -EACCES);
 	message.offer = false;
@@ -202,6 +249,7 @@ static void test_in_parts(void **state)
 	assert_int_equal(take(&message), -EPROTO);
 	message.run_first = 1;
 	message.runs[0] = message.runs[1];
+	memcpy(message.keys[0], message.keys[1], sizeof(message.keys[0]));
 	message.transfer = 8;
 	assert_int_equal(take(&message), -EPROTO);
 	message.transfer = 7;
@@ -240,6 +288,10 @@ static void test_messages_that_do_not_hold_together(void **state)
 	REFUSED(run_total, UINT32_MAX);
 	REFUSED(run_first, 1);
 	REFUSED(run_count, 0);
+	REFUSED(key_count, 0);
+	/* As many keys as there are pairs, not more. */
+	REFUSED(key_count, 1);
+	REFUSED(key_count, 3);
 	REFUSED(runs[0].count, 0);
 	REFUSED(runs[0].count, 47);
 	REFUSED(runs[1].first, 6);
@@ -273,39 +325,64 @@ static void test_memory_is_bounded(void **state)
 
 static void test_notes(void **state)
 {
-	struct xfer_note notes[VERBS_MESSAGE_NOTES], read[VERBS_MESSAGE_NOTES];
+	struct verbs_notes notes = { .count = VERBS_MESSAGE_NOTES }, read;
 	uint8_t buffer[VERBS_MESSAGE_BYTES];
 	uint32_t size, i;
 
 	(void)state;
 	for (i = 0; i < VERBS_MESSAGE_NOTES; i++)
-		notes[i] = (struct xfer_note){ .kind = XFER_NOTE_STOP, .transfer = i,
-					       .generation = 1ull << i };
-	size = verbs_notes_encode(notes, VERBS_MESSAGE_NOTES, buffer);
+		notes.notes[i] = (struct xfer_note){ .kind = XFER_NOTE_STOP, .transfer = i,
+						     .generation = 1ull << i };
+	for (i = 0; i < VERBS_PAIRS_MAX; i++)
+		notes.written[i] = i << 28 | i;
+	size = verbs_notes_encode(&notes, buffer);
 	assert_int_equal(size, VERBS_MESSAGE_BYTES);
 	assert_int_equal(verbs_message_kind(buffer, size), VERBS_MESSAGE_NOTE);
-	assert_int_equal(verbs_notes_decode(buffer, size, read), VERBS_MESSAGE_NOTES);
-	assert_memory_equal(notes, read, sizeof(notes));
+	assert_int_equal(verbs_notes_decode(buffer, size, &read), 0);
+	assert_memory_equal(&notes, &read, sizeof(notes));
 	/* No message of the other kind, no more and no fewer bytes than it says. */
 	assert_int_equal(verbs_keys_take(&verbs, buffer, size), -EPROTO);
 	for (i = 0; i < size; i++)
-		assert_int_equal(verbs_notes_decode(buffer, i, read), -EPROTO);
+		assert_int_equal(verbs_notes_decode(buffer, i, &read), -EPROTO);
 	xfer_put16(buffer + 6, VERBS_MESSAGE_NOTES + 1);
-	assert_int_equal(verbs_notes_decode(buffer, size, read), -EPROTO);
+	assert_int_equal(verbs_notes_decode(buffer, size, &read), -EPROTO);
 	xfer_put16(buffer + 6, 0);
-	assert_int_equal(verbs_notes_decode(buffer, 32, read), -EPROTO);
+	assert_int_equal(verbs_notes_decode(buffer, 64, &read), -EPROTO);
 	/* What is zero stays so. */
-	for (i = 8; i < 28; i++) {
-		size = verbs_notes_encode(notes, 1, buffer);
+	notes.count = 1;
+	for (i = 8; i < 32; i += i == 27 ? 3 : 1) {
+		size = verbs_notes_encode(&notes, buffer);
 		buffer[i] = 1;
-		assert_int_equal(verbs_notes_decode(buffer, size, read), -EPROTO);
+		assert_int_equal(verbs_notes_decode(buffer, size, &read), -EPROTO);
 	}
-	size = verbs_notes_encode(notes, 1, buffer);
-	xfer_put32(buffer + 28, VERBS_MESSAGE_OFFER + 1);
+	size = verbs_notes_encode(&notes, buffer);
+	xfer_put16(buffer + 28, VERBS_MESSAGE_OFFER + 1);
 	assert_int_equal(verbs_message_kind(buffer, size), -EPROTO);
-	notes[0].transfer = XFER_TRANSFERS;
-	size = verbs_notes_encode(notes, 1, buffer);
-	assert_int_equal(verbs_notes_decode(buffer, size, read), -EPROTO);
+	notes.notes[0].transfer = XFER_TRANSFERS;
+	size = verbs_notes_encode(&notes, buffer);
+	assert_int_equal(verbs_notes_decode(buffer, size, &read), -EPROTO);
+}
+
+/* They wait for what has been written on any pair, also when the counts come round. */
+static void test_notes_wait(void **state)
+{
+	struct verbs_notes notes = { .count = 1, .written = { 5, 7 } };
+
+	(void)state;
+	pairs[0].arrived = 5;
+	pairs[1].arrived = 6;
+	assert_false(verbs_notes_due(&verbs, &notes));
+	pairs[1].arrived = 7;
+	assert_true(verbs_notes_due(&verbs, &notes));
+	pairs[0].arrived = 4;
+	assert_false(verbs_notes_due(&verbs, &notes));
+	notes.written[0] = UINT32_MAX;
+	assert_true(verbs_notes_due(&verbs, &notes));
+	pairs[0].arrived = UINT32_MAX;
+	notes.written[0] = 0;
+	assert_false(verbs_notes_due(&verbs, &notes));
+	pairs[0].arrived = 0;
+	pairs[1].arrived = 0;
 }
 
 /* Any bytes are refused or taken, none of them does harm (see with SAN=asan). */
@@ -338,6 +415,7 @@ int main(void)
 #define KEY_TEST(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		KEY_TEST(test_round_trip),
+		KEY_TEST(test_full_messages),
 		KEY_TEST(test_keys_for_their_blocks),
 		KEY_TEST(test_keys_for_reading),
 		KEY_TEST(test_keys_not_for_reading),
@@ -346,6 +424,7 @@ int main(void)
 		KEY_TEST(test_messages_that_do_not_hold_together),
 		KEY_TEST(test_memory_is_bounded),
 		KEY_TEST(test_notes),
+		KEY_TEST(test_notes_wait),
 		KEY_TEST(test_random_bytes),
 	};
 #undef KEY_TEST

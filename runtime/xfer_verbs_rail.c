@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A NIC that a connection uses: the device is opened, the pool is registered with it, and
+ * the loop watches what it has to say.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "error.h"
+#include "kv.h"
+#include "xfer_verbs.h"
+
+/*
+ * Watching
+ */
+
+/* Armed before it is drained, so that what comes after the drain is told of. */
+static void channel_ready(void *user, int events)
+{
+	struct verbs_rail *rail = user;
+	struct verbs *verbs = rail->verbs;
+	unsigned int count = 0;
+	struct ibv_cq *queue;
+	void *context;
+
+	while (!ibv_get_cq_event(rail->channel, &queue, &context))
+		count++;
+	if (count)
+		ibv_ack_cq_events(rail->queue, count);
+	if (verbs->at_rest)
+		return;
+	if (events < 0 || ibv_req_notify_cq(rail->queue, 0)) {
+		connection_fail(verbs->connection, -EIO);
+		return;
+	}
+	verbs_drain(rail);
+}
+
+static void async_ready(void *user, int events)
+{
+	struct verbs_rail *rail = user;
+	struct ibv_async_event event;
+	int failure = events < 0 ? -EIO : 0;
+
+	while (!ibv_get_async_event(rail->port.context, &event)) {
+		switch (event.event_type) {
+		case IBV_EVENT_CQ_ERR:
+		case IBV_EVENT_QP_FATAL:
+		case IBV_EVENT_QP_REQ_ERR:
+		case IBV_EVENT_DEVICE_FATAL:
+			failure = -EIO;
+			break;
+		/* The other side wrote where it may not. */
+		case IBV_EVENT_QP_ACCESS_ERR:
+			failure = -EACCES;
+			break;
+		default:
+			/* A port that is down may come back: the deadline decides. */
+			break;
+		}
+		ibv_ack_async_event(&event);
+	}
+	if (failure)
+		connection_fail(rail->verbs->connection, failure);
+}
+
+static int set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int rail_watch(struct verbs_rail *rail)
+{
+	struct tandem_loop *loop = rail->verbs->connection->loop;
+	int ret;
+
+	ret = set_nonblocking(rail->channel->fd);
+	if (!ret)
+		ret = set_nonblocking(rail->port.context->async_fd);
+	if (!ret)
+		ret = -ibv_req_notify_cq(rail->queue, 0);
+	if (!ret)
+		ret = loop_poll_start(loop, rail->channel->fd, POLLIN, channel_ready, rail,
+				      &rail->channel_poll);
+	if (!ret)
+		ret = loop_poll_start(loop, rail->port.context->async_fd, POLLIN, async_ready,
+				      rail, &rail->async_poll);
+	return ret;
+}
+
+/*
+ * Statistics
+ */
+
+/* Where the kernel's drivers count what a NIC repeats; each has some of them. */
+static const char *const repeat_counters[] = {
+	"completer_retry_err",		/* soft-RoCE: what was not acknowledged */
+	"local_ack_timeout_err",	/* mlx5, likewise */
+	"packet_seq_err",		/* mlx5: what the other side missed */
+	"rnr_nak_retry_err",		/* mlx5: what it had no receive for */
+	"retrans_pkts",			/* EFA */
+};
+
+static uint64_t read_counter(const struct verbs_port *port, const char *name)
+{
+	uint64_t value = 0;
+	char path[512];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/ports/%u/hw_counters/%s",
+		 port->context->device->ibdev_path, port->number, name);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%" SCNu64, &value) != 1)
+		value = 0;
+	fclose(file);
+	return value;
+}
+
+static uint64_t count_repeats(const struct verbs_port *port)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(repeat_counters) / sizeof(repeat_counters[0]); i++)
+		sum += read_counter(port, repeat_counters[i]);
+	return sum;
+}
+
+int verbs_rail(struct tandem_connection *connection, unsigned int number,
+	       struct tandem_rail_stats *stats)
+{
+	struct verbs *verbs = connection->transport;
+	struct verbs_rail *rail;
+
+	if (number >= verbs->rail_used_count)
+		return -ENOENT;
+	rail = verbs->rails_used[number];
+	*stats = rail->stats;
+	stats->repeats = count_repeats(&rail->port) - rail->repeats;
+	return 0;
+}
+
+/*
+ * Opening and closing
+ */
+
+static void rail_describe(struct verbs_rail *rail)
+{
+	const struct verbs_port *port = &rail->port;
+
+	rail->end->lid = port->attributes.lid;
+	rail->end->mtu = port->attributes.active_mtu;
+	rail->end->link_layer = port->attributes.link_layer;
+	rail->end->reads = verbs_reads(port->limits.max_qp_rd_atom);
+	rail->end->gid = port->gid;
+	snprintf(rail->stats.name, sizeof(rail->stats.name), "%s", port->name);
+	rail->repeats = count_repeats(port);
+}
+
+/* Return: 0 or -errno. */
+static int rail_make_queue(struct verbs_rail *rail)
+{
+	const struct ibv_device_attr *limits = &rail->port.limits;
+	const int entries = rail->verbs->rail_pairs * (VERBS_SENDS + VERBS_RECEIVES);
+
+	if (limits->max_qp_wr < (int)VERBS_RECEIVES || limits->max_qp_wr < (int)VERBS_SENDS ||
+	    limits->max_cqe < entries)
+		return -EOPNOTSUPP;
+	errno = 0;
+	rail->channel = ibv_create_comp_channel(rail->port.context);
+	if (rail->channel)
+		rail->queue = ibv_create_cq(rail->port.context, entries, NULL, rail->channel, 0);
+	if (!rail->queue)
+		return errno ? -errno : -ENOMEM;
+	return rail_watch(rail);
+}
+
+int verbs_rail_open(struct verbs *verbs, struct verbs_rail *rail, const char *device,
+		    const struct tandem_connection_options *options, struct tandem_error *error)
+{
+	int ret;
+
+	rail->verbs = verbs;
+	SLIST_INIT(&rail->spare);
+	ret = verbs_port_open(device, options, &rail->port, error);
+	if (ret < 0)
+		return ret;
+	rail_describe(rail);
+	rail->domain = ibv_alloc_pd(rail->port.context);
+	if (!rail->domain)
+		return tandem_error_set(error, -ENOMEM, "verbs: %s has no protection domain left",
+					rail->port.name);
+	ret = rail_make_queue(rail);
+	if (ret < 0)
+		return tandem_error_set(error, ret, "verbs: %s: cannot make a completion queue: %s",
+					rail->port.name, strerror(-ret));
+	return 0;
+}
+
+int verbs_rail_register(struct verbs_rail *rail, struct tandem_error *error)
+{
+	struct verbs *verbs = rail->verbs;
+	struct tandem_connection *connection = verbs->connection;
+	int access = IBV_ACCESS_LOCAL_WRITE;
+	uint64_t bytes;
+	int ret;
+
+	if (!connection->grants)
+		access |= IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
+	if (verbs->windows)
+		access |= IBV_ACCESS_MW_BIND;
+	if (connection->memory)
+		bytes = tandem_memory_size(connection->memory);
+	else
+		kv_layout_check(&connection->layout, &bytes);
+	ret = verbs_memory_register(rail->domain, &rail->port, connection, 0, bytes, access,
+				    &rail->region, error);
+	if (ret < 0)
+		return ret;
+	if (!connection->grants)
+		rail->end->rkey = rail->region->rkey;
+	return 0;
+}
+
+void verbs_rail_close(struct verbs_rail *rail)
+{
+	loop_poll_stop(rail->async_poll);
+	loop_poll_stop(rail->channel_poll);
+	if (rail->queue)
+		ibv_destroy_cq(rail->queue);
+	if (rail->channel)
+		ibv_destroy_comp_channel(rail->channel);
+	if (rail->region)
+		ibv_dereg_mr(rail->region);
+	if (rail->domain)
+		ibv_dealloc_pd(rail->domain);
+	if (rail->port.context)
+		verbs_port_close(&rail->port);
+}

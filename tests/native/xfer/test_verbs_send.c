@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How writes are spread over queue pairs, and what their immediates say. No NIC is needed
+ * for that: what is looked at are the requests that would be posted.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/xfer_verbs.h"
+
+#define KIB	1024ull
+
+static struct tandem_connection connection;
+static struct verbs verbs;
+static struct verbs_rail_end remote[2] = { { .rkey = 0x100 }, { .rkey = 0x200 } };
+static struct ibv_mr regions[2] = { { .lkey = 0x10 }, { .lkey = 0x20 } };
+static struct verbs_pair pairs[3];
+static struct xfer_push push;
+
+/* Two pairs of the first rail, one of the second. */
+static int setup(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	memset(&connection, 0, sizeof(connection));
+	memset(&verbs, 0, sizeof(verbs));
+	memset(pairs, 0, sizeof(pairs));
+	memset(&push, 0, sizeof(push));
+	connection.transport = &verbs;
+	/* So that nothing happens when writes are done, but for counting. */
+	connection.state = CONNECTION_FAILING;
+	push.connection = &connection;
+	verbs.connection = &connection;
+	verbs.parts = 1;
+	verbs.pair_count = 3;
+	for (i = 0; i < 2; i++) {
+		verbs.rails[i].verbs = &verbs;
+		verbs.rails[i].number = i;
+		verbs.rails[i].region = &regions[i];
+		verbs.rails[i].remote = &remote[i];
+	}
+	for (i = 0; i < 3; i++) {
+		verbs.pairs[i] = &pairs[i];
+		pairs[i].number = i;
+		pairs[i].rail = &verbs.rails[i / 2];
+	}
+	return 0;
+}
+
+static void write_some(uint32_t transfer, uint64_t length, uint32_t blocks)
+{
+	const struct xfer_write write = {
+		.push = &push,
+		.local_offset = 4096,
+		.remote_offset = 8192,
+		.length = length,
+		.transfer = transfer,
+		.blocks = blocks,
+	};
+
+	connection.writes++;
+	push.writes++;
+	connection.write_bytes_under_way += length;
+	connection.bytes_under_way += length;
+	push.bytes_left += length;
+	assert_int_equal(verbs_write(&connection, &write), 0);
+}
+
+/* As if it had been posted. */
+static void post(struct verbs_pair *pair)
+{
+	pair->batch_count = 0;
+}
+
+static uint32_t immediate(const struct verbs_pair *pair, unsigned int at)
+{
+	return be32toh(pair->batch[at].imm_data);
+}
+
+static void test_keys_of_each_rail(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		write_some(7, 64 * KIB, 1);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(pairs[i].batch_count, 1);
+		assert_int_equal(pairs[i].batch[0].opcode, IBV_WR_RDMA_WRITE_WITH_IMM);
+		assert_int_equal(pairs[i].batch[0].wr.rdma.rkey, i < 2 ? 0x100 : 0x200);
+		assert_int_equal(pairs[i].batch[0].wr.rdma.remote_addr, 8192);
+		assert_int_equal(pairs[i].ranges[0].lkey, i < 2 ? 0x10 : 0x20);
+		assert_int_equal(pairs[i].ranges[0].addr, 4096);
+		assert_int_equal(immediate(&pairs[i], 0), 7 << 16 | 1);
+		assert_ptr_equal(verbs_work_pair(&verbs, pairs[i].batch[0].wr_id), &pairs[i]);
+	}
+}
+
+/* Large ones beside small ones: it is bytes that count. */
+static void test_bytes_are_balanced(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	write_some(1, 512 * KIB, 1);
+	for (i = 0; i < 64; i++)
+		write_some(1, 8 * KIB, 1);
+	assert_int_equal(pairs[0].next, 1);
+	assert_int_equal(pairs[1].next, 32);
+	assert_int_equal(pairs[2].next, 32);
+	assert_int_equal(pairs[1].bytes, 256 * KIB);
+}
+
+/* What a pair has carried out makes room on it: the quick one gets more. */
+static void test_the_quick_gets_more(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 90; i++) {
+		write_some(1, 64 * KIB, 1);
+		post(&pairs[0]);
+		post(&pairs[1]);
+		post(&pairs[2]);
+		/* The last of the third pair so far. */
+		if (pairs[2].first != pairs[2].next)
+			verbs_sent(&pairs[2], pairs[2].next - 1);
+	}
+	assert_int_equal(pairs[0].next, 1);
+	assert_int_equal(pairs[1].next, 1);
+	assert_int_equal(pairs[2].next, 88);
+	assert_int_equal(verbs.rails[1].stats.bytes_pushed, 88 * 64 * KIB);
+	assert_int_equal(verbs.rails[1].stats.writes, 88);
+	assert_int_equal(connection.writes, 2);
+}
+
+/* Until all slots are taken, each pair has as many as it can. */
+static void test_slots_run_out(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	/* The first pair is the slow one, and full first. */
+	pairs[1].bytes = pairs[2].bytes = 1ull << 40;
+	for (i = 0; i < 3 * VERBS_SLOTS; i++) {
+		write_some(1, 4 * KIB, 1);
+		post(&pairs[0]);
+		post(&pairs[1]);
+		post(&pairs[2]);
+	}
+	for (i = 0; i < 3; i++)
+		assert_int_equal(pairs[i].next - pairs[i].first, VERBS_SLOTS);
+}
+
+/* Of one transfer, in one call, on one pair: one immediate for all. */
+static void test_immediates_are_joined(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	verbs.pair_count = 2;
+	for (i = 0; i < 8; i++)
+		write_some(3, 8 * KIB, 2);
+	write_some(4, 8 * KIB, 1);
+	assert_int_equal(pairs[0].batch_count, 5);
+	assert_int_equal(pairs[1].batch_count, 4);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(pairs[0].batch[i].opcode, IBV_WR_RDMA_WRITE);
+	assert_int_equal(immediate(&pairs[0], 3), 3 << 16 | 8);
+	assert_int_equal(immediate(&pairs[0], 4), 4 << 16 | 1);
+	assert_int_equal(immediate(&pairs[1], 3), 3 << 16 | 8);
+	/* As many as the other side will count. */
+	verbs_sent(&pairs[0], pairs[0].next - 1);
+	assert_int_equal(pairs[0].written, 2);
+	verbs_sent(&pairs[1], pairs[1].next - 1);
+	assert_int_equal(pairs[1].written, 1);
+}
+
+/* Of a block that takes several writes, each tells of its part. */
+static void test_parts_are_told_of(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	verbs.parts = 3;
+	for (i = 0; i < 6; i++)
+		write_some(5, 512 * KIB, i % 3 == 2);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(immediate(&pairs[i], 1), 5 << 16 | 2);
+}
+
+/* Often enough to know what is under way, and not for each. */
+static void test_completions_are_asked_for(void **state)
+{
+	unsigned int i, signalled = 0;
+
+	(void)state;
+	verbs.pair_count = 1;
+	for (i = 0; i < VERBS_SLOTS; i++)
+		write_some(1, 4 * KIB, 1);
+	for (i = 0; i < VERBS_SLOTS; i++)
+		signalled += pairs[0].batch[i].send_flags == IBV_SEND_SIGNALED;
+	assert_int_equal(signalled, 4);
+	setup(NULL);
+	verbs.pair_count = 1;
+	for (i = 0; i < 16; i++)
+		write_some(1, 1024 * KIB, 1);
+	for (signalled = i = 0; i < 16; i++)
+		signalled += pairs[0].batch[i].send_flags == IBV_SEND_SIGNALED;
+	assert_int_equal(signalled, 4);
+}
+
+int main(void)
+{
+#define SEND_TEST(name)	cmocka_unit_test_setup(name, setup)
+	const struct CMUnitTest tests[] = {
+		SEND_TEST(test_keys_of_each_rail),
+		SEND_TEST(test_bytes_are_balanced),
+		SEND_TEST(test_the_quick_gets_more),
+		SEND_TEST(test_slots_run_out),
+		SEND_TEST(test_immediates_are_joined),
+		SEND_TEST(test_parts_are_told_of),
+		SEND_TEST(test_completions_are_asked_for),
+	};
+#undef SEND_TEST
+
+	return cmocka_run_group_tests_name("verbs writes", tests, NULL, NULL);
+}
