@@ -7,8 +7,9 @@
  *	tests/vm/run --nodes 2 build/release/tests/guest/nodes/test_nodes
  *
  * Node 0 sends and decides what happens, node 1 receives and does what it is told.
- * The tests touch eth0 and rxe0; node 0 talks to node 1 over eth1. How many transfers
- * the long test does: $TANDEM_SOAK (150). $TANDEM_TEST, $TANDEM_TRANSPORT: only these.
+ * The tests touch eth0 and rxe0, and use rxe1; node 0 talks to node 1 over eth1. How many
+ * transfers the long test does: $TANDEM_SOAK (150). $TANDEM_TEST, $TANDEM_TRANSPORT (tcp,
+ * verbs, auto, or rails, which is verbs over both NICs): only these.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -38,6 +39,8 @@
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
 static enum tandem_transport transport;
+/* Over both NICs. */
+static bool rails;
 static struct worker sender;
 static bool running;
 /* A test has begun, and not come to its end. */
@@ -53,6 +56,7 @@ static struct worker_options usual_options(void)
 {
 	return (struct worker_options){
 		.transport = transport,
+		.rails = rails,
 		.timeout_ms = TIMEOUT_MS,
 		.seed = 4711,
 	};
@@ -570,6 +574,17 @@ static int test_both(void)
 		TEST(test_receiver_killed),
 		TEST(test_nothing_left),
 	};
+	/* What happens to eth0 happens to one of two NICs. */
+	const struct CMUnitTest rails_tests[] = {
+		TEST(test_plain),
+		TEST(test_loss_one),
+		TEST(test_delay),
+		TEST(test_link_down),
+		TEST(test_receiver_killed),
+		TEST(test_receiver_stopped),
+		TEST(test_nothing_left),
+		TEST(test_soak),
+	};
 	const char *only = getenv("TANDEM_TRANSPORT");
 	int failed = 0;
 
@@ -585,6 +600,11 @@ static int test_both(void)
 	if (!only || !strcmp(only, "auto"))
 		failed += cmocka_run_group_tests_name("two nodes, what is chosen", chosen, set_up,
 						      NULL);
+	transport = TANDEM_TRANSPORT_VERBS;
+	rails = true;
+	if (!only || !strcmp(only, "rails"))
+		failed += cmocka_run_group_tests_name("two nodes, verbs over two NICs",
+						      rails_tests, set_up, NULL);
 	return failed;
 }
 

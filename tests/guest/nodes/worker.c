@@ -375,7 +375,7 @@ static void create_peer(struct side *side)
 	struct tandem_peer_options options = {
 		.connection = {
 			.transport = side->options->transport,
-			.rdma_device = "rxe0",
+			.rdma_device = side->options->rails ? "rxe0,rxe1" : "rxe0",
 			.gid_index = -1,
 			.timeout_ms = side->options->timeout_ms,
 			.address = "0.0.0.0",

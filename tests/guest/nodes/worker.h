@@ -55,6 +55,7 @@ struct worker_counts {
  * struct worker_options - what a worker is to do
  * @sends: it is the sender, which calls; the receiver is there for it
  * @transport: &enum tandem_transport
+ * @rails: VERBS: over rxe0 and rxe1, not rxe0 alone
  * @transfers: how many the sender starts; 0 until it is asked to end
  * @timeout_ms: of each transfer
  * @cancel_percent: of these the sender cancels
@@ -63,6 +64,7 @@ struct worker_counts {
 struct worker_options {
 	uint32_t sends;
 	uint32_t transport;
+	uint32_t rails;
 	uint32_t transfers;
 	uint32_t timeout_ms;
 	uint32_t cancel_percent;
