@@ -47,6 +47,7 @@ enum run_key {
 	KEY_KV_STORE,
 	KEY_KV_STORE_SIZE,
 	KEY_RDMA_DEVICE,
+	KEY_RDMA_PAIRS,
 	KEY_GID_INDEX,
 	KEY_ADDRESS,
 	KEY_STREAMS,
@@ -116,7 +117,8 @@ static const struct argp_option options[] = {
 	{ "decode", KEY_DECODE, "DEV", 0, "device that makes the tokens, or with agg does it all", 1 },
 	{ "transport", KEY_TRANSPORT, "auto|local|verbs|tcp", 0,
 	  "how the KV cache travels (default local); auto takes the first that reaches, and the report says why", 1 },
-	{ "rdma-device", KEY_RDMA_DEVICE, "NAME", 0, "with verbs: which RDMA device", 1 },
+	{ "rdma-device", KEY_RDMA_DEVICE, "NAME", 0, "with verbs: which RDMA device, or several with commas between", 1 },
+	{ "rdma-pairs", KEY_RDMA_PAIRS, "N", 0, "with verbs: queue pairs on each (default 1)", 1 },
 	{ "gid-index", KEY_GID_INDEX, "N", 0, "with verbs: which GID of its port", 1 },
 	{ "address", KEY_ADDRESS, "ADDRESS", 0, "with tcp: address to use (default 127.0.0.1)", 1 },
 	{ "streams", KEY_STREAMS, "N", 0, "with tcp: how many sockets (default 2)", 1 },
@@ -275,6 +277,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_RDMA_DEVICE:
 		run->session.connection.rdma_device = argument;
+		return 0;
+	case KEY_RDMA_PAIRS:
+		run->session.connection.rdma_pairs =
+			(unsigned int)argument_number(state, "--rdma-pairs", argument, 1, 8);
 		return 0;
 	case KEY_GID_INDEX:
 		run->session.connection.gid_index =
