@@ -77,6 +77,7 @@ runtime-src += \
 	runtime/xfer_offer.c \
 	runtime/xfer_place.c \
 	runtime/xfer_push.c \
+	runtime/xfer_receive.c \
 	runtime/xfer_record.c \
 	runtime/xfer_runs.c \
 	runtime/xfer_stop.c \
