@@ -690,11 +690,6 @@ static void test_offer(void **state)
 	assert_int_equal(tandem_peer_offer_start(fixture->peer[0], &offer, &offered), -ENOTCONN);
 	assert_int_equal(tandem_peer_offered_start(fixture->peer[1], &there, &told), -ENOTCONN);
 	open_both(fixture);
-	if (pair_kind->cannot_offer) {
-		assert_int_equal(tandem_peer_offer_start(fixture->peer[0], &offer, &offered),
-				 -EOPNOTSUPP);
-		return;
-	}
 	pair_choose(pair, remote, 16, pair_layout[0].blocks);
 	pair_choose(pair, local, 16, pair_layout[1].blocks);
 	assert_int_equal(tandem_peer_offered_start(fixture->peer[1], &there, &told), 0);
@@ -742,16 +737,14 @@ static void test_offers_end(void **state)
 	offer.block_count = TANDEM_PEER_BLOCKS_MAX + 1;
 	assert_int_equal(tandem_peer_offer_start(fixture->peer[1], &offer, &offered), -E2BIG);
 	offer.block_count = 1;
-	if (!pair_kind->cannot_offer)
-		assert_int_equal(tandem_peer_offer_start(fixture->peer[1], &offer, &offered), 0);
+	assert_int_equal(tandem_peer_offer_start(fixture->peer[1], &offer, &offered), 0);
 	assert_int_equal(tandem_peer_offered_start(fixture->peer[1], &there, &told), 0);
 	tandem_cancel(fixture->pair.loop, &told);
 	assert_int_equal(pair_wait(&fixture->pair, &told), -ECANCELED);
 	assert_int_equal(tandem_peer_offered_start(fixture->peer[1], &there, &told), 0);
 	close_peer(fixture, 0);
 	assert_int_equal(pair_wait(&fixture->pair, &told), -ECONNRESET);
-	if (!pair_kind->cannot_offer)
-		assert_int_equal(pair_wait(&fixture->pair, &offered), -ECONNRESET);
+	assert_int_equal(pair_wait(&fixture->pair, &offered), -ECONNRESET);
 }
 
 /* More of them than are kept hold up grants as well, until they are asked for. */
@@ -770,8 +763,6 @@ static void test_many_offers(void **state)
 	struct tandem_grant *there;
 	uint32_t i;
 
-	if (pair_kind->cannot_offer)
-		skip();
 	create_both(fixture);
 	open_both(fixture);
 	memset(offered, 0, sizeof(offered));
