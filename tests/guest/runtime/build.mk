@@ -9,7 +9,8 @@ guest-tests += \
 	tests/guest/runtime/test_fence \
 	tests/guest/runtime/test_file \
 	tests/guest/runtime/test_loop \
-	tests/guest/runtime/test_memory_class
+	tests/guest/runtime/test_memory_class \
+	tests/guest/runtime/test_queue
 
 guest-scripts += tests/guest/runtime/test_memory_class_sram.sh
 
@@ -32,5 +33,9 @@ tests/guest/runtime/test_fence-src := \
 	tests/guest/runtime/default_devices.c
 tests/guest/runtime/test_file-src := \
 	tests/native/file/test_file.c \
+	tests/native/runtime/devices.c \
+	tests/guest/runtime/default_devices.c
+tests/guest/runtime/test_queue-src := \
+	tests/native/runtime/test_queue.c \
 	tests/native/runtime/devices.c \
 	tests/guest/runtime/default_devices.c

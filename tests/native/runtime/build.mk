@@ -7,10 +7,12 @@ native-tests += \
 	tests/native/runtime/test_fence \
 	tests/native/runtime/test_inproc \
 	tests/native/runtime/test_loop \
-	tests/native/runtime/test_memory_class
+	tests/native/runtime/test_memory_class \
+	tests/native/runtime/test_queue
 
 thread-tests += \
 	tests/native/runtime/test_device \
+	tests/native/runtime/test_queue \
 	tests/native/runtime/test_fence \
 	tests/native/runtime/test_inproc
 
@@ -31,5 +33,9 @@ tests/native/runtime/test_memory_class-src := \
 	tests/native/runtime/class_devices.c
 tests/native/runtime/test_fence-src := \
 	tests/native/runtime/test_fence.c \
+	tests/native/runtime/devices.c \
+	tests/native/runtime/default_devices.c
+tests/native/runtime/test_queue-src := \
+	tests/native/runtime/test_queue.c \
 	tests/native/runtime/devices.c \
 	tests/native/runtime/default_devices.c
