@@ -119,7 +119,7 @@ static void describe_job(struct seq_buf *text, const struct tandem_job *job)
 	const struct tandem_context *context = job->queue->context;
 
 	seq_buf_printf(text, "  command %u: %s context=%u pid=%d comm=%s age_ms=%lld dst=%u+%#llx src=%u+%#llx length=%llu%s%s%s\n",
-		       job->command_id, tandem_job_operation(job),
+		       tandem_job_command_id(job), tandem_job_operation(job),
 		       context->index, context->pid, context->comm,
 		       ktime_ms_delta(ktime_get(), job->started),
 		       le32_to_cpu(descriptor->dst_region),

@@ -313,8 +313,7 @@ static void push_job(struct tandem_engine *engine, struct tandem_queue *queue)
 	job->engine = engine;
 	list_move_tail(&job->link, &queue->running);
 	list_add_tail(&job->flight_link, &engine->in_flight);
-	job->command_id = tandem_ring_push(&engine->ring, &job->descriptor,
-					   job);
+	job->number = tandem_ring_push(&engine->ring, &job->descriptor, job);
 	engine->stats.submitted++;
 	trace_tandem_job_push(job, slot);
 	tandem_schedule_begin(&queue->class->schedule, &engine->schedule,
@@ -615,26 +614,24 @@ unlock:
 }
 
 /*
- * The lock is held. Returns whether the caller has to abort the job, after
- * unlocking; it holds a reference for that.
+ * The lock is held: once the job has ended, its number on the ring can be that of
+ * another's.
  */
-static bool job_cancel(struct tandem_job *job, struct list_head *done)
+static void abort_job(struct tandem_job *job)
+{
+	job->aborting = true;
+	tandem_job_abort(job);
+}
+
+/* The lock is held. */
+static void job_cancel(struct tandem_job *job, struct list_head *done)
 {
 	job->cancelled = true;
 	trace_tandem_job_cancel(job);
 	if (job->state == TANDEM_JOB_WAITING)
 		end_job_with(job, -ECANCELED, done);
-	if (job->state != TANDEM_JOB_RUNNING || job->aborting)
-		return false;
-	job->aborting = true;
-	tandem_job_get(job);
-	return true;
-}
-
-static void abort_job(struct tandem_job *job)
-{
-	tandem_job_abort(job);
-	tandem_job_put(job);
+	else if (job->state == TANDEM_JOB_RUNNING && !job->aborting)
+		abort_job(job);
 }
 
 void tandem_engine_cancel(struct tandem_job *job)
@@ -642,26 +639,12 @@ void tandem_engine_cancel(struct tandem_job *job)
 	struct tandem_engine_class *class = job->queue->class;
 	unsigned long flags;
 	LIST_HEAD(done);
-	bool abort;
 
 	spin_lock_irqsave(&class->lock, flags);
-	abort = job_cancel(job, &done);
+	job_cancel(job, &done);
 	push_ready(class);
 	spin_unlock_irqrestore(&class->lock, flags);
-	if (abort)
-		abort_job(job);
 	complete_jobs(&done);
-}
-
-static struct tandem_job *find_running(struct tandem_queue *queue, u64 cookie)
-{
-	struct tandem_job *job;
-
-	list_for_each_entry(job, &queue->running, link) {
-		if (job->cookie == cookie && !job->aborting)
-			return job;
-	}
-	return NULL;
 }
 
 unsigned int tandem_engine_cancel_cookie(struct tandem_queue *queue,
@@ -680,15 +663,13 @@ unsigned int tandem_engine_cancel_cookie(struct tandem_queue *queue,
 			count++;
 		}
 	}
-	push_ready(class);
-	while ((job = find_running(queue, cookie))) {
-		count++;
-		if (!job_cancel(job, &done))
-			continue;
-		spin_unlock_irqrestore(&class->lock, flags);
-		abort_job(job);
-		spin_lock_irqsave(&class->lock, flags);
+	list_for_each_entry(job, &queue->running, link) {
+		if (job->cookie == cookie && !job->aborting) {
+			job_cancel(job, &done);
+			count++;
+		}
 	}
+	push_ready(class);
 	spin_unlock_irqrestore(&class->lock, flags);
 	complete_jobs(&done);
 	return count;
@@ -759,10 +740,10 @@ void tandem_engine_poll(struct tandem_engine *engine)
 bool tandem_engine_watch(struct tandem_engine *engine)
 {
 	struct tandem_engine_class *class = class_of(engine);
-	struct tandem_job *late = NULL;
+	bool alive = true, late = false;
 	struct tandem_job *job;
-	bool alive = true;
 	unsigned long flags;
+	u16 command_id = 0;
 
 	if (!class)
 		return true;
@@ -781,18 +762,16 @@ bool tandem_engine_watch(struct tandem_engine *engine)
 		engine->abort_since = jiffies ?: 1;
 		job->timed_out = true;
 		trace_tandem_job_timeout(job);
-		job->aborting = true;
-		tandem_job_get(job);
-		late = job;
+		abort_job(job);
+		late = true;
+		command_id = tandem_job_command_id(job);
 	}
 	spin_unlock_irqrestore(&class->lock, flags);
 
-	if (late) {
+	if (late)
 		dev_warn_ratelimited(engine->tdev->dev,
 				     "queue %u: command %u takes longer than %u ms: aborting it\n",
-				     engine->ring.queue, late->command_id,
+				     engine->ring.queue, command_id,
 				     jiffies_to_msecs(tandem_command_timeout()));
-		abort_job(late);
-	}
 	return alive;
 }

@@ -286,7 +286,7 @@ void tandem_job_abort(struct tandem_job *job)
 	job->abort = (struct tandem_admin_command) {
 		.descriptor = {
 			.opcode = TANDEM_HW_OP_ABORT,
-			.length = cpu_to_le64(job->command_id),
+			.length = cpu_to_le64(job->number),
 			.argument = cpu_to_le64(engine->ring.queue),
 		},
 		.done = abort_done,

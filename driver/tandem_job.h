@@ -68,7 +68,7 @@ enum tandem_job_state {
  * @suspicions: how often the device had to be reset while it was the oldest job
  *	of its engine, and no other was known to be the cause
  * @engine: that it is, or was, on the ring of
- * @command_id: on the ring
+ * @number: on the ring, see tandem_ring_push()
  * @user_slot: index in the region table while @user is mapped there
  * @started: when it was put on the ring
  * @fault: &enum tandem_fault, to be held against the context
@@ -106,7 +106,7 @@ struct tandem_job {
 	struct list_head flight_link;
 	unsigned int suspicions;
 	struct tandem_engine *engine;
-	u16 command_id;
+	u32 number;
 	u32 user_slot;
 	ktime_t started;
 	enum tandem_fault fault;
@@ -137,6 +137,12 @@ void tandem_job_forget(struct tandem_job *job);
 /* Releases and puts a job that was never submitted. May sleep. */
 void tandem_job_discard(struct tandem_job *job);
 
+/* By which the device names it when it completes. */
+static inline u16 tandem_job_command_id(const struct tandem_job *job)
+{
+	return job->number;
+}
+
 /* What it does, for people. */
 const char *tandem_job_operation(const struct tandem_job *job);
 /* Before it is submitted: what it is for the schedule. */
@@ -148,7 +154,10 @@ void tandem_job_set_completion(struct tandem_job *job,
 u64 tandem_job_occupied_ns(const struct tandem_job *job);
 /* Cancels the job later: in any context, with locks held. */
 void tandem_job_cancel_later(struct tandem_job *job);
-/* Aborts a running job for which @aborting was just set. Takes a reference. */
+/*
+ * Aborts a running job for which @aborting was just set, with the lock of the class
+ * held. Takes a reference.
+ */
 void tandem_job_abort(struct tandem_job *job);
 
 #endif /* _TANDEM_JOB_H */

@@ -88,18 +88,18 @@ u32 tandem_ring_next_slot(const struct tandem_ring *ring)
 	return slot_of(ring, ring->sq_tail);
 }
 
-u16 tandem_ring_push(struct tandem_ring *ring,
+u32 tandem_ring_push(struct tandem_ring *ring,
 		     const struct tandem_hw_descriptor *descriptor,
 		     void *owner)
 {
 	struct tandem_hw_descriptor *entries = ring->sq.virtual;
 	u32 slot = tandem_ring_next_slot(ring);
-	u16 id = ring->sq_tail++;
+	u32 number = ring->sq_tail++;
 
 	entries[slot] = *descriptor;
-	entries[slot].command_id = cpu_to_le16(id);
+	entries[slot].command_id = cpu_to_le16((u16)number);
 	ring->owner[slot] = owner;
-	return id;
+	return number;
 }
 
 void tandem_ring_publish(struct tandem_ring *ring)

@@ -129,9 +129,10 @@ bool tandem_ring_is_insane(const struct tandem_ring *ring);
 u32 tandem_ring_next_slot(const struct tandem_ring *ring);
 /*
  * Writes a descriptor, of which command_id is filled in. The ring must not be
- * full. tandem_ring_publish() makes it known to the device. Returns the id.
+ * full. tandem_ring_publish() makes it known to the device. Returns the command's
+ * number since the ring began, of which the id is the low half.
  */
-u16 tandem_ring_push(struct tandem_ring *ring,
+u32 tandem_ring_push(struct tandem_ring *ring,
 		     const struct tandem_hw_descriptor *descriptor,
 		     void *owner);
 void tandem_ring_publish(struct tandem_ring *ring);

@@ -94,7 +94,7 @@ TRACE_EVENT(tandem_job_push,
 			   __entry->cookie = job->cookie;
 			   __entry->engine = engine_number(job);
 			   __entry->slot = slot;
-			   __entry->command = job->command_id;
+			   __entry->command = tandem_job_command_id(job);
 			   ),
 	    TP_printk("dev=%s job=%llu engine=%u slot=%u command=%u cookie=%#llx",
 		      __get_str(dev), __entry->job, __entry->engine, __entry->slot,
@@ -141,7 +141,7 @@ DECLARE_EVENT_CLASS(tandem_job_ends_early,
 				   __entry->job = job->id;
 				   __entry->cookie = job->cookie;
 				   __entry->engine = engine_number(job);
-				   __entry->command = job->command_id;
+				   __entry->command = tandem_job_command_id(job);
 				   ),
 		    TP_printk("dev=%s job=%llu engine=%u command=%u cookie=%#llx",
 			      __get_str(dev), __entry->job, __entry->engine,

@@ -121,8 +121,8 @@ static uint32_t abort_command(struct tandem_fw *fw, const struct tandem_hw_descr
 		return TANDEM_HW_INVALID_FIELD;
 	/* A command that cannot be there is one that is not there. */
 	if (has_queue_number(fw, d->argument) && fw->queues[d->argument] &&
-	    d->length <= UINT16_MAX)
-		fw_queue_abort(fw->queues[d->argument], (uint16_t)d->length);
+	    d->length <= UINT32_MAX)
+		fw_queue_abort(fw->queues[d->argument], (uint32_t)d->length);
 	return TANDEM_HW_OK;
 }
 

@@ -32,7 +32,7 @@ static void take(struct fw_queue *queue, const struct tandem_hw_descriptor *desc
 
 	pthread_mutex_lock(&queue->lock);
 	queue->running_serial = atomic_fetch_add(&queue->fw->command_serial, 1) + 1;
-	queue->running_id = descriptor->command_id;
+	queue->running_number = ring->head;
 	queue->running_context = descriptor->context;
 	/* A stop that came earlier stays in force for each command. */
 	atomic_store(&queue->abort, queue->aborted[slot / 8] & bit ||
@@ -331,38 +331,25 @@ void fw_queues_stop(struct tandem_fw *fw, enum fw_queue_stop stop)
 }
 
 /*
- * The slots from ring.head to the doorbell's tail hold descriptors that wait.
- * None of them can be taken, completed and written anew while the lock is
- * held, so they can be read here, beside the engine.
+ * Those from ring.head to the doorbell's tail wait. None of them can be taken while
+ * the lock is held.
  */
-void fw_queue_abort(struct fw_queue *queue, uint16_t command_id)
+void fw_queue_abort(struct fw_queue *queue, uint32_t number)
 {
-	struct tandem_hw_descriptor descriptor;
 	struct fw_ring ring;
-	uint32_t count, slot;
+	uint32_t slot;
 
 	pthread_mutex_lock(&queue->lock);
-	if (queue->running_serial && queue->running_id == command_id) {
-		atomic_store(&queue->abort, true);
-		goto unlock;
-	}
 	ring = (struct fw_ring){
-		.sq = queue->ring.sq,
 		.doorbell = queue->ring.doorbell,
 		.entries = queue->ring.entries,
 		.head = queue->ring.head,
 	};
-	count = fw_ring_waiting(&ring);
-	for (; count; count--, ring.head++) {
-		if (fw_ring_peek(queue->fw, &ring, &descriptor))
-			break;
-		if (descriptor.command_id != command_id)
-			continue;
-		slot = slot_of(&ring, ring.head);
+	slot = slot_of(&ring, number);
+	if (queue->running_serial && queue->running_number == number)
+		atomic_store(&queue->abort, true);
+	else if (number - ring.head < fw_ring_waiting(&ring))
 		queue->aborted[slot / 8] |= 1u << (slot % 8);
-		break;
-	}
-unlock:
 	pthread_mutex_unlock(&queue->lock);
 }
 

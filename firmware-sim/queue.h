@@ -39,7 +39,7 @@ enum fw_queue_stop {
  * @has_ended: it was
  * @running_serial: number of the running command, tandem_fw.command_serial; 0
  *	for none
- * @running_id: its command_id
+ * @running_number: its number on the submission ring, as &fw_ring.head counts
  * @running_context: its context
  * @aborted: a bit for each slot of the submission ring: the command there is
  *	to be aborted when it is taken up
@@ -60,7 +60,7 @@ struct fw_queue {
 	pthread_cond_t ended;
 	bool has_ended;
 	uint64_t running_serial;
-	uint16_t running_id;
+	uint32_t running_number;
 	uint32_t running_context;
 	uint8_t aborted[];
 };
@@ -87,8 +87,8 @@ void fw_queue_delete(struct fw_queue *queue, enum fw_queue_stop stop);
 /* Stop and free all queues of the device, as fw_queue_delete() does. */
 void fw_queues_stop(struct tandem_fw *fw, enum fw_queue_stop stop);
 
-/* Abort a command, running or waiting, if it is there. */
-void fw_queue_abort(struct fw_queue *queue, uint16_t command_id);
+/* Abort the command of that number on the ring, running or waiting, if it is there. */
+void fw_queue_abort(struct fw_queue *queue, uint32_t number);
 
 /* Has the running command been aborted? Cheap; for between slices of work. */
 static inline bool fw_queue_aborted(struct fw_queue *queue)

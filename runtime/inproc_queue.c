@@ -25,6 +25,7 @@
  * @signal_point: see there
  * @segments: COPY_LIST: what the device reads; NULL for others
  * @id: its slot in &inproc_queue.commands, once the device has it
+ * @number: on the submission ring, likewise
  * @in_flight: the device has it
  */
 struct inproc_command {
@@ -39,6 +40,7 @@ struct inproc_command {
 	struct inproc_point *signal_point;
 	struct tandem_hw_segment *segments;
 	uint16_t id;
+	uint32_t number;
 	bool in_flight;
 };
 
@@ -210,8 +212,8 @@ static void queue_start_waiting(struct inproc_device *device, struct inproc_queu
 		command->id = queue->free_ids[--queue->free_count];
 		command->in_flight = true;
 		queue->commands[command->id] = command;
-		write_descriptor(device, command, &ring[queue->sq_tail % INPROC_ENTRIES]);
-		queue->sq_tail++;
+		command->number = queue->sq_tail++;
+		write_descriptor(device, command, &ring[command->number % INPROC_ENTRIES]);
 		device->in_flight++;
 	}
 	if (queue->sq_tail != tail)
@@ -343,7 +345,7 @@ static int command_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 	struct tandem_hw_descriptor descriptor = {
 		.opcode = TANDEM_HW_OP_ABORT,
 		.argument = htole64(queue->number),
-		.length = htole64(command->id),
+		.length = htole64(command->number),
 	};
 
 	(void)loop;

@@ -34,7 +34,7 @@
  * A driver takes any device of its own major version. Minor versions only add:
  * fields that used to be reserved (and zero), opcodes, status codes.
  */
-#define TANDEM_HW_VERSION_MAJOR		2
+#define TANDEM_HW_VERSION_MAJOR		3
 #define TANDEM_HW_VERSION_MINOR		0
 #define TANDEM_HW_VERSION(major, minor)	(((major) << 16) | (minor))
 
@@ -154,9 +154,11 @@ enum tandem_hw_state {
  * @TANDEM_HW_OP_QUEUE_DELETE: admin; stops queue @argument. Descriptors not
  *	yet begun complete as ABORTED first; one that is running is finished
  *	or abandoned. After the completion the device does not touch the rings.
- * @TANDEM_HW_OP_ABORT: admin; ends command @length of queue @argument early,
- *	if it is still there. The command itself then completes as ABORTED (or
- *	as whatever it came to). Always succeeds.
+ * @TANDEM_HW_OP_ABORT: admin; ends a command of queue @argument early, if it is
+ *	still there: that with the number @length, counted from 0 in the order of
+ *	the submission ring since QUEUE_CREATE, modulo 2^32. (A command_id would
+ *	come again while an ABORT is on its way.) The command itself then
+ *	completes as ABORTED (or as whatever it came to). Always succeeds.
  * @TANDEM_HW_OP_CONTEXT_SYNC: admin; completes when no command that was
  *	taken up before it still uses context @context or an older copy of its
  *	region table

@@ -348,6 +348,11 @@ bool driver_completed(struct driver *driver, uint32_t number)
 	       entry->epoch == driver->epoch;
 }
 
+uint32_t driver_last(const struct driver *driver, uint32_t queue)
+{
+	return driver->queue[queue].tail - 1;
+}
+
 struct tandem_hw_completion driver_wait(struct driver *driver, uint32_t number)
 {
 	struct queue *queue = &driver->queue[number];

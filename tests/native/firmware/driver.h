@@ -110,6 +110,9 @@ void driver_ring(struct driver *driver, uint32_t queue);
 void driver_submit(struct driver *driver, uint32_t queue,
 		   const struct tandem_hw_descriptor *descriptor);
 
+/* What ABORT calls the command that was put on a queue last. */
+uint32_t driver_last(const struct driver *driver, uint32_t queue);
+
 /*
  * Wait for the next completion, relying on interrupts, and check what every
  * completion has to be like.

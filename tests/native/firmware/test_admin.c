@@ -60,11 +60,11 @@ static struct tandem_hw_descriptor admin(uint8_t opcode, uint16_t id, uint64_t a
 	};
 }
 
-static struct tandem_hw_descriptor abort_of(uint32_t queue, uint64_t id)
+static struct tandem_hw_descriptor abort_of(uint32_t queue, uint64_t number)
 {
 	struct tandem_hw_descriptor d = admin(TANDEM_HW_OP_ABORT, 900, queue);
 
-	d.length = id;
+	d.length = number;
 	return d;
 }
 
@@ -213,18 +213,23 @@ static void abort_of_what_runs(void **state)
 	struct fixture *f = *state;
 	struct driver *d = &f->driver;
 	struct tandem_hw_descriptor held = fill(GATED, 10), next = fill(PLAIN, 11);
+	uint32_t first;
 
 	driver_queue_create(d, 1, TANDEM_HW_QUEUE_COPY, 4);
 	driver_submit(d, 1, &held);
+	first = driver_last(d, 1);
 	gate_wait(&f->gate);
 	driver_submit(d, 1, &next);
-	assert_int_equal(run(d, abort_of(1, 10)), TANDEM_HW_OK);
+	assert_int_equal(run(d, abort_of(1, first)), TANDEM_HW_OK);
 	gate_open(&f->gate);
 	check_wait(d, 1, 10, TANDEM_HW_ABORTED);
 	check_wait(d, 1, 11, TANDEM_HW_OK);
-	/* It is not there any more; the next of that name is another one. */
-	assert_int_equal(run(d, abort_of(1, 10)), TANDEM_HW_OK);
+	/* It is not there any more; the next with that id is another one. */
+	gate_close(&f->gate);
 	driver_submit(d, 1, &held);
+	gate_wait(&f->gate);
+	assert_int_equal(run(d, abort_of(1, first)), TANDEM_HW_OK);
+	gate_open(&f->gate);
 	check_wait(d, 1, 10, TANDEM_HW_OK);
 }
 
@@ -247,7 +252,13 @@ static void abort_of_what_waits(void **state)
 
 			driver_submit(d, 1, &waiting);
 		}
-		assert_int_equal(run(d, abort_of(1, 21)), TANDEM_HW_OK);
+		assert_int_equal(run(d, abort_of(1, driver_last(d, 1) - 1)),
+				 TANDEM_HW_OK);
+		/* Neither of these is there. */
+		assert_int_equal(run(d, abort_of(1, driver_last(d, 1) + 1)),
+				 TANDEM_HW_OK);
+		assert_int_equal(run(d, abort_of(1, driver_last(d, 1) - 4)),
+				 TANDEM_HW_OK);
 		gate_open(&f->gate);
 		check_wait(d, 1, 10, TANDEM_HW_OK);
 		check_wait(d, 1, 20, TANDEM_HW_OK);
@@ -370,7 +381,7 @@ static void context_sync_waits(void **state)
 	driver_submit(d, 1, &other);
 	check_wait(d, 1, 12, TANDEM_HW_OK);
 	assert_false(driver_completed(d, 0));
-	assert_int_equal(run(d, abort_of(2, 10)), TANDEM_HW_OK);
+	assert_int_equal(run(d, abort_of(2, driver_last(d, 2))), TANDEM_HW_OK);
 	assert_false(driver_completed(d, 0));
 
 	gate_open(&f->gate);

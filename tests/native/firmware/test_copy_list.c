@@ -245,7 +245,7 @@ static void is_aborted_between_segments(void **state)
 {
 	struct fixture *f = *state;
 	struct tandem_hw_descriptor d, abort = {
-		.opcode = TANDEM_HW_OP_ABORT, .argument = 1, .length = 5,
+		.opcode = TANDEM_HW_OP_ABORT, .argument = 1,
 	};
 	struct tandem_hw_segment *segments;
 	uint64_t address;
@@ -260,6 +260,7 @@ static void is_aborted_between_segments(void **state)
 	/* It has begun. */
 	while (*(volatile unsigned char *)f->to != 0x11)
 		;
+	abort.length = driver_last(&f->driver, 1);
 	assert_int_equal(driver_run(&f->driver, 0, &abort).status, TANDEM_HW_OK);
 	assert_int_equal(driver_wait(&f->driver, 1).status, TANDEM_HW_ABORTED);
 }

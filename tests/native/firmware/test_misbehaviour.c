@@ -263,10 +263,11 @@ static void interrupts_are_lost_and_found(void **state)
 	driver_close(&d);
 }
 
-static void abort_first(struct driver *d, uint16_t id)
+static void abort_last(struct driver *d)
 {
 	struct tandem_hw_descriptor abort = {
-		.opcode = TANDEM_HW_OP_ABORT, .length = id, .argument = QUEUE,
+		.opcode = TANDEM_HW_OP_ABORT, .argument = QUEUE,
+		.length = driver_last(d, QUEUE),
 	};
 
 	assert_int_equal(driver_run(d, 0, &abort).status, TANDEM_HW_OK);
@@ -280,13 +281,13 @@ static void commands_hang(void **state)
 	open_faulty(&d, FAULTS("hang", "hang:at=3,until=disable"));
 	submit_nop(&d, 1);
 	assert_no_more(&d);
-	abort_first(&d, 1);
+	abort_last(&d);
 	assert_int_equal(driver_wait(&d, QUEUE).status, TANDEM_HW_ABORTED);
 	submit_nop(&d, 2);
 	assert_int_equal(driver_wait(&d, QUEUE).status, TANDEM_HW_OK);
 	submit_nop(&d, 3);
 	usleep(20000);
-	abort_first(&d, 3);
+	abort_last(&d);
 	assert_no_more(&d);
 	assert_int_equal(driver_control(&d, 0), TANDEM_HW_STATE_READY);
 	driver_close(&d);

@@ -473,7 +473,7 @@ static void misaligned_region(void **state)
 static void program_is_aborted(void **state)
 {
 	struct tandem_hw_descriptor abort = {
-		.opcode = TANDEM_HW_OP_ABORT, .argument = BENCH_QUEUE, .length = 0x55,
+		.opcode = TANDEM_HW_OP_ABORT, .argument = BENCH_QUEUE,
 	};
 	struct tandem_hw_completion got;
 	struct tandem_hw_descriptor exec;
@@ -489,6 +489,7 @@ static void program_is_aborted(void **state)
 	exec = bench_exec(&bench, bench_write(&bench, &good));
 	driver_submit(&bench.driver, BENCH_QUEUE, &exec);
 	gate_wait(&gate);
+	abort.length = driver_last(&bench.driver, BENCH_QUEUE);
 	assert_int_equal(driver_run(&bench.driver, 0, &abort).status, TANDEM_HW_OK);
 	gate_open(&gate);
 	got = driver_wait(&bench.driver, BENCH_QUEUE);
