@@ -92,6 +92,13 @@ int connection_await(struct tandem_connection *connection, uint64_t deadline_ns)
 				  deadline_ns);
 }
 
+uint64_t connection_heard(const struct tandem_connection *connection, uint64_t now)
+{
+	const struct xfer_transport_ops *ops = connection->ops;
+
+	return ops->is_busy && ops->is_busy(connection) ? now : connection->heard_ns;
+}
+
 uint64_t connection_deadline(const struct tandem_connection *connection, unsigned int timeout_ms)
 {
 	return loop_now_ns() + (timeout_ms ? timeout_ms : connection->timeout_ms) * NSEC_PER_MSEC;

@@ -131,6 +131,12 @@ struct tandem_connection {
 #define XFER_CANCEL_GRACE_NS	1000000000ull
 #define XFER_TIMEOUT_GRACE_NS	200000000ull
 
+/*
+ * When the other side was last heard of. That is @now as long as a device of this side's
+ * has something to do: its silence says nothing then.
+ */
+uint64_t connection_heard(const struct tandem_connection *connection, uint64_t now);
+
 /* Something of the other side is awaited until @deadline_ns. Return: 0 or -ENOMEM. */
 int connection_await(struct tandem_connection *connection, uint64_t deadline_ns);
 /* One that there has not been: never 0. */

@@ -998,9 +998,17 @@ static void ipc_close(struct tandem_connection *connection)
 		ipc_destroy(ipc);
 }
 
+static bool ipc_is_busy(const struct tandem_connection *connection)
+{
+	const struct ipc *ipc = connection->transport;
+
+	return !LIST_EMPTY(&ipc->copies);
+}
+
 const struct xfer_transport_ops xfer_ipc_ops = {
 	.describe = ipc_describe,
 	.reads = true,
+	.is_busy = ipc_is_busy,
 	.write = ipc_write,
 	.flush = ipc_flush,
 	.tell = ipc_tell,

@@ -574,12 +574,21 @@ static void local_close(struct tandem_connection *connection)
 		local_free(local);
 }
 
+/* Both sides' devices are this process's. */
+static bool local_is_busy(const struct tandem_connection *connection)
+{
+	const struct local *local = connection->transport;
+
+	return !LIST_EMPTY(&local->copies) || (local->peer && !LIST_EMPTY(&local->peer->copies));
+}
+
 const struct xfer_transport_ops xfer_local_ops = {
 	.open = local_open,
 	.describe = local_describe,
 	.reach = local_reach,
 	.connect = local_connect,
 	.reads = true,
+	.is_busy = local_is_busy,
 	.write = local_write,
 	.flush = local_flush,
 	.tell = local_tell,

@@ -196,6 +196,7 @@ static int offer_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 static struct xfer_offer *offer_overdue(struct tandem_connection *connection, uint64_t now,
 					uint64_t *next)
 {
+	const uint64_t heard = connection_heard(connection, now);
 	struct xfer_offer *offer;
 	uint64_t when;
 	unsigned int i;
@@ -204,9 +205,8 @@ static struct xfer_offer *offer_overdue(struct tandem_connection *connection, ui
 	for (i = 0; i < XFER_OFFER_BUCKETS && connection->offers.count; i++)
 		LIST_FOREACH(offer, &connection->offers.buckets[i], entry) {
 			when = offer->deadline_ns;
-			if (offer->state != XFER_OFFERED &&
-			    when < connection->heard_ns + offer->grace_ns)
-				when = connection->heard_ns + offer->grace_ns;
+			if (offer->state != XFER_OFFERED && when < heard + offer->grace_ns)
+				when = heard + offer->grace_ns;
 			if (when <= now)
 				return offer;
 			if (when < *next)

@@ -238,8 +238,8 @@ uint64_t xfer_push_check_deadlines(struct tandem_connection *connection, uint64_
 		} else if (!push->result) {
 			next = min_u64(next, now + XFER_TIMEOUT_GRACE_NS);
 			push_stop(connection, push, -ETIMEDOUT, XFER_TIMEOUT_GRACE_NS);
-		} else if (connection->heard_ns + push->grace_ns > now) {
-			push->deadline_ns = connection->heard_ns + push->grace_ns;
+		} else if (connection_heard(connection, now) + push->grace_ns > now) {
+			push->deadline_ns = connection_heard(connection, now) + push->grace_ns;
 			next = min_u64(next, push->deadline_ns);
 		} else {
 			connection_fail(connection, -ECONNRESET);

@@ -41,8 +41,10 @@ static void expect_check_deadline(struct xfer_expect *expect, void *user)
 	struct deadlines *deadlines = user;
 
 	if (expect->stopping)
-		expect->deadline_ns = max_u64(expect->deadline_ns, expect->connection->heard_ns +
-					      expect->grace_ns);
+		expect->deadline_ns =
+			max_u64(expect->deadline_ns,
+				connection_heard(expect->connection, deadlines->now) +
+					expect->grace_ns);
 	if (expect->deadline_ns > deadlines->now)
 		deadlines->next = min_u64(deadlines->next, expect->deadline_ns);
 	else

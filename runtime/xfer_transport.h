@@ -79,6 +79,8 @@ struct xfer_write {
  *	known
  * @rail: fill in the statistics of a way that the connection has, by its number. NULL for
  *	one that has only one. Return: 0 or -ENOENT
+ * @is_busy: does a device of this side's carry out something of either side's? NULL
+ *	where others do that
  * @probe: see whether the other side is still there; if not, the connection
  *	fails. NULL where that is known without
  * @grant: let the other side write these blocks, for this transfer. NULL where
@@ -118,6 +120,7 @@ struct xfer_transport_ops {
 	uint64_t (*repeats)(struct tandem_connection *connection);
 	int (*rail)(struct tandem_connection *connection, unsigned int number,
 		    struct tandem_rail_stats *stats);
+	bool (*is_busy)(const struct tandem_connection *connection);
 	int (*probe)(struct tandem_connection *connection);
 	int (*grant)(struct tandem_connection *connection, uint32_t transfer,
 		     const struct xfer_grant *grant);
