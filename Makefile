@@ -170,7 +170,8 @@ $(foreach fuzzer,$(fuzzers),$(eval $(call fuzz-program,$(fuzzer))))
 
 # Debian's 6.12 headers, fetched when they are not in the cache; KERNEL=uml or
 # KERNEL=debug: a debug kernel's instead. KERNEL=backports: those of the newest
-# kernel in Debian 13's backports, with the compiler from there.
+# kernel in Debian 13's backports, with the compiler from there; KERNEL=newest: of
+# User Mode Linux of the same source.
 KDIR	:=
 KERNEL	:=
 MODFLAGS :=
@@ -294,19 +295,20 @@ debug-results:
 		$(suite) --time-limit 1800 $(debug-tests-$(KERNEL)); \
 		echo $$? >$(results)/debug/$(KERNEL)/exit-status
 
-# The driver's own tests with the newest kernel that Debian 13 has. Not part of
-# 'make check': it bootstraps a Debian 13 first.
-check-backports: check-deps
-	@rm -rf $(results)/backports
+# The driver's own tests with the newest kernel that Debian 13 has: as it is, or built
+# from its source, with the dmem cgroup, as User Mode Linux. Not part of 'make check':
+# it bootstraps a Debian 13 first, and the latter takes long to build.
+check-backports check-newest: check-%: check-deps
+	@rm -rf $(results)/$*
 	@$(MAKE) --no-print-directory -j2 programs guest-programs
-	@$(MAKE) --no-print-directory modules KERNEL=backports
-	@mkdir -p $(results)/backports
-	@$(vm) --kernel backports --timeout 2400 \
-		--results $(results)/backports $(suite) --time-limit 600 \
+	@$(MAKE) --no-print-directory modules KERNEL=$*
+	@mkdir -p $(results)/$*
+	@$(vm) --kernel $* --timeout 2400 \
+		--results $(results)/$* $(suite) --time-limit 600 \
 		$(addprefix $(out)/,$(filter tests/guest/driver/%,$(guest-tests))) \
 		$(filter tests/guest/driver/%,$(guest-scripts)); \
-		echo $$? >$(results)/backports/exit-status
-	@$(suite) --total $(results)/backports
+		echo $$? >$(results)/$*/exit-status
+	@$(suite) --total $(results)/$*
 
 # What dkms(8) does with the modules. Not part of 'make check', which would take
 # a minute longer.
@@ -369,7 +371,7 @@ help:
 	@echo '  all            libtandem, tandem-fw and tandem, in $(out)'
 	@echo '  modules        tandem.ko and tandem_emu.ko, in $(modules-dir)'
 	@echo '                 [KDIR=headers; default: Debian 6.12, fetched;'
-	@echo '                 KERNEL=uml or debug: for that debug kernel]'
+	@echo '                 KERNEL=uml, debug, backports, newest: for that one]'
 	@echo '  deps           install the Debian packages that are missing (root)'
 	@echo '  demo           split inference in a QEMU guest'
 	@echo '                 [MODEL=file.gguf PROMPT=text TOKENS=n]'
@@ -377,6 +379,7 @@ help:
 	@echo '  check-nodes    transfers between two guests, with failures of all sorts'
 	@echo '  check-debug    tests of the driver with kernels that look for errors'
 	@echo '  check-backports the driver with the newest kernel for Debian 13 (root)'
+	@echo '  check-newest   the driver with that built as User Mode Linux (root)'
 	@echo '  fuzzers        of model files and text, with clang, in $(fuzz-out)'
 	@echo '  check-dkms     the driver with dkms, which has to be installed (root)'
 	@echo '  install        [PREFIX=$(PREFIX) DESTDIR=]'
@@ -388,6 +391,6 @@ help:
 	@echo 'tests/vm/run COMMAND... runs anything in the guest.'
 
 .PHONY: all programs native-programs thread-programs guest-programs fuzzers modules deps check \
-	check-native check-guest check-nodes check-debug check-backports check-dkms check-deps \
+	check-native check-guest check-nodes check-debug check-backports check-newest check-dkms check-deps \
 	native-results guest-results node-results debug-results demo \
 	install dkms-source lint clean help
