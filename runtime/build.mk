@@ -70,8 +70,11 @@ runtime-src += \
 	runtime/xfer_expect.c \
 	runtime/xfer_grant.c \
 	runtime/xfer_ipc.c \
+	runtime/xfer_ipc_copy.c \
 	runtime/xfer_ipc_greet.c \
 	runtime/xfer_ipc_message.c \
+	runtime/xfer_ipc_send.c \
+	runtime/xfer_ipc_take.c \
 	runtime/xfer_local.c \
 	runtime/xfer_note.c \
 	runtime/xfer_offer.c \

@@ -127,6 +127,9 @@ struct tandem_kv_pool {
  */
 int kv_layout_check(const struct tandem_kv_layout *layout, uint64_t *bytes);
 
+/* Size of the pool, of a layout that has been checked. */
+uint64_t kv_layout_bytes(const struct tandem_kv_layout *layout);
+
 /* Say what kv_layout_check() found, with @reason its result. Return: -EINVAL. */
 int kv_layout_error(const struct tandem_kv_layout *layout, int reason, struct tandem_error *error);
 

@@ -78,6 +78,11 @@ uint64_t tandem_kv_block_bytes(const struct tandem_kv_layout *layout)
 	return 2 * row_bytes(layout) * layout->block_tokens;
 }
 
+uint64_t kv_layout_bytes(const struct tandem_kv_layout *layout)
+{
+	return tandem_kv_block_bytes(layout) * layout->blocks * layout->layers;
+}
+
 uint64_t tandem_kv_block_offset(const struct tandem_kv_layout *layout, uint32_t layer,
 				uint32_t block)
 {

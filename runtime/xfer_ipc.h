@@ -18,7 +18,10 @@
  *
  *	xfer_ipc_message.c	what is said
  *	xfer_ipc_greet.c	from a description to a socket that both sides trust
- *	xfer_ipc.c		blocks, and coming to rest
+ *	xfer_ipc_send.c		telling and asking the other side
+ *	xfer_ipc_take.c		what it tells and asks
+ *	xfer_ipc_copy.c		copying, by this side's device
+ *	xfer_ipc.c		the socket, opening, and coming to rest
  */
 #ifndef TANDEM_RUNTIME_XFER_IPC_H
 #define TANDEM_RUNTIME_XFER_IPC_H
@@ -148,7 +151,6 @@ enum ipc_state {
 struct ipc_caller;
 struct ipc_copy;
 struct ipc_loan;
-struct ipc_out;
 
 /**
  * struct ipc_write - a write that the other side has been told of or will be, or a read
@@ -158,6 +160,24 @@ struct ipc_out;
 struct ipc_write {
 	struct xfer_push *push;
 	uint64_t bytes;
+};
+
+/**
+ * struct ipc_out - a message to send, or that was sent
+ * @entry: in &ipc.out, &ipc.sent or &ipc.asked
+ * @bytes: the message
+ * @size: bytes of it
+ * @pull: @writes are reads that it asks for
+ * @count: entries of @writes; 0 for a note or an answer
+ * @writes: that it tells of
+ */
+struct ipc_out {
+	STAILQ_ENTRY(ipc_out) entry;
+	uint8_t *bytes;
+	size_t size;
+	bool pull;
+	unsigned int count;
+	struct ipc_write writes[];
 };
 
 /**
@@ -311,6 +331,55 @@ ssize_t ipc_socket_receive(int fd, uint8_t *buffer, int *passed);
 int ipc_socket_send(int fd, const void *message, size_t size, int file);
 
 /*
+ * xfer_ipc_send.c
+ */
+
+/*
+ * Send what is to be sent, as far as the socket takes it; it tells when it takes more.
+ * Return: 0 or a negative errno, upon which the connection fails.
+ */
+int ipc_send(struct ipc *ipc);
+/* Have a message sent that nothing is waited for after. Return: likewise. */
+int ipc_say(struct ipc *ipc, const struct ipc_head *head, const uint8_t *bytes, size_t size);
+/* For %xfer_ipc_ops. */
+int ipc_write(struct tandem_connection *connection, const struct xfer_write *write);
+int ipc_flush(struct tandem_connection *connection);
+int ipc_tell(struct tandem_connection *connection, const struct xfer_note *note);
+void ipc_outs_free(struct ipc_outs *outs);
+
+/*
+ * xfer_ipc_take.c
+ */
+
+/* In @ipc's buffer, not trusted. Return: 0 or a negative errno, upon which the connection fails. */
+int ipc_take_message(struct ipc *ipc, size_t size);
+void ipc_loans_free(struct ipc *ipc);
+
+/* Of an answer: may the entry be read? */
+static inline bool ipc_bit_is_set(const uint8_t *bits, unsigned int bit)
+{
+	return bits[bit / 8] >> bit % 8 & 1;
+}
+
+/*
+ * xfer_ipc_copy.c
+ *
+ * Return: 0 or a negative errno, upon which the connection fails.
+ */
+
+/* What our device has to do for an entry. */
+void ipc_copy_segment(struct ipc *ipc, const struct ipc_entry *entry,
+		      struct tandem_copy_segment *segment);
+/* The @count writes that the other side tells of, in the buffer; not trusted. */
+int ipc_copy_writes(struct ipc *ipc, unsigned int count);
+/* The reads that are not a command yet, without asking. */
+int ipc_copy_reads(struct ipc *ipc);
+/* Those of a message of reads that the other side allows, @count of them. */
+int ipc_copy_answered(struct ipc *ipc, const struct ipc_out *out, const uint8_t *bits,
+		      unsigned int count);
+void ipc_copies_cancel(struct ipc *ipc);
+
+/*
  * xfer_ipc.c
  */
 
@@ -353,5 +422,14 @@ int ipc_watch(struct ipc *ipc);
 void ipc_close_socket(struct ipc *ipc);
 /* Both sides have each other's memory. */
 void ipc_is_up(struct ipc *ipc);
+
+/*
+ * When our device has stopped, the other side may know: nothing lands here any more,
+ * and our blocks are not what they were. It does the same, which is waited for as long
+ * as it may still copy what it was told of.
+ */
+void ipc_check_quiet(struct ipc *ipc);
+/* Nothing is under way, and the connection is gone. */
+void ipc_destroy(struct ipc *ipc);
 
 #endif /* TANDEM_RUNTIME_XFER_IPC_H */

@@ -128,7 +128,7 @@ static int tcp_open(struct tandem_connection *connection,
 		goto free_tcp;
 	}
 	tcp->memory = pointer;
-	kv_layout_check(&connection->layout, &tcp->memory_bytes);
+	tcp->memory_bytes = kv_layout_bytes(&connection->layout);
 	ret = tcp_listen(tcp, options, error);
 	if (ret < 0)
 		goto free_tcp;

@@ -13,6 +13,7 @@
 #include <sys/random.h>
 
 #include "error.h"
+#include "kv.h"
 #include "xfer_verbs.h"
 #include "xfer_verbs_reach.h"
 
@@ -459,11 +460,6 @@ static void verbs_rewind(struct verbs *verbs)
 	verbs->rail_used_count = 0;
 }
 
-static uint64_t pool_bytes(const struct tandem_kv_layout *layout)
-{
-	return tandem_kv_block_bytes(layout) * layout->blocks * layout->layers;
-}
-
 static int verbs_connect(struct tandem_connection *connection,
 			 const struct xfer_description *description, struct tandem_error *error)
 {
@@ -475,7 +471,7 @@ static int verbs_connect(struct tandem_connection *connection,
 	int ret;
 
 	if (verbs_endpoint_decode(description->part, description->part_size, remote) < 0 ||
-	    remote->length < pool_bytes(&description->layout))
+	    remote->length < kv_layout_bytes(&description->layout))
 		return tandem_error_set(error, -EPROTO,
 					"verbs: the other side's description is malformed");
 	if (!remote->generation != !connection->grants)

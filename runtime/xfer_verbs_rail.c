@@ -220,7 +220,7 @@ int verbs_rail_register(struct verbs_rail *rail, struct tandem_error *error)
 	if (connection->memory)
 		bytes = tandem_memory_size(connection->memory);
 	else
-		kv_layout_check(&connection->layout, &bytes);
+		bytes = kv_layout_bytes(&connection->layout);
 	ret = verbs_memory_register(rail->domain, &rail->port, connection, 0, bytes, access,
 				    &rail->region, error);
 	if (ret < 0)
