@@ -729,12 +729,7 @@ int tandem_peer_receive_start(struct tandem_peer *peer, struct tandem_receive *r
 int tandem_peer_offer_start(struct tandem_peer *peer, struct tandem_offer *offer,
 			    struct tandem_operation *op)
 {
-	const struct tandem_receive blocks = {
-		.layer_first = offer->layer_first,
-		.layer_count = offer->layer_count,
-		.blocks = offer->blocks,
-		.block_count = offer->block_count,
-	};
+	const struct tandem_receive blocks = xfer_offer_blocks(offer);
 	uint8_t *bytes;
 	int ret;
 

@@ -230,15 +230,20 @@ uint64_t xfer_offer_check_deadlines(struct tandem_connection *connection, uint64
 	return next;
 }
 
-int tandem_offer_start(struct tandem_connection *connection, struct tandem_offer *offer,
-		       struct tandem_operation *op)
+struct tandem_receive xfer_offer_blocks(const struct tandem_offer *offer)
 {
-	const struct tandem_receive blocks = {
+	return (struct tandem_receive){
 		.layer_first = offer->layer_first,
 		.layer_count = offer->layer_count,
 		.blocks = offer->blocks,
 		.block_count = offer->block_count,
 	};
+}
+
+int tandem_offer_start(struct tandem_connection *connection, struct tandem_offer *offer,
+		       struct tandem_operation *op)
+{
+	const struct tandem_receive blocks = xfer_offer_blocks(offer);
 	struct xfer_offer *new;
 	int ret;
 

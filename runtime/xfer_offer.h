@@ -62,6 +62,9 @@ struct xfer_offer_table {
 
 void xfer_offer_init(struct xfer_offer_table *table);
 
+/* Which blocks it has, as grants name them. */
+struct tandem_receive xfer_offer_blocks(const struct tandem_offer *offer);
+
 /**
  * connection_read_begin() - may the other side read this?
  * @connection: of the side whose memory it is
