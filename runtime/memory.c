@@ -3,6 +3,7 @@
  * Device memory, whichever back end it is of.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
@@ -104,6 +105,11 @@ int tandem_memory_import_dmabuf(struct tandem_device *device, int fd,
 	if (!bytes)
 		return tandem_error_set(error, -EINVAL,
 					"%s: what is to be imported is no dma-buf", device->name);
+	/* Not all importing drivers look at that. */
+	if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+		return tandem_error_set(error, -EACCES,
+					"%s: the dma-buf is for reading only; export it with DRM_RDWR, or open the heap for writing",
+					device->name);
 	if (device->lost)
 		return tandem_error_set(error, -ENODEV, "%s: the device is gone", device->name);
 	return device->ops->memory_import(device, fd, bytes, true, memory, error);

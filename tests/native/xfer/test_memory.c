@@ -95,9 +95,9 @@ static int make_udmabuf(uint64_t size)
 }
 
 /* Return: a dma-buf, or -1 where the kernel has no such heap. */
-static int make_heap_buffer(uint64_t size)
+static int make_heap_buffer(uint64_t size, int mode)
 {
-	struct dma_heap_allocation_data data = { .len = size, .fd_flags = O_RDWR | O_CLOEXEC };
+	struct dma_heap_allocation_data data = { .len = size, .fd_flags = mode | O_CLOEXEC };
 	int fd = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
@@ -184,7 +184,7 @@ static bool part_make(struct plain *plain, int side, enum source source)
 	case UDMABUF:
 		return import_dmabuf(plain, side, make_udmabuf(page_bytes(side)));
 	case HEAP:
-		return import_dmabuf(plain, side, make_heap_buffer(page_bytes(side)));
+		return import_dmabuf(plain, side, make_heap_buffer(page_bytes(side), O_RDWR));
 	default:
 		return import_dmabuf(plain, side, export_other(plain, side));
 	}
@@ -506,6 +506,23 @@ static void test_no_dmabuf(void **state)
 	close(file);
 }
 
+static void test_dmabuf_for_reading(void **state)
+{
+	const int dmabuf = make_heap_buffer(PAGE, O_RDONLY);
+	struct tandem_error error = { 0 };
+	struct tandem_memory *memory;
+	struct plain *plain = *state;
+
+	if (dmabuf < 0) {
+		print_message("# skip: the kernel has no system dma-heap\n");
+		skip();
+	}
+	assert_int_equal(tandem_memory_import_dmabuf(plain->pair.device[0], dmabuf, &memory,
+						     &error), -EACCES);
+	assert_non_null(strstr(error.message, "for reading only"));
+	close(dmabuf);
+}
+
 static void test_no_pool_of_bytes(void **state)
 {
 	struct tandem_kv_layout layout = { .type = 24, .layers = 1, .kv_width = 64,
@@ -527,6 +544,7 @@ int main(void)
 		MEMORY_TEST(test_refused),
 		MEMORY_TEST(test_mismatch),
 		MEMORY_TEST(test_no_dmabuf),
+		MEMORY_TEST(test_dmabuf_for_reading),
 		MEMORY_TEST(test_no_pool_of_bytes),
 	};
 #undef MEMORY_TEST
