@@ -337,7 +337,10 @@ uint32_t instance_blocks_max(const struct tandem_instance *instance)
 
 uint32_t instance_next_transfer(struct tandem_instance *instance)
 {
-	return instance->next_transfer++ & 0xffff;
+	/* 0 stands for none. */
+	if (!(++instance->next_transfer & 0xffff))
+		instance->next_transfer++;
+	return instance->next_transfer & 0xffff;
 }
 
 static bool sampling_is_sound(const struct tandem_instance *instance,

@@ -392,7 +392,7 @@ static void report_answer(struct answer *answer, void *user)
 	};
 	struct tandem_error error = answer->result.error;
 
-	if (run->json && split)
+	if (run->json && answer->result.stats.kv_transfer)
 		report.transfers = transfers_take(&reporting->transfers, session,
 						  answer->result.stats.kv_transfer);
 	if (!error.code && run->verify && split)

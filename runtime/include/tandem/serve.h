@@ -153,7 +153,7 @@ struct tandem_request {
  *	When other requests were sent meanwhile, its share by bytes
  * @kv_post_ns: time that this thread spent starting the pushes
  * @kv_wire_ns: time during which one of the pushes was under way
- * @kv_transfer: name of the transfer that they are, where there was one: what
+ * @kv_transfer: name of the transfer that they are, 0 where there was none: what
  *	&struct tandem_transfer_record says of each push, and of the wait for all of
  *	them, has it as @transfer
  * @kv_exposed_ns: what time to first token had to wait for the transfer alone:
