@@ -609,6 +609,7 @@ static const struct argp_option known[] = {
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct xfer_options *options = state->input;
+	int transport;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -621,8 +622,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->device[1] = argument;
 		return 0;
 	case KEY_TRANSPORT:
-		if (tandem_transport_parse(argument) < 0 ||
-		    tandem_transport_parse(argument) == TANDEM_TRANSPORT_AUTO)
+		transport = tandem_transport_parse(argument);
+		if (transport < 0 || transport == TANDEM_TRANSPORT_AUTO)
 			argp_error(state, "--transport: '%s' cannot be measured; it is local, tcp or verbs",
 				   argument);
 		options->transport = argument;
