@@ -14,11 +14,12 @@
 
 static const uint32_t blocks[BLOCKS] = { 3, 4, 5, 20 };
 
-static void open_with(struct pair *pair, unsigned int records)
+static void open_with(struct pair *pair, unsigned int grants)
 {
 	struct tandem_connection_options options = pair_options();
 
-	options.records = records;
+	options.records = RECORDS;
+	options.grants = grants;
 	for (int side = 0; side < 2; side++)
 		assert_int_equal(tandem_connection_open(pair->loop, pair->pool[side], &options,
 							&pair->connection[side], NULL),
@@ -33,7 +34,7 @@ static int setup(void **state)
 
 	assert_non_null(pair);
 	pair_open(pair, pair_layout);
-	open_with(pair, RECORDS);
+	open_with(pair, 0);
 	*state = pair;
 	return 0;
 }
@@ -115,6 +116,32 @@ static void test_push(void **state)
 	assert_true(record.stats.first_write_ns <= record.stats.last_write_ns);
 	assert_true(record.stats.last_write_ns <= record.stats.done_ns);
 	assert_int_equal(tandem_connection_read_records(pair->connection[1], &record, 1), 0);
+}
+
+/* Both sides know a granted transfer by the same generation. */
+static void test_granted(void **state)
+{
+	struct tandem_operation sent = { 0 }, received = { 0 };
+	struct tandem_push push = push_of(9);
+	struct tandem_receive receive = {
+		.transfer = 9,
+		.layer_count = 2,
+		.blocks = blocks,
+		.block_count = BLOCKS,
+	};
+	struct pair *pair = *state;
+
+	tandem_connection_close(pair->connection[0]);
+	tandem_connection_close(pair->connection[1]);
+	open_with(pair, 1);
+	assert_int_equal(tandem_receive_start(pair->connection[1], &receive, &received), 0);
+	push.generation = receive.generation;
+	assert_int_equal(tandem_push_start(pair->connection[0], &push, &sent), 0);
+	assert_int_equal(pair_wait(pair, &received), 0);
+	assert_int_equal(pair_wait(pair, &sent), 0);
+	assert_true(receive.generation);
+	assert_true(only_record(pair, 0).generation == receive.generation);
+	assert_true(only_record(pair, 1).generation == receive.generation);
 }
 
 static void test_pull(void **state)
@@ -260,6 +287,7 @@ int main(void)
 #define RECORD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, pair_teardown)
 	const struct CMUnitTest tests[] = {
 		RECORD_TEST(test_push),
+		RECORD_TEST(test_granted),
 		RECORD_TEST(test_pull),
 		RECORD_TEST(test_early_and_exposed),
 		RECORD_TEST(test_timed_out),
