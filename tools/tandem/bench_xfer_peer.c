@@ -52,16 +52,16 @@ static int run(char *const *server, char *const *client, unsigned int column, do
 	return *figure > 0 ? 0 : -EIO;
 }
 
-int bench_ucx_put(const char *transports, uint64_t bytes, unsigned int count,
-		  struct bench_xfer_peer *found)
+/* One run of ucx_perftest. @rate: bytes a second, all messages together. */
+static int run_ucx(const char *transports, const char *test, uint64_t bytes, unsigned int count,
+		   double *rate, double *cpu_seconds)
 {
 	char variable[64], port[16], size[32], number[16];
 	char *server[] = { "timeout", SECONDS_MAX, "env", variable, "ucx_perftest", "-p", port,
 			   NULL };
 	char *client[] = { "timeout", SECONDS_MAX, "env", variable, "ucx_perftest", LOCALHOST,
-			   "-p", port, "-t", "ucp_put_bw", "-s", size, "-n", number, "-w", "1",
+			   "-p", port, "-t", (char *)test, "-s", size, "-n", number, "-w", "1",
 			   "-f", "-v", NULL };
-	double cpu_seconds;
 	int ret;
 
 	snprintf(variable, sizeof(variable), "UCX_TLS=%s", transports);
@@ -69,11 +69,25 @@ int bench_ucx_put(const char *transports, uint64_t bytes, unsigned int count,
 	snprintf(size, sizeof(size), "%" PRIu64, bytes);
 	snprintf(number, sizeof(number), "%u", count);
 	/* iterations, three times, average and overall bandwidth in MiB/s, ... */
-	ret = run(server, client, 4, &found->rate, &cpu_seconds);
+	ret = run(server, client, 5, rate, cpu_seconds);
+	*rate *= MIB;
+	return ret;
+}
+
+int bench_ucx_run(const char *transports, const char *test, uint64_t bytes, unsigned int count,
+		  struct bench_xfer_peer *found)
+{
+	double unused, start, whole;
+	int ret;
+
+	ret = run_ucx(transports, test, bytes, 1, &unused, &start);
+	if (!ret)
+		ret = run_ucx(transports, test, bytes, 1 + count, &found->rate, &whole);
 	if (ret)
 		return ret;
-	found->rate *= MIB;
-	found->economy = (double)bytes * (count + 1) / cpu_seconds;
+	if (whole <= start)
+		return -EIO;
+	found->economy = (double)bytes * count / (whole - start);
 	return 0;
 }
 

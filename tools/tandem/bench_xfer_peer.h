@@ -11,8 +11,7 @@
 /**
  * struct bench_xfer_peer - what a peer found
  * @rate: bytes a second
- * @economy: bytes a second of processor time of both its sides, with what they
- *	needed to start
+ * @economy: bytes a second of processor time of both its sides
  */
 struct bench_xfer_peer {
 	double rate;
@@ -20,18 +19,23 @@ struct bench_xfer_peer {
 };
 
 /**
- * bench_ucx_put() - puts of one size after the other, in two processes
+ * bench_ucx_run() - messages of one size after the other, in two processes
  * @transports: as UCX_TLS has them
+ * @test: as ucx_perftest's -t has it
  * @bytes: of each
- * @count: of puts
- * @found: filled in
+ * @count: of messages
+ * @found: filled in; the economy is that of @count messages beyond a first one, so
+ *	what the programs need to start is not in it
  *
  * Return: 0; -ENOENT it is not installed; -EIO it failed.
  */
-int bench_ucx_put(const char *transports, uint64_t bytes, unsigned int count,
+int bench_ucx_run(const char *transports, const char *test, uint64_t bytes, unsigned int count,
 		  struct bench_xfer_peer *found);
 
-/* The same, of RDMA writes of @device (NULL: the first) to itself. */
+/*
+ * The same, of RDMA writes of @device (NULL: the first) to itself; what the programs
+ * need to start is in the economy.
+ */
 int bench_perftest_write(const char *device, uint64_t bytes, unsigned int count,
 			 struct bench_xfer_peer *found);
 
