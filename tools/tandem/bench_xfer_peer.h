@@ -25,7 +25,7 @@ struct bench_xfer_peer {
  * @bytes: of each
  * @count: of messages
  * @found: filled in; the economy is that of @count messages beyond a first one, so
- *	what the programs need to start is not in it
+ *	what the programs need to start is not in it, unless the two cannot be told apart
  *
  * Return: 0; -ENOENT it is not installed; -EIO it failed.
  */
