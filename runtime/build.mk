@@ -102,12 +102,13 @@ runtime-src += \
 	runtime/xfer_verbs_memory.c \
 	runtime/xfer_verbs_message.c \
 	runtime/xfer_verbs_note.c \
-	runtime/xfer_verbs_pair.c \
 	runtime/xfer_verbs_port.c \
 	runtime/xfer_verbs_rail.c \
+	runtime/xfer_verbs_rc.c \
 	runtime/xfer_verbs_reach.c \
 	runtime/xfer_verbs_receive.c \
-	runtime/xfer_verbs_send.c
+	runtime/xfer_verbs_send.c \
+	runtime/xfer_verbs_service.c
 
 # Channels between two processes.
 runtime-src += \

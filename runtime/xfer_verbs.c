@@ -16,6 +16,7 @@
 #include "kv.h"
 #include "xfer_verbs.h"
 #include "xfer_verbs_reach.h"
+#include "xfer_verbs_service.h"
 
 #define COMPLETIONS		32
 /* Completions dealt with before the loop's other events have their turn. */
@@ -68,11 +69,9 @@ static void verbs_destroy_pairs(struct verbs *verbs)
 		if (pair->queues)
 			verbs_pair_stop(pair->queues);
 	verbs_grants_free(verbs);
-	for (pair = verbs->made; pair < verbs->made + count; pair++) {
-		if (pair->queues)
-			ibv_destroy_qp(pair->queues);
-		pair->queues = NULL;
-	}
+	for (pair = verbs->made; pair < verbs->made + count; pair++)
+		if (pair->rail)
+			pair->rail->service->destroy(pair);
 }
 
 /* Nothing more of either direction can land. */
@@ -242,17 +241,17 @@ static int register_rails(struct verbs *verbs, struct tandem_error *error)
 static int make_pair(struct verbs_rail *rail, struct verbs_pair *pair, struct verbs_pair_end *end)
 {
 	uint32_t number;
+	int ret;
 
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		return -EIO;
 	pair->rail = rail;
-	errno = 0;
-	pair->queues = verbs_pair_create(rail->domain, rail->queue);
-	if (!pair->queues)
-		return errno ? -errno : -ENOMEM;
+	ret = rail->service->create(pair);
+	if (ret < 0)
+		return ret;
 	end->number = pair->queues->qp_num;
 	end->psn = number & 0xffffff;
-	return verbs_pair_init(pair->queues, &rail->port);
+	return rail->service->init(pair, end);
 }
 
 static int make_pairs(struct verbs *verbs, struct tandem_error *error)
@@ -280,7 +279,7 @@ static int make_pairs(struct verbs *verbs, struct tandem_error *error)
 static void describe_self(struct verbs *verbs)
 {
 	struct verbs_endpoint *local = &verbs->local;
-	unsigned int i;
+	const struct verbs_rail *rail;
 
 	local->address = 0;
 	local->length = verbs->rails[0].region->length;
@@ -289,8 +288,8 @@ static void describe_self(struct verbs *verbs)
 	local->rail_count = verbs->rail_count;
 	local->rail_pairs = verbs->rail_pairs;
 	local->write_bytes = VERBS_WRITE_BYTES;
-	for (i = 0; i < verbs->rail_count; i++)
-		while (local->write_bytes > verbs->rails[i].port.attributes.max_msg_sz)
+	for (rail = verbs->rails; rail < verbs->rails + verbs->rail_count; rail++)
+		while (local->write_bytes > rail->service->write_bytes(&rail->port))
 			local->write_bytes /= 2;
 }
 
@@ -415,7 +414,7 @@ static int connect_pair(struct verbs *verbs, struct verbs_pair *pair)
 		.to = &verbs->remote.pairs[theirs * verbs->remote.rail_pairs + which],
 	};
 
-	return verbs_pair_connect(pair->queues, &path);
+	return rail->service->connect(pair, &path);
 }
 
 static int connect_pairs(struct verbs *verbs, struct tandem_error *error)
@@ -443,11 +442,14 @@ static int connect_pairs(struct verbs *verbs, struct tandem_error *error)
 /* Pairs that could not be connected are made ready for another attempt. */
 static void verbs_rewind(struct verbs *verbs)
 {
+	struct verbs_pair *pair;
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < verbs->pair_count && !ret; i++)
-		ret = verbs_pair_init(verbs->pairs[i]->queues, &verbs->pairs[i]->rail->port);
+	for (i = 0; i < verbs->pair_count && !ret; i++) {
+		pair = verbs->pairs[i];
+		ret = pair->rail->service->init(pair, &verbs->local.pairs[pair - verbs->made]);
+	}
 	if (ret < 0)
 		connection_fail(verbs->connection, -EIO);
 	if (verbs->message_region)

@@ -7,7 +7,7 @@
  *	xfer_verbs_memory.c	registering the pool
  *	xfer_verbs_endpoint.c	what the two sides tell each other beforehand
  *	xfer_verbs_rail.c	a NIC with all that is made on it
- *	xfer_verbs_pair.c	a queue pair
+ *	xfer_verbs_service.c	kinds of queue pairs, and xfer_verbs_rc.c: one
  *	xfer_verbs_send.c	writes and reads, over all of them
  *	xfer_verbs_receive.c	immediates and messages
  *	xfer_verbs_message.c	what the sides tell each other later, over the first pair
@@ -220,47 +220,6 @@ uint32_t verbs_endpoint_write_bytes(const struct verbs_endpoint *local,
 				    const struct verbs_endpoint *remote, unsigned int rails);
 
 /*
- * xfer_verbs_pair.c
- */
-
-/* Reads in flight to ask a NIC for that has this limit; each has one. */
-uint8_t verbs_reads(int limit);
-
-/**
- * verbs_pair_create() - make a queue pair
- * @domain: protection domain
- * @queue: for its completions
- *
- * Return: NULL with errno set.
- */
-struct ibv_qp *verbs_pair_create(struct ibv_pd *domain, struct ibv_cq *queue);
-
-/* Ready for receives to be posted, from any state. Return: 0 or -errno. */
-int verbs_pair_init(struct ibv_qp *pair, const struct verbs_port *port);
-
-/**
- * struct verbs_path - from one end of a queue pair to the other
- * @port: of this end
- * @local: its rail
- * @remote: the other end's
- * @from: this end
- * @to: the other
- */
-struct verbs_path {
-	const struct verbs_port *port;
-	const struct verbs_rail_end *local;
-	const struct verbs_rail_end *remote;
-	const struct verbs_pair_end *from;
-	const struct verbs_pair_end *to;
-};
-
-/* Ready to receive and send. Return: 0 or -errno. */
-int verbs_pair_connect(struct ibv_qp *pair, const struct verbs_path *path);
-
-/* Take nothing in and send nothing any more. If that fails there is nothing to stop. */
-void verbs_pair_stop(struct ibv_qp *pair);
-
-/*
  * xfer_verbs_message.c
  */
 
@@ -349,12 +308,14 @@ struct verbs;
 struct verbs_grant;
 struct verbs_window;
 struct verbs_keys;
+struct verbs_service;
 
 /**
  * struct verbs_rail - a NIC that a connection uses, and all that is made on it
  * @verbs: the connection's
  * @number: of it among those that are used
  * @port: the way out
+ * @service: the kind of its pairs
  * @domain: protection domain
  * @region: the pool
  * @channel: completion events
@@ -371,6 +332,7 @@ struct verbs_rail {
 	struct verbs *verbs;
 	unsigned int number;
 	struct verbs_port port;
+	const struct verbs_service *service;
 	struct ibv_pd *domain;
 	struct ibv_mr *region;
 	struct ibv_comp_channel *channel;

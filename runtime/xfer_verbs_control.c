@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "xfer_verbs.h"
+#include "xfer_verbs_service.h"
 
 #define BATCH	(VERBS_CONTROLS / 4)
 
@@ -59,7 +59,6 @@ static int post_batch(struct verbs_pair *pair)
 {
 	struct ibv_send_wr requests[BATCH];
 	struct ibv_sge ranges[BATCH];
-	struct ibv_send_wr *bad;
 	unsigned int count = fill_batch(pair, requests, ranges);
 	int ret;
 
@@ -67,8 +66,8 @@ static int post_batch(struct verbs_pair *pair)
 		return 0;
 	/* Its completion stands for all before it: a pair keeps order. */
 	requests[count - 1].send_flags |= IBV_SEND_SIGNALED;
-	ret = ibv_post_send(pair->queues, requests, &bad);
-	return ret ? -ret : (int)count;
+	ret = pair->rail->service->post(pair, requests);
+	return ret ? ret : (int)count;
 }
 
 /* The control pair comes last: it may tell of what the others have been given to do. */

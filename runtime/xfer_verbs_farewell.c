@@ -6,7 +6,7 @@
  */
 #include <time.h>
 
-#include "xfer_verbs.h"
+#include "xfer_verbs_service.h"
 
 /* It takes some microseconds, so that an event is not worth it. */
 #define LOOK_AGAIN_NS 50000
@@ -28,14 +28,13 @@ bool verbs_farewell_begin(struct verbs *verbs)
 	struct verbs_pair *pair = verbs_control_pair(verbs);
 	struct ibv_send_wr request = { .send_flags = IBV_SEND_SIGNALED };
 	uint8_t *buffer = verbs_goodbye_message(verbs);
-	struct ibv_send_wr *bad;
 	struct ibv_sge range;
 
 	if (!pair || verbs->at_rest || verbs->gone || verbs->leaving)
 		return verbs->leaving;
 	request.wr_id = verbs_work(pair, VERBS_WORK_GOODBYE, 0);
 	verbs_control_send(verbs, buffer, goodbye_encode(verbs, buffer), &request, &range);
-	verbs->leaving = !ibv_post_send(pair->queues, &request, &bad);
+	verbs->leaving = !pair->rail->service->post(pair, &request);
 	return verbs->leaving;
 }
 

@@ -12,7 +12,7 @@
 
 #include "error.h"
 #include "kv.h"
-#include "xfer_verbs.h"
+#include "xfer_verbs_service.h"
 
 /*
  * Watching
@@ -193,6 +193,7 @@ int verbs_rail_open(struct verbs *verbs, struct verbs_rail *rail, const char *de
 	ret = verbs_port_open(device, options, &rail->port, error);
 	if (ret < 0)
 		return ret;
+	rail->service = &verbs_rc;
 	rail_describe(rail);
 	rail->domain = ibv_alloc_pd(rail->port.context);
 	if (!rail->domain)

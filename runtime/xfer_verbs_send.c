@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "xfer_verbs.h"
+#include "xfer_verbs_service.h"
 
 /*
  * A completion every so many writes of a pair, or bytes, apart from the last ones of a
@@ -121,14 +121,12 @@ int verbs_write(struct tandem_connection *connection, const struct xfer_write *w
 
 static int flush_pair(struct verbs_pair *pair)
 {
-	struct ibv_send_wr *bad;
-
 	if (!pair->batch_count)
 		return 0;
 	/* Nothing may follow whose completion would stand for this one. */
 	signal_completion(pair, &pair->batch[pair->batch_count - 1]);
 	pair->batch_count = 0;
-	return -ibv_post_send(pair->queues, pair->batch, &bad);
+	return pair->rail->service->post(pair, pair->batch);
 }
 
 int verbs_flush(struct tandem_connection *connection)
@@ -181,14 +179,13 @@ static int probe_pair(struct verbs_pair *pair)
 			.rkey = pair->rail->remote->rkey,
 		},
 	};
-	struct ibv_send_wr *bad;
 	int ret;
 
 	if (pair->probing)
 		return 0;
-	ret = ibv_post_send(pair->queues, &request, &bad);
+	ret = pair->rail->service->post(pair, &request);
 	pair->probing = !ret;
-	return -ret;
+	return ret;
 }
 
 int verbs_probe(struct tandem_connection *connection)

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "runtime/xfer_verbs.h"
+#include "runtime/xfer_verbs_service.h"
 #include "tests/native/xfer/pair.h"
 
 #define BLOCKS	64u

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * A queue pair: reliable connected, so it keeps order, and each of its two ends has to know
- * the other.
+ * Queue pairs that are reliable connected: each keeps order, and each of its two ends has to
+ * know the other.
  */
 #include <errno.h>
 
-#include "xfer_verbs.h"
+#include "xfer_verbs_service.h"
 
 #define HOP_LIMIT	64
 /* 0.64 ms between attempts when the other side has no receive posted. */
@@ -27,11 +27,16 @@ uint8_t verbs_reads(int limit)
 	return limit < (int)VERBS_READS ? limit : (int)VERBS_READS;
 }
 
-struct ibv_qp *verbs_pair_create(struct ibv_pd *domain, struct ibv_cq *queue)
+static uint32_t rc_write_bytes(const struct verbs_port *port)
+{
+	return port->attributes.max_msg_sz;
+}
+
+static int rc_create(struct verbs_pair *pair)
 {
 	struct ibv_qp_init_attr attributes = {
-		.send_cq = queue,
-		.recv_cq = queue,
+		.send_cq = pair->rail->queue,
+		.recv_cq = pair->rail->queue,
 		.cap = {
 			.max_send_wr = VERBS_SENDS,
 			.max_recv_wr = VERBS_RECEIVES,
@@ -41,25 +46,31 @@ struct ibv_qp *verbs_pair_create(struct ibv_pd *domain, struct ibv_cq *queue)
 		.qp_type = IBV_QPT_RC,
 	};
 
-	return ibv_create_qp(domain, &attributes);
+	errno = 0;
+	pair->queues = ibv_create_qp(pair->rail->domain, &attributes);
+	if (!pair->queues)
+		return errno ? -errno : -ENOMEM;
+	return 0;
 }
 
-int verbs_pair_init(struct ibv_qp *pair, const struct verbs_port *port)
+static int rc_init(struct verbs_pair *pair, const struct verbs_pair_end *end)
 {
 	struct ibv_qp_attr attributes = { .qp_state = IBV_QPS_RESET };
 	int ret;
 
-	ret = ibv_modify_qp(pair, &attributes, IBV_QP_STATE);
+	(void)end;
+	ret = ibv_modify_qp(pair->queues, &attributes, IBV_QP_STATE);
 	if (ret)
 		return -ret;
 	attributes.qp_state = IBV_QPS_INIT;
-	attributes.port_num = port->number;
+	attributes.port_num = pair->rail->port.number;
 	attributes.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
-	return -ibv_modify_qp(pair, &attributes, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
+	return -ibv_modify_qp(pair->queues, &attributes,
+			      IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
 			      IBV_QP_ACCESS_FLAGS);
 }
 
-static int pair_ready_to_receive(struct ibv_qp *pair, const struct verbs_path *path)
+static int ready_to_receive(struct ibv_qp *queues, const struct verbs_path *path)
 {
 	const struct verbs_rail_end *local = path->local, *remote = path->remote;
 	struct ibv_qp_attr attributes = {
@@ -82,13 +93,13 @@ static int pair_ready_to_receive(struct ibv_qp *pair, const struct verbs_path *p
 		},
 	};
 
-	return -ibv_modify_qp(pair, &attributes,
+	return -ibv_modify_qp(queues, &attributes,
 			      IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
 			      IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC |
 			      IBV_QP_MIN_RNR_TIMER);
 }
 
-static int pair_ready_to_send(struct ibv_qp *pair, const struct verbs_path *path)
+static int ready_to_send(struct ibv_qp *queues, const struct verbs_path *path)
 {
 	struct ibv_qp_attr attributes = {
 		.qp_state = IBV_QPS_RTS,
@@ -102,21 +113,38 @@ static int pair_ready_to_send(struct ibv_qp *pair, const struct verbs_path *path
 	if (attributes.max_rd_atomic > path->remote->reads)
 		attributes.max_rd_atomic = path->remote->reads;
 
-	return -ibv_modify_qp(pair, &attributes,
+	return -ibv_modify_qp(queues, &attributes,
 			      IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
 			      IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC);
 }
 
-int verbs_pair_connect(struct ibv_qp *pair, const struct verbs_path *path)
+static int rc_connect(struct verbs_pair *pair, const struct verbs_path *path)
 {
-	int ret = pair_ready_to_receive(pair, path);
+	int ret = ready_to_receive(pair->queues, path);
 
-	return ret ? ret : pair_ready_to_send(pair, path);
+	return ret ? ret : ready_to_send(pair->queues, path);
 }
 
-void verbs_pair_stop(struct ibv_qp *pair)
+static int rc_post(struct verbs_pair *pair, struct ibv_send_wr *requests)
 {
-	struct ibv_qp_attr attributes = { .qp_state = IBV_QPS_ERR };
+	struct ibv_send_wr *bad;
 
-	ibv_modify_qp(pair, &attributes, IBV_QP_STATE);
+	return -ibv_post_send(pair->queues, requests, &bad);
 }
+
+static void rc_destroy(struct verbs_pair *pair)
+{
+	if (pair->queues)
+		ibv_destroy_qp(pair->queues);
+	pair->queues = NULL;
+}
+
+const struct verbs_service verbs_rc = {
+	.number = VERBS_SERVICE_RC,
+	.write_bytes = rc_write_bytes,
+	.create = rc_create,
+	.init = rc_init,
+	.connect = rc_connect,
+	.post = rc_post,
+	.destroy = rc_destroy,
+};
