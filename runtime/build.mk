@@ -93,6 +93,7 @@ runtime-src += \
 	runtime/xfer_tcp_read.c \
 	runtime/xfer_tcp_stream.c \
 	runtime/xfer_unordered.c \
+	runtime/xfer_verify.c \
 	runtime/xfer_verbs.c \
 	runtime/xfer_verbs_control.c \
 	runtime/xfer_verbs_endpoint.c \

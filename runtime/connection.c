@@ -246,7 +246,8 @@ static int checksums_prepare(struct tandem_connection *connection, struct tandem
 					"connection: cannot map device memory for checksums: %s",
 					strerror(-ret));
 	connection->bytes = pointer;
-	return 0;
+	connection->verify = xfer_verify_create(connection);
+	return connection->verify ? 0 : tandem_error_set(error, -ENOMEM, "connection: out of memory");
 }
 
 /*
@@ -299,6 +300,7 @@ static int connection_create(const struct tandem_connection *from,
 	if (!ret)
 		ret = new->ops->open(new, options, error);
 	if (ret < 0) {
+		xfer_verify_destroy(new->verify);
 		free(new->records);
 		free(new);
 		return ret;
@@ -498,6 +500,12 @@ int connection_told(struct tandem_connection *connection, const struct xfer_note
 		return xfer_receive_checksum_told(connection, note);
 	case XFER_NOTE_DAMAGED:
 		return damage_told(connection, note);
+	case XFER_NOTE_SUM_ASKED:
+		return xfer_verify_asked(connection, note);
+	case XFER_NOTE_SUM:
+		return xfer_verify_answered(connection, note);
+	case XFER_NOTE_READ_DAMAGED:
+		return xfer_verify_damaged(connection);
 	default:
 		return -EPROTO;
 	}
@@ -566,6 +574,7 @@ void tandem_connection_close(struct tandem_connection *connection)
 	loop_task_cancel(connection->loop, &connection->continue_task);
 	connection->ops->close(connection);
 	connection_cancel_all(connection);
+	xfer_verify_destroy(connection->verify);
 	xfer_stop_free_all(&connection->stops);
 	free(connection->choice);
 	free(connection->records);

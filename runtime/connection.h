@@ -21,6 +21,7 @@
 
 struct xfer_grant;
 struct xfer_note;
+struct xfer_verify;
 
 enum connection_state {
 	CONNECTION_OPEN,	/* waits for tandem_connection_connect() */
@@ -50,7 +51,8 @@ enum connection_state {
  * @grants: the other side may write only what has been granted
  * @generation: of the last grant or offer; begins at random, so that a number of
  *	another connection is none of this one
- * @checksums: of what is pushed, either way
+ * @checksums: of what is pushed or pulled, either way
+ * @verify: with @checksums, those of what is pulled; else NULL
  * @bytes: with @checksums, the memory as this process sees it
  * @write_bytes: longest write that the transport takes
  * @write_slots: writes that it takes at once
@@ -96,6 +98,7 @@ struct tandem_connection {
 	unsigned int timeout_ms;
 	bool grants;
 	bool checksums;
+	struct xfer_verify *verify;
 	const uint8_t *bytes;
 	uint64_t generation;
 	uint64_t write_bytes;

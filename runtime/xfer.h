@@ -12,6 +12,7 @@
  *	xfer_stop.c		giving up a transfer that the other side sends
  *	xfer_checksum.c		what has to arrive
  *	xfer_check.c		is it that what has?
+ *	xfer_verify.c		the same for what has been read
  *	xfer_record.c		how transfers went
  *	xfer_unordered.c	writes where nothing keeps order
  *	xfer_push.c		pushes and pulls, from their start to their end
@@ -45,5 +46,6 @@
 #include "xfer_stop.h"
 #include "xfer_table.h"
 #include "xfer_transport.h"
+#include "xfer_verify.h"
 
 #endif /* TANDEM_RUNTIME_XFER_H */

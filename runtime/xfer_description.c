@@ -26,7 +26,7 @@
 #include "xfer.h"
 
 #define DESCRIPTION_MAGIC	0x44465854u
-#define DESCRIPTION_VERSION	2u
+#define DESCRIPTION_VERSION	3u
 
 enum {
 	AT_MAGIC = 0,

@@ -24,17 +24,25 @@ enum xfer_note_kind {
 	XFER_NOTE_CHECKSUM = 7,
 	/* To the sender: they were not, of this transfer. */
 	XFER_NOTE_DAMAGED = 8,
+	/* From a reader: what is the checksum of these blocks of yours? */
+	XFER_NOTE_SUM_ASKED = 9,
+	/* The answer. */
+	XFER_NOTE_SUM = 10,
+	/* From a reader: what it has read was not what it was. */
+	XFER_NOTE_READ_DAMAGED = 11,
 };
 
 /**
  * struct xfer_note - what one side tells the other beside the blocks
  * @kind: &enum xfer_note_kind
- * @transfer: that it is about, less than %XFER_TRANSFERS; or 0
+ * @transfer: that it is about, less than %XFER_TRANSFERS; with %XFER_NOTE_SUM_ASKED and
+ *	%XFER_NOTE_SUM the number of the question; or 0
  * @generation: of the receiver's grant or the offer, or 0
  * @blocks: with %XFER_NOTE_READ, how many have been read
- * @first: with %XFER_NOTE_CHECKSUM, block of the receiver, counted through all layers
+ * @first: with %XFER_NOTE_CHECKSUM, block of the receiver, counted through all layers; with
+ *	%XFER_NOTE_SUM_ASKED and %XFER_NOTE_SUM, block of the side that is read
  * @count: likewise, blocks from there on
- * @checksum: likewise, CRC-32C of all their bytes
+ * @checksum: likewise, CRC-32C of all their bytes; 0 in a question
  *
  * What a kind does not have is zero.
  */

@@ -118,6 +118,21 @@ int connection_read_begin(struct tandem_connection *connection, const struct xfe
 	return 0;
 }
 
+int connection_sum_begin(struct tandem_connection *connection, uint64_t generation,
+			 uint64_t offset, uint64_t length)
+{
+	struct xfer_offer *offer;
+
+	if (!connection->grants)
+		return generation ? -EPROTO : 0;
+	offer = offer_find(connection, generation);
+	if (!offer || offer->state == XFER_OFFER_STOPPED ||
+	    !xfer_grant_has(offer->blocks, offset, length))
+		return -EPROTO;
+	offer->reading++;
+	return 0;
+}
+
 /* Nothing of this side reads for it, and the other side says that it does not either. */
 static void offer_check_end(struct xfer_offer *offer)
 {

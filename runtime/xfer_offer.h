@@ -74,6 +74,20 @@ struct tandem_receive xfer_offer_blocks(const struct tandem_offer *offer);
  * Return: 0, upon which connection_read_end() has to follow; -EACCES.
  */
 int connection_read_begin(struct tandem_connection *connection, const struct xfer_write *write);
+/**
+ * connection_sum_begin() - may the other side know the checksum of this?
+ * @connection: of the side whose memory it is
+ * @generation: of the offer, as the other side says
+ * @offset: from the pool's start
+ * @length: bytes, within the pool
+ *
+ * Other than for a read, not only as long as the offer stands, but until the other side has
+ * said that it reads nothing more: a pull that is stopped waits for its answers.
+ *
+ * Return: 0, upon which connection_read_end() has to follow; -EPROTO.
+ */
+int connection_sum_begin(struct tandem_connection *connection, uint64_t generation,
+			 uint64_t offset, uint64_t length);
 /* This side does not read for it any more. */
 void connection_read_end(struct tandem_connection *connection, uint64_t generation);
 

@@ -179,6 +179,7 @@ static struct tandem_operation *push_free(struct tandem_connection *connection,
 	push_report(connection, push, result);
 	push_hold_blocks(connection, push, false);
 	push_remove_waiting(connection, push);
+	xfer_verify_stop(push);
 	TAILQ_REMOVE(&connection->pushes, push, entry);
 	connection->push_count--;
 	connection->bytes_under_way -= push->bytes_left;
@@ -214,6 +215,7 @@ static void push_stop(struct tandem_connection *connection, struct xfer_push *pu
 
 	push->result = result;
 	push_remove_waiting(connection, push);
+	xfer_verify_stop(push);
 	if (!push->writes) {
 		push_end(connection, push, result);
 		return;
@@ -426,6 +428,26 @@ static void push_count_bytes(struct tandem_connection *connection, struct xfer_p
 	push->stats.bytes += bytes;
 }
 
+/* Nothing of it is under way any more. */
+static void push_landed(struct tandem_connection *connection, struct xfer_push *push)
+{
+	if (!push->pull || !connection->checksums || push->result) {
+		push_end(connection, push, push->result);
+		return;
+	}
+	xfer_verify_start(connection, push);
+	rooms_check(connection);
+}
+
+void xfer_push_verified(struct tandem_connection *connection, struct xfer_push *push, int result)
+{
+	push->writes--;
+	if (result < 0 && !push->result)
+		push_stop(connection, push, result, XFER_CANCEL_GRACE_NS);
+	else if (!push->writes && !push->is_verifying)
+		push_end(connection, push, push->result);
+}
+
 void connection_write_done(struct tandem_connection *connection, struct xfer_push *push,
 			   uint64_t bytes, int result)
 {
@@ -448,7 +470,7 @@ void connection_write_done(struct tandem_connection *connection, struct xfer_pus
 		PROBE_TRANSFER_LAST_COMPLETION(push->stats.id, push_kind(push), push->stats.bytes);
 	/* One that fails ends with all others, when nothing moves any more. */
 	if (connection->state == CONNECTION_CONNECTED && !push->writes && !push->is_waiting)
-		push_end(connection, push, push->result);
+		push_landed(connection, push);
 	else
 		rooms_check(connection);
 }
@@ -480,7 +502,7 @@ void connection_continue(struct tandem_connection *connection)
 			connection_write_done(connection, push, write.length, ret);
 			ret = 0;
 		}
-		if (!ret && connection->checksums && write.blocks) {
+		if (!ret && connection->checksums && !write.pull && write.blocks) {
 			ret = xfer_checksum_tell(connection, &write);
 			summed += write.blocks * block_bytes;
 		}
@@ -581,7 +603,7 @@ static int push_start(struct tandem_connection *connection, const struct tandem_
 
 	if (connection->state != CONNECTION_CONNECTED)
 		return -ENOTCONN;
-	if (pull && (!connection->ops->reads || connection->checksums))
+	if (pull && !connection->ops->reads)
 		return -EOPNOTSUPP;
 	if (!operation_may_begin(op) || !push->generation != !connection->grants ||
 	    xfer_push_check(&connection->layout, &connection->remote_layout, push, pull) < 0)

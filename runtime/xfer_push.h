@@ -21,6 +21,8 @@ struct loop_task;
  * @entry: in &tandem_connection.pushes, oldest first
  * @waiting: in &tandem_connection.waiting, while @is_waiting
  * @is_waiting: it is not handed over in full
+ * @verifying: in &xfer_verify.pulls, while @is_verifying
+ * @is_verifying: a pull that has landed, and not asked for all checksums
  * @connection: of it
  * @op: the application's
  * @pull: it reads
@@ -37,9 +39,10 @@ struct loop_task;
  * @stats: so far; times only if @timed
  * @stats_out: the application's, or NULL
  * @timed: somebody will read them
- * @writes: handed to the transport and not done
- * @run: index of the run to go on with; @run_count when all is handed over
- * @run_offset: bytes of it that have been handed over
+ * @writes: handed to the transport and not done; then checksums that have been asked for
+ *	and not been compared
+ * @run: index of the run to go on with; @run_count when all is handed over, or asked for
+ * @run_offset: bytes of it that have been
  * @run_count: entries of @runs
  * @runs: what to send
  */
@@ -47,6 +50,8 @@ struct xfer_push {
 	TAILQ_ENTRY(xfer_push) entry;
 	TAILQ_ENTRY(xfer_push) waiting;
 	bool is_waiting;
+	TAILQ_ENTRY(xfer_push) verifying;
+	bool is_verifying;
 	struct tandem_connection *connection;
 	struct tandem_operation *op;
 	bool pull;
@@ -92,6 +97,14 @@ struct xfer_room {
  */
 void connection_write_done(struct tandem_connection *connection, struct xfer_push *push,
 			   uint64_t bytes, int result);
+
+/**
+ * xfer_push_verified() - a checksum of a pull has been compared
+ * @connection: of it
+ * @push: the pull; may be gone on return
+ * @result: 0, or what it ends with
+ */
+void xfer_push_verified(struct tandem_connection *connection, struct xfer_push *push, int result);
 
 /* A stream or queue pair, by its number, carries something of a push. */
 static inline void xfer_push_on_rail(struct xfer_push *push, unsigned int rail)

@@ -85,7 +85,8 @@ int tandem_transport_parse(const char *name);
  *	transfer has landed. If they differ the receiver's operation ends with
  *	-EBADMSG. Costs both processors' time, the receiver's before the operation ends,
  *	on the loop's thread, but 1 MiB at a time. Until then nothing else may be
- *	written to the blocks. Pulls are refused. Give it on both sides
+ *	written to the blocks. What is pulled is compared before the pull ends, see
+ *	tandem_pull_start(). Give it on both sides
  * @pushes_max: pushes and pulls that can be under way; 0 for 4096
  * @bytes_max: once so many bytes are under way, neither is taken until some
  *	have arrived; 0 for no limit. So one of any size can be started when
@@ -491,10 +492,16 @@ struct tandem_pull {
  * or not any more, ends it with -EACCES before a byte of that is read. -ECANCELED can
  * also mean that the other side has taken its offer back. The connection goes on.
  *
+ * On connections with checksums the other side's library is asked for the CRC-32C of the
+ * blocks once they have landed, and computes it on its loop's thread; this side computes
+ * it from its own memory. If they differ the operation ends with -EBADMSG, nothing of the
+ * destination may be used, nothing counts as read of an offer, and the other side is told;
+ * the connection goes on. Where there are no grants nobody may write to the other side's
+ * blocks before the operation has ended: it would be taken for damage.
+ *
  * Return: 0; -EAGAIN, see tandem_room_start(); -EINVAL a block, layer or entry out of
  * range, a table of other pools, or no generation where there are grants;
- * -EOPNOTSUPP the connection has checksums, or the transport cannot read; -ENOTCONN;
- * -ENOMEM.
+ * -EOPNOTSUPP the transport cannot read; -ENOTCONN; -ENOMEM.
  */
 int tandem_pull_start(struct tandem_connection *connection, const struct tandem_pull *pull,
 		      struct tandem_operation *op);

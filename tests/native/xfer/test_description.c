@@ -163,7 +163,7 @@ static void test_round_trip(void **state)
 static void test_bytes_are_little_endian(void **state)
 {
 	static const uint8_t head[] = {
-		'T', 'X', 'F', 'D', 2, 0, 1, 0, TOTAL_BYTES, 0, 0, 0,
+		'T', 'X', 'F', 'D', 3, 0, 1, 0, TOTAL_BYTES, 0, 0, 0,
 		1, 0, 0, 0, 5, 0, 0, 0, 32, 0, 0, 0, 16, 0, 0, 0, 77, 0, 0, 0,
 		1, 0, 0, 0, PART_BYTES, 0, 0, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
 	};
