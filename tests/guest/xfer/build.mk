@@ -25,7 +25,9 @@ guest-tests += \
 	tests/guest/xfer/test_process_accel \
 	tests/guest/xfer/test_verbs \
 	tests/guest/xfer/test_verbs_grant \
-	tests/guest/xfer/test_verbs_rails
+	tests/guest/xfer/test_verbs_rails \
+	tests/guest/xfer/test_verify_accel_ipc \
+	tests/guest/xfer/test_verify_verbs
 
 $(foreach test,$(xfer-push-tests),$(eval $(test)-src := \
 	tests/native/xfer/test_push.c tests/native/xfer/pair.c \
@@ -73,3 +75,11 @@ tests/guest/xfer/test_verbs_grant-src := \
 
 tests/guest/xfer/test_verbs_rails-src := \
 	tests/guest/xfer/test_verbs_rails.c tests/native/xfer/pair.c
+
+tests/guest/xfer/test_verify_accel_ipc-src := \
+	tests/native/xfer/test_verify.c tests/native/xfer/pair.c \
+	tests/guest/xfer/kinds_accel_ipc.c
+
+tests/guest/xfer/test_verify_verbs-src := \
+	tests/native/xfer/test_verify.c tests/native/xfer/pair.c \
+	tests/guest/xfer/kinds_verbs_grant.c

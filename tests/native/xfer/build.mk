@@ -3,8 +3,8 @@
 
 # Both sides of a connection, over each transport; or over a fabric without order.
 xfer-pair-tests := auto checksum connect control engine forms grant ipc memory offer process \
-	pull push record tcp
-xfer-unordered-tests := checksum control grant offer pull push
+	pull push record tcp verify
+xfer-unordered-tests := checksum control grant offer pull push verify
 xfer-shim-tests := control engine
 
 native-tests += \

@@ -10,6 +10,7 @@
 #include "pair.h"
 
 const struct pair_kind *pair_kind;
+unsigned int pair_checksums;
 
 /* 2 * 2 bytes * 32 * 8 = 1 KiB a block. */
 const struct tandem_kv_layout pair_layout[2] = {
@@ -127,6 +128,15 @@ int pair_teardown(void **state)
 	return 0;
 }
 
+const char *pair_name(void)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s%s", pair_kind->name,
+		 pair_checksums ? ", with checksums" : "");
+	return name;
+}
+
 struct tandem_connection_options pair_options(void)
 {
 	struct tandem_connection_options options = {
@@ -134,6 +144,7 @@ struct tandem_connection_options pair_options(void)
 		.rdma_device = pair_kind->rdma_device,
 		.rdma_pairs = pair_kind->rdma_pairs,
 		.gid_index = -1,
+		.checksums = pair_checksums,
 		.timeout_ms = PAIR_PATIENCE_MS,
 	};
 

@@ -44,6 +44,8 @@ struct pair_kind {
 extern const struct pair_kind pair_kinds[];
 /* The kind that the fixture makes. */
 extern const struct pair_kind *pair_kind;
+/* Whether its connections have checksums. */
+extern unsigned int pair_checksums;
 
 /**
  * struct pair - the fixture
@@ -77,6 +79,8 @@ void pair_open(struct pair *pair, const struct tandem_kv_layout layout[2]);
 /* Close what is there. */
 void pair_close(struct pair *pair);
 
+/* The kind, and whether there are checksums; until the next call. */
+const char *pair_name(void);
 /* Options that fit the kind. */
 struct tandem_connection_options pair_options(void);
 /* A connection for one side, not connected. */
