@@ -87,11 +87,12 @@ static int receive_one(struct side *side, uint32_t transfer)
 	return ret ? ret : tandem_loop_wait(side->loop, &op, -1);
 }
 
-static int exchange(struct side *side, unsigned int count)
+/* The messages from @first to before @end; both sides have the same names for them. */
+static int exchange(struct side *side, unsigned int first, unsigned int end)
 {
 	int ret = 0;
 
-	for (unsigned int i = 0; i < count && !ret; i++) {
+	for (unsigned int i = first; i < end && !ret; i++) {
 		if (side->begins)
 			ret = send_one(side, i % TRANSFERS);
 		if (!ret)
@@ -106,7 +107,7 @@ static void *answer(void *argument)
 {
 	struct side *side = argument;
 
-	side->result = exchange(side, WARM_UP + side->options->count);
+	side->result = exchange(side, 0, WARM_UP + side->options->count);
 	return NULL;
 }
 
@@ -119,10 +120,10 @@ static int measure(struct side *sides, double *seconds, struct tandem_error *err
 	ret = pthread_create(&thread, NULL, answer, &sides[1]);
 	if (ret)
 		return failure(error, -ret, "no thread can be started: %s", strerror(ret));
-	ret = exchange(&sides[0], WARM_UP);
+	ret = exchange(&sides[0], 0, WARM_UP);
 	*seconds = bench_now();
 	if (!ret)
-		ret = exchange(&sides[0], count);
+		ret = exchange(&sides[0], WARM_UP, WARM_UP + count);
 	*seconds = (bench_now() - *seconds) / count / 2;
 	if (ret) {
 		/* Which ends what the other one waits for. */
