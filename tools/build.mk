@@ -26,6 +26,7 @@ tools-src := \
 	tools/tandem/list.c \
 	tools/tandem/progress.c \
 	tools/tandem/prompts.c \
+	tools/tandem/reasons.c \
 	tools/tandem/report.c \
 	tools/tandem/run.c \
 	tools/tandem/serve.c \

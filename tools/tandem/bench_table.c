@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
 #include <tandem/version.h>
 
 #include "bench_table.h"
@@ -106,6 +105,11 @@ void bench_table_condition_number(struct bench_table *table, const char *name, d
 						    json_real(value));
 }
 
+void bench_table_condition_object(struct bench_table *table, const char *name, json_t *value)
+{
+	json_object_set_new(table->conditions, name, value);
+}
+
 static int compare(const void *a, const void *b)
 {
 	const double x = *(const double *)a, y = *(const double *)b;
@@ -153,6 +157,12 @@ void bench_table_add(struct bench_table *table, const char *what, const char *un
 	set_spread(row, "ratio", ratio, samples->count);
 	json_object_set_new(row, "aim", aim > 0 ? json_real(aim) : json_null());
 	json_array_append_new(table->rows, row);
+}
+
+void bench_table_detail(struct bench_table *table, const char *name, json_t *value)
+{
+	json_object_set_new(json_array_get(table->rows, json_array_size(table->rows) - 1), name,
+			    value);
 }
 
 void bench_table_skip(struct bench_table *table, const char *what, const char *why)
@@ -207,15 +217,17 @@ static void print_row(const json_t *row)
 
 static void print_conditions(const struct bench_table *table)
 {
-	const char *name;
-	json_t *value;
+	const char *name, *part;
+	json_t *value, *of_part;
 
 	json_object_foreach(table->conditions, name, value) {
+		json_object_foreach(value, part, of_part)
+			printf("    %s\n", json_string_value(of_part));
 		if (json_is_string(value))
 			printf("  %-14s %s\n", name, json_string_value(value));
 		else if (json_is_boolean(value))
 			printf("  %-14s %s\n", name, json_is_true(value) ? "yes" : "no");
-		else
+		else if (json_is_number(value))
 			printf("  %-14s %g\n", name, json_number_value(value));
 	}
 }

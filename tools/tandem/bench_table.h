@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <jansson.h>
+
 struct bench_table;
 
 /* Rounds that one row can have. */
@@ -33,6 +35,8 @@ void bench_table_destroy(struct bench_table *table);
 /* One more condition; the value is copied. */
 void bench_table_condition(struct bench_table *table, const char *name, const char *value);
 void bench_table_condition_number(struct bench_table *table, const char *name, double value);
+/* Strings by their names, or null; @value is taken over. */
+void bench_table_condition_object(struct bench_table *table, const char *name, json_t *value);
 
 /**
  * bench_table_add() - one more row
@@ -46,6 +50,9 @@ void bench_table_condition_number(struct bench_table *table, const char *name, d
  */
 void bench_table_add(struct bench_table *table, const char *what, const char *unit,
 		     const char *peer_name, double aim, const struct bench_samples *samples);
+
+/* More of the row that was added last, in JSON only; @value is taken over. */
+void bench_table_detail(struct bench_table *table, const char *name, json_t *value);
 
 /* What could not be measured, and why. */
 void bench_table_skip(struct bench_table *table, const char *what, const char *why);

@@ -25,6 +25,8 @@
 #include "bench_xfer_peer.h"
 #include "bench_xfer_stream.h"
 #include "failure.h"
+#include "reasons.h"
+#include "transfers.h"
 
 #define ROUNDS_DEFAULT	5
 #define SECONDS_DEFAULT	0.5
@@ -51,6 +53,7 @@ struct xfer_options {
 	const char *rdma_device;
 	unsigned long blocks;
 	unsigned long streams;
+	unsigned long rdma_pairs;
 	struct bench_arguments common;
 };
 
@@ -214,11 +217,12 @@ static int sample_ucx_tcp(struct xfer_bench *bench, struct xfer_pace *pace)
 
 static int sample_perftest(struct xfer_bench *bench, struct xfer_pace *pace)
 {
-	uint64_t count = bench->bytes / bench->message_bytes;
+	const unsigned int pairs = (unsigned int)bench->options->rdma_pairs;
+	uint64_t count = bench->bytes / bench->message_bytes / pairs;
 	struct bench_xfer_peer found;
 	int ret;
 
-	ret = bench_perftest_write(bench->options->rdma_device, bench->message_bytes,
+	ret = bench_perftest_write(bench->options->rdma_device, pairs, bench->message_bytes,
 				   count < PERFTEST_MIN ? PERFTEST_MIN : (unsigned int)count,
 				   &found);
 	if (ret == -ENOENT)
@@ -241,6 +245,22 @@ static void add(struct xfer_bench *bench, const char *what, const char *unit, co
 
 	snprintf(name, sizeof(name), "%s: %s", bench->name, what);
 	bench_table_add(bench->table, name, unit, peer, aim, samples);
+}
+
+/* What became of one transfer, in the row that was added last. */
+static int add_transfers(struct xfer_bench *bench, const struct tandem_transfer_record *records,
+			 unsigned int count)
+{
+	json_t *array = json_array();
+
+	for (unsigned int i = 0; i < count; i++)
+		json_array_append_new(array, transfers_object(&records[i]));
+	if (json_array_size(array) != count) {
+		json_decref(array);
+		return failure(bench->error, -ENOMEM, "out of memory");
+	}
+	bench_table_detail(bench->table, "transfers", array);
+	return 0;
 }
 
 /**
@@ -276,14 +296,19 @@ static int measure_against(struct xfer_bench *bench, struct bench_pair *pair,
 {
 	struct bench_samples rate = { 0 }, economy = { 0 };
 	const transfer_fn transfer = peer->pull ? bench_pair_pull : bench_pair_push;
+	struct tandem_transfer_record records[2];
 	struct xfer_pace ours, theirs;
+	unsigned int count = 0;
 	char name[96];
 	int ret;
 
 	for (size_t round = 0; round < bench->options->common.rounds; round++) {
 		ret = sample_transfer(bench, pair, transfer, remote, &ours);
-		if (!ret)
+		if (!ret) {
+			/* Before a peer that uses the same pair. */
+			count = bench_pair_records(pair, records);
 			ret = peer->sample(bench, &theirs);
+		}
 		if (ret == -ENOENT && peer->package) {
 			skip_peer(bench, what, peer);
 			return 0;
@@ -298,6 +323,9 @@ static int measure_against(struct xfer_bench *bench, struct bench_pair *pair,
 	rate.count = bench->options->common.rounds;
 	economy.count = rate.count;
 	add(bench, what, "GB/s", peer->name, peer->aim, &rate);
+	ret = add_transfers(bench, records, count);
+	if (ret)
+		return ret;
 	snprintf(name, sizeof(name), "%s, processor time", what);
 	add(bench, name, "GB/s of CPU", peer->name, 0, &economy);
 	return bench_pair_check(pair, bench->in_order, remote, bench->error);
@@ -314,6 +342,7 @@ static int measure_blocks(struct xfer_bench *bench, const char *what, const uint
 			  double aim)
 {
 	struct bench_samples rate = { 0 }, posting = { 0 };
+	struct tandem_transfer_record records[2];
 	struct xfer_pace ours, theirs;
 	char name[96];
 	int ret;
@@ -335,6 +364,9 @@ static int measure_blocks(struct xfer_bench *bench, const char *what, const uint
 	snprintf(name, sizeof(name), "%lu blocks of %u KiB, %s", bench->options->blocks,
 		 BLOCK_KIB, what);
 	add(bench, name, "GB/s", "large blocks", aim, &rate);
+	ret = add_transfers(bench, records, bench_pair_records(&bench->small, records));
+	if (ret)
+		return ret;
 	snprintf(name, sizeof(name), "posting them, %s", what);
 	add(bench, name, "M blocks/s", "their travel", 0, &posting);
 	return bench_pair_check(&bench->small, bench->in_order, remote, bench->error);
@@ -401,11 +433,20 @@ static void reverse(uint32_t *blocks, uint32_t count)
 		blocks[i] = count - 1 - i;
 }
 
+static bool has_several_devices(const struct xfer_bench *bench)
+{
+	return bench->options->rdma_device && strchr(bench->options->rdma_device, ',');
+}
+
 /* Blocks that have no neighbours, so that each goes by itself. */
 static int measure_verbs_blocks(struct xfer_bench *bench, uint32_t kib)
 {
-	static const struct xfer_peer peer = { "ib_write_bw", "perftest", 0.95, false,
-					       sample_perftest };
+	const struct xfer_peer peer = {
+		.name = has_several_devices(bench) ? "ib_write_bw, first NIC" : "ib_write_bw",
+		.package = "perftest",
+		.aim = 0.95,
+		.sample = sample_perftest,
+	};
 	struct bench_pair_options options = bench->small.options;
 	struct bench_pair pair;
 	char what[64];
@@ -514,6 +555,7 @@ static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport,
 			.transport = transport,
 			.gid_index = -1,
 			.rdma_device = bench->options->rdma_device,
+			.rdma_pairs = (unsigned int)bench->options->rdma_pairs,
 			.streams = (unsigned int)bench->options->streams,
 			.timeout_ms = IDLE_MS,
 		},
@@ -535,21 +577,43 @@ static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport,
 	return bench_pair_open(&bench->large, &options, bench->error);
 }
 
+/* Return: what has been chosen. */
+static enum tandem_transport add_choice(struct xfer_bench *bench)
+{
+	const struct tandem_connection *connection = bench->small.connection[0];
+	const enum tandem_transport chosen = tandem_connection_transport(connection);
+
+	bench_table_condition(bench->table, "transport", tandem_transport_name(chosen));
+	bench_table_condition_object(bench->table, "transport_reasons",
+				     reasons_object(connection));
+	return chosen;
+}
+
 static int bench_transport(struct xfer_bench *bench, enum tandem_transport transport, bool apart)
 {
-	int ret;
+	int ret = open_pairs(bench, transport, apart);
 
-	bench->name = apart ? "local, as between processes" : tandem_transport_name(transport);
-	ret = open_pairs(bench, transport, apart);
 	if (ret && transport == TANDEM_TRANSPORT_VERBS && !bench->options->transport) {
 		bench_table_skip(bench->table, "verbs", bench->error->message);
 		ret = 0;
 	} else if (!ret) {
+		if (transport == TANDEM_TRANSPORT_AUTO)
+			transport = add_choice(bench);
+		bench->name = apart && transport == TANDEM_TRANSPORT_LOCAL ?
+			"local, as between processes" : tandem_transport_name(transport);
 		ret = measure(bench, transport);
 	}
 	bench_pair_close(&bench->large);
 	bench_pair_close(&bench->small);
 	return ret;
+}
+
+/* What auto chooses is among the others. */
+static bool is_wanted(const struct xfer_options *options, enum tandem_transport transport)
+{
+	return options->transport ?
+		!strcmp(options->transport, tandem_transport_name(transport)) :
+		transport != TANDEM_TRANSPORT_AUTO;
 }
 
 static int bench(const struct xfer_options *options, struct tandem_error *error)
@@ -562,6 +626,7 @@ static int bench(const struct xfer_options *options, struct tandem_error *error)
 		{ TANDEM_TRANSPORT_LOCAL, true },
 		{ TANDEM_TRANSPORT_TCP, false },
 		{ TANDEM_TRANSPORT_VERBS, false },
+		{ TANDEM_TRANSPORT_AUTO, true },
 	};
 	struct xfer_bench bench = { .options = options, .error = error };
 	int ret = 0;
@@ -574,10 +639,12 @@ static int bench(const struct xfer_options *options, struct tandem_error *error)
 	bench_table_condition_number(bench.table, "rounds", (double)options->common.rounds);
 	bench_table_condition_number(bench.table, "seconds_a_sample", options->common.seconds);
 	bench_table_condition_number(bench.table, "streams", (double)options->streams);
+	bench_table_condition_number(bench.table, "rdma_pairs", (double)options->rdma_pairs);
+	if (options->rdma_device)
+		bench_table_condition(bench.table, "rdma_device", options->rdma_device);
 	ret = make_orders(&bench);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !ret; i++)
-		if (!options->transport ||
-		    !strcmp(options->transport, tandem_transport_name(all[i].transport)))
+		if (is_wanted(options, all[i].transport))
 			ret = bench_transport(&bench, all[i].transport, all[i].apart);
 	if (!ret && bench_table_print(bench.table, options->common.json))
 		ret = failure(error, -EIO, "cannot write the results");
@@ -594,15 +661,18 @@ enum xfer_key {
 	KEY_TRANSPORT = 0x100,
 	KEY_BLOCKS,
 	KEY_RDMA_DEVICE,
+	KEY_RDMA_PAIRS,
 	KEY_STREAMS,
 };
 
 static const struct argp_option known[] = {
 	{ "from", KEY_FROM, "DEV", 0, "sending device (default inproc:trn2,cores=1)", 0 },
 	{ "to", KEY_TO, "DEV", 0, "receiving device (default inproc:wse3,cores=1)", 0 },
-	{ "transport", KEY_TRANSPORT, "local|tcp|verbs", 0, "only this one", 0 },
+	{ "transport", KEY_TRANSPORT, "local|tcp|verbs|auto", 0,
+	  "only this one; with auto the first that reaches, as between processes, and the conditions say why", 0 },
 	{ "blocks", KEY_BLOCKS, "N", 0, "blocks of 8 KiB, 16 to 1048576 (default 16384)", 0 },
-	{ "rdma-device", KEY_RDMA_DEVICE, "NAME", 0, "with verbs: as ibv_devices names it (default the first)", 0 },
+	{ "rdma-device", KEY_RDMA_DEVICE, "NAME", 0, "with verbs: as ibv_devices names it (default the first), or several with commas between", 0 },
+	{ "rdma-pairs", KEY_RDMA_PAIRS, "N", 0, "with verbs: queue pairs on each, 1 to 8 (default 1)", 0 },
 	{ "streams", KEY_STREAMS, "N", 0, "with tcp: sockets, 1 to 16 (default 2)", 0 },
 	{ 0 },
 };
@@ -610,7 +680,6 @@ static const struct argp_option known[] = {
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct xfer_options *options = state->input;
-	int transport;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -623,9 +692,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->device[1] = argument;
 		return 0;
 	case KEY_TRANSPORT:
-		transport = tandem_transport_parse(argument);
-		if (transport < 0 || transport == TANDEM_TRANSPORT_AUTO)
-			argp_error(state, "--transport: '%s' cannot be measured; it is local, tcp or verbs",
+		if (tandem_transport_parse(argument) < 0)
+			argp_error(state, "--transport: '%s' is none; it is local, tcp, verbs or auto",
 				   argument);
 		options->transport = argument;
 		return 0;
@@ -634,6 +702,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_RDMA_DEVICE:
 		options->rdma_device = argument;
+		return 0;
+	case KEY_RDMA_PAIRS:
+		options->rdma_pairs = argument_number(state, "--rdma-pairs", argument, 1, 8);
 		return 0;
 	case KEY_STREAMS:
 		options->streams = argument_number(state, "--streams", argument, 1, BENCH_STREAMS_MAX);
@@ -663,6 +734,7 @@ int bench_xfer(int argc, char **argv)
 		.common = { .rounds = ROUNDS_DEFAULT, .seconds = SECONDS_DEFAULT },
 		.blocks = BLOCKS_DEFAULT,
 		.streams = STREAMS_DEFAULT,
+		.rdma_pairs = 1,
 	};
 	struct tandem_error error = { 0 };
 

@@ -63,6 +63,16 @@ static int introduce(struct tandem_connection *from, struct tandem_connection *t
 	return tandem_connection_connect(to, description, (size_t)size, error);
 }
 
+/* The receiving side's, by whom its loop is run. */
+static void keep_record(struct bench_pair *pair, bool has_ended)
+{
+	pthread_mutex_lock(&pair->lock);
+	tandem_connection_read_records(pair->connection[1], &pair->received, 1);
+	pair->has_ended = has_ended;
+	pthread_cond_signal(&pair->changed);
+	pthread_mutex_unlock(&pair->lock);
+}
+
 /* Take in one transfer after the other, until the connection ends. */
 static void *receive(void *argument)
 {
@@ -75,6 +85,7 @@ static void *receive(void *argument)
 						   pair->options.blocks, 0, &op);
 		if (!pair->result)
 			pair->result = tandem_loop_wait(pair->loop[1], &op, -1);
+		keep_record(pair, pair->result != 0);
 		transfer = (transfer + 1) % TRANSFERS;
 	} while (!pair->result);
 	return NULL;
@@ -96,7 +107,10 @@ int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *op
 	int ret;
 
 	memset(pair, 0, sizeof(*pair));
+	pthread_mutex_init(&pair->lock, NULL);
+	pthread_cond_init(&pair->changed, NULL);
 	pair->options = *options;
+	pair->options.connection.records = 1;
 	ret = tandem_loop_create(&pair->loop[0], error);
 	if (!ret && is_together(pair))
 		pair->loop[1] = pair->loop[0];
@@ -110,6 +124,7 @@ int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *op
 		ret = introduce(pair->connection[1], pair->connection[0], error);
 	if (ret)
 		goto close;
+	pair->options.connection.transport = tandem_connection_transport(pair->connection[0]);
 	bench_pair_fill(pair, 0);
 	if (is_together(pair))
 		return 0;
@@ -140,6 +155,8 @@ void bench_pair_close(struct bench_pair *pair)
 	if (pair->loop[1] != pair->loop[0])
 		tandem_loop_destroy(pair->loop[1]);
 	tandem_loop_destroy(pair->loop[0]);
+	pthread_cond_destroy(&pair->changed);
+	pthread_mutex_destroy(&pair->lock);
 	memset(pair, 0, sizeof(*pair));
 }
 
@@ -198,6 +215,32 @@ int bench_pair_pull(struct bench_pair *pair, const uint32_t *local, const uint32
 			       tandem_transport_name(pair->options.connection.transport),
 			       strerror(-ret));
 	return 0;
+}
+
+/* With the lock. */
+static bool has_received(const struct bench_pair *pair, uint32_t transfer)
+{
+	return pair->received.stats.id && pair->received.transfer == transfer;
+}
+
+unsigned int bench_pair_records(struct bench_pair *pair, struct tandem_transfer_record records[2])
+{
+	unsigned int count = 1;
+
+	if (!tandem_connection_read_records(pair->connection[0], &records[0], 1))
+		return 0;
+	if (records[0].kind != TANDEM_TRANSFER_PUSH)
+		return count;
+	if (is_together(pair))
+		keep_record(pair, true);
+	pthread_mutex_lock(&pair->lock);
+	/* It may end later there. */
+	while (!has_received(pair, records[0].transfer) && !pair->has_ended)
+		pthread_cond_wait(&pair->changed, &pair->lock);
+	records[1] = pair->received;
+	count += has_received(pair, records[0].transfer);
+	pthread_mutex_unlock(&pair->lock);
+	return count;
 }
 
 int bench_pair_check(const struct bench_pair *pair, const uint32_t *local,

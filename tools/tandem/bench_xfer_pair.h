@@ -15,8 +15,8 @@
 /**
  * struct bench_pair_options - what to connect
  * @device: names of the sending and the receiving device; pulls go the other way
- * @connection: how
- * @apart: with local: on two loops, as between processes
+ * @connection: how; %TANDEM_TRANSPORT_AUTO becomes what has been chosen
+ * @apart: with local: on two loops, as between processes; needed with auto
  * @block_bytes: of each block, a multiple of 1024
  * @blocks: in each pool
  */
@@ -40,6 +40,10 @@ struct bench_pair_options {
  * @has_receiver: it has been started
  * @result: of that thread, read after it has ended
  * @transfer: name of the next transfer
+ * @lock: of what follows, which that thread fills in
+ * @changed: with @lock: @received is another one, or there will be none
+ * @received: the record of what it has received last
+ * @has_ended: no thread receives any more
  */
 struct bench_pair {
 	struct bench_pair_options options;
@@ -52,6 +56,10 @@ struct bench_pair {
 	bool has_receiver;
 	int result;
 	uint32_t transfer;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct tandem_transfer_record received;
+	bool has_ended;
 };
 
 /* Open and connect; the source is filled with a pattern. Return: 0 or a negative errno. */
@@ -83,6 +91,15 @@ int bench_pair_pull(struct bench_pair *pair, const uint32_t *local, const uint32
 /* Is each block where it was pushed or pulled to? Return: 0 or -EIO. */
 int bench_pair_check(const struct bench_pair *pair, const uint32_t *local,
 		     const uint32_t *remote, struct tandem_error *error);
+
+/**
+ * bench_pair_records() - what is remembered of the last push or pull
+ * @pair: the pair, which has pushed or pulled
+ * @records: filled in: of the push or pull, and of the wait for the push
+ *
+ * Return: how many there are.
+ */
+unsigned int bench_pair_records(struct bench_pair *pair, struct tandem_transfer_record records[2]);
 
 /* Seconds of CLOCK_MONOTONIC. */
 double bench_now(void);

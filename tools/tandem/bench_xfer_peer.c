@@ -103,13 +103,16 @@ struct perftest {
 	char port[16];
 	char size[32];
 	char count[16];
+	char queue_pairs[16];
+	char device[64];
 };
 
 static void describe(struct perftest *test, const char *program, const char *device,
-		     uint64_t bytes, unsigned int count)
+		     unsigned int queue_pairs, uint64_t bytes, unsigned int count)
 {
 	char *const argv[] = { "timeout", SECONDS_MAX, (char *)program, "-F", "-p", test->port,
 			       "-s", test->size, "-n", test->count };
+	char *const several[] = { "-q", test->queue_pairs };
 	size_t length = sizeof(argv) / sizeof(argv[0]);
 
 	memset(test, 0, sizeof(*test));
@@ -117,28 +120,36 @@ static void describe(struct perftest *test, const char *program, const char *dev
 	snprintf(test->size, sizeof(test->size), "%" PRIu64, bytes);
 	snprintf(test->count, sizeof(test->count), "%u", count);
 	memcpy(test->server, argv, sizeof(argv));
+	/* Not every program of perftest takes it. */
+	if (queue_pairs > 1) {
+		snprintf(test->queue_pairs, sizeof(test->queue_pairs), "%u", queue_pairs);
+		memcpy(&test->server[length], several, sizeof(several));
+		length += 2;
+	}
 	if (device) {
+		snprintf(test->device, sizeof(test->device), "%.*s", (int)strcspn(device, ","),
+			 device);
 		test->server[length++] = "-d";
-		test->server[length++] = (char *)device;
+		test->server[length++] = test->device;
 	}
 	memcpy(test->client, test->server, sizeof(test->server));
 	test->client[length] = LOCALHOST;
 }
 
-int bench_perftest_write(const char *device, uint64_t bytes, unsigned int count,
-			 struct bench_xfer_peer *found)
+int bench_perftest_write(const char *device, unsigned int queue_pairs, uint64_t bytes,
+			 unsigned int count, struct bench_xfer_peer *found)
 {
 	struct perftest test;
 	double cpu_seconds;
 	int ret;
 
-	describe(&test, "ib_write_bw", device, bytes, count);
+	describe(&test, "ib_write_bw", device, queue_pairs, bytes, count);
 	/* bytes, iterations, peak and average bandwidth in MiB/s, messages */
 	ret = run(test.server, test.client, 3, &found->rate, &cpu_seconds);
 	if (ret)
 		return ret;
 	found->rate *= MIB;
-	found->economy = (double)bytes * count / cpu_seconds;
+	found->economy = (double)bytes * count * queue_pairs / cpu_seconds;
 	return 0;
 }
 
@@ -149,7 +160,7 @@ int bench_perftest_latency(const char *device, uint64_t bytes, unsigned int coun
 	double cpu_seconds;
 	int ret;
 
-	describe(&test, "ib_write_lat", device, bytes, count);
+	describe(&test, "ib_write_lat", device, 1, bytes, count);
 	/* bytes, iterations, least, greatest and typical in us, ... */
 	ret = run(test.server, test.client, 4, seconds, &cpu_seconds);
 	*seconds *= 1e-6;

@@ -33,15 +33,16 @@ int bench_ucx_run(const char *transports, const char *test, uint64_t bytes, unsi
 		  struct bench_xfer_peer *found);
 
 /*
- * The same, of RDMA writes of @device (NULL: the first) to itself; what the programs
- * need to start is in the economy.
+ * The same, of RDMA writes of the first of @device (as &tandem_connection_options.rdma_device;
+ * NULL: the first there is) to itself, @count of them on each
+ * of as many @queue_pairs; what the programs need to start is in the economy.
  */
-int bench_perftest_write(const char *device, uint64_t bytes, unsigned int count,
-			 struct bench_xfer_peer *found);
+int bench_perftest_write(const char *device, unsigned int queue_pairs, uint64_t bytes,
+			 unsigned int count, struct bench_xfer_peer *found);
 
 /**
  * bench_perftest_latency() - writes to and fro, of which each waits for the other
- * @device: RDMA device; NULL for the first
+ * @device: as above
  * @bytes: of each
  * @count: of them
  * @seconds: filled in: from one side to the other, the median

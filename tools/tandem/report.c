@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "reasons.h"
 #include "report.h"
 
 #define FINISH_COUNT	4
@@ -97,18 +98,6 @@ static const char *transport_name(const struct report *report)
 		tandem_transport_name(tandem_connection_transport(report->connection)) : "none";
 }
 
-/* Of those that were to choose among; none where one was named. */
-static void print_reasons(FILE *file, const struct tandem_connection *connection)
-{
-	const char *reason;
-
-	for (int i = 0; i < TANDEM_TRANSPORT_AUTO; i++) {
-		reason = tandem_connection_transport_reason(connection, i);
-		if (reason)
-			fprintf(file, "    %s\n", reason);
-	}
-}
-
 int report_table(const struct report *report, FILE *file)
 {
 	const struct tandem_generation_stats *stats = &report->result->stats;
@@ -131,7 +120,7 @@ int report_table(const struct report *report, FILE *file)
 	print_number(file, "time per token", tpot_ms(stats), 3, "ms");
 	if (report->connection) {
 		print_row(file, "KV cache moved over", transport_name(report), "");
-		print_reasons(file, report->connection);
+		reasons_print(file, report->connection);
 		print_number(file, "KV cache moved", (double)stats->kv_bytes, 0, "bytes");
 		print_number(file, "  in", (double)stats->kv_writes, 0, "writes");
 		print_number(file, "  copied by the CPU", (double)stats->kv_cpu_copied_bytes, 0,
@@ -205,23 +194,6 @@ static json_t *common_object(const struct report *report)
 			 "decode_device", report->decode->name,
 			 "decode_profile", report->decode->profile,
 			 "mode", report->connection ? "disagg" : "agg");
-}
-
-/* By name of the transport; null where one was named. */
-static json_t *reasons_object(const struct tandem_connection *connection)
-{
-	json_t *object = NULL;
-	const char *reason;
-
-	for (int i = 0; connection && i < TANDEM_TRANSPORT_AUTO; i++) {
-		reason = tandem_connection_transport_reason(connection, i);
-		if (!reason)
-			continue;
-		if (!object)
-			object = json_object();
-		json_object_set_new(object, tandem_transport_name(i), json_string(reason));
-	}
-	return object ? object : json_null();
 }
 
 static void add_transfer(json_t *object, const struct report *report)

@@ -21,7 +21,7 @@ static int read_connection(struct transfers *transfers, struct tandem_connection
 	return 0;
 }
 
-static json_t *record_object(const struct tandem_transfer_record *record)
+json_t *transfers_object(const struct tandem_transfer_record *record)
 {
 	static const char *const kinds[] = {
 		[TANDEM_TRANSFER_PUSH] = "push",
@@ -58,7 +58,7 @@ json_t *transfers_take(struct transfers *transfers, const struct session *sessio
 	}
 	for (size_t i = 0; i < transfers->count; i++) {
 		if (transfers->records[i].transfer == transfer)
-			json_array_append_new(array, record_object(&transfers->records[i]));
+			json_array_append_new(array, transfers_object(&transfers->records[i]));
 		else
 			transfers->records[kept++] = transfers->records[i];
 	}

@@ -24,6 +24,9 @@ struct transfers {
 	size_t count;
 };
 
+/* What is remembered of one; NULL without memory. */
+json_t *transfers_object(const struct tandem_transfer_record *record);
+
 /**
  * transfers_take() - what became of one transfer
  * @transfers: zeroed to begin with; reads what is new

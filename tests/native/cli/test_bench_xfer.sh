@@ -49,6 +49,16 @@ for transport, peer in ("local", "memcpy"), ("tcp", "bare stream"):
     check(rows[f"{transport}: large blocks, pulled beside pushed"]["peer_name"] == "pushed",
           f"{transport}: pulls beside pushes")
 check(rows["tcp: large blocks, pulled"]["peer_name"] == "bare stream", "tcp: pulls beside a stream")
+last = {what: row["transfers"] for what, row in rows.items() if "transfers" in row}
+for transport in "local", "local, as between processes", "tcp":
+    for what in "large blocks", "48 blocks of 8 KiB, scattered":
+        push, receive = last[f"{transport}: {what}"]
+        check((push["kind"], receive["kind"]) == ("push", "receive") and
+              push["transfer"] == receive["transfer"] and
+              push["bytes"] == receive["bytes"] == 48 * 8192 and push["id"] != receive["id"],
+              f"{transport}: {what}: the last push, and the wait for it")
+    pull = last[f"{transport}: large blocks, pulled beside pushed"]
+    check([record["kind"] for record in pull] == ["pull"], f"{transport}: the last pull")
 check(bool(verbs) != ("verbs" in skipped), "verbs is measured, or said not to be")
 END
 tap_ok $? "the output is JSON of that form"
@@ -64,6 +74,27 @@ tap_ok $? "with a heading"
 ! grep -q "^local" "$work/text"
 tap_ok $? "of one transport only"
 
+tandem bench xfer $devices --transport auto --blocks 16 --rounds 1 --seconds 0.01 --json \
+	>"$work/json" 2>"$work/errors"
+tap_same "$? $(cat "$work/errors")" "0 " "auto"
+python3 - "$work/json" >"$work/checks" <<'END'
+import json, sys
+
+bench = json.load(open(sys.argv[1]))
+conditions = bench["conditions"]
+
+def check(good, what):
+    print(int(not good), what)
+
+check(conditions["transport"] == "local", "auto: local, which comes first")
+check(conditions["transport_reasons"]["tcp"].startswith("tcp:"), "auto: why not tcp")
+check(all(row["what"].startswith("local, as between processes: ") for row in bench["rows"]),
+      "auto: only that is measured")
+END
+while read -r bad what; do
+	tap_ok "$bad" "$what"
+done <"$work/checks"
+
 refused() {	# refused DESCRIPTION WORD OPTION...
 	local what=$1 word=$2
 	shift 2
@@ -77,6 +108,7 @@ refused "no such device" "tpu9" --from inproc:tpu9
 refused "no such transport" "pigeon" --transport pigeon
 refused "too few blocks" "--blocks" --blocks 3
 refused "too many streams" "--streams" --streams 17
+refused "too many queue pairs" "--rdma-pairs" --rdma-pairs 9
 refused "no rounds" "--rounds" --rounds 0
 
 tap_end
