@@ -52,7 +52,8 @@ build-files := $(wildcard kernels/build.mk firmware-sim/build.mk \
 	runtime/build.mk tools/build.mk tests/build.mk)
 include $(build-files)
 
-pkgs	:= liburing libdrm libibverbs libpcre2-8 libxxhash libisal libssl libcrypto
+pkgs	:= liburing libdrm libibverbs libpcre2-8 libxxhash libisal libssl libcrypto \
+	$(if $(has-efa),libefa)
 pkg-cflags := $(shell pkg-config --cflags $(pkgs) 2>/dev/null)
 pkg-libs   := $(shell pkg-config --libs $(pkgs) 2>/dev/null)
 ifeq ($(pkg-libs)$(filter deps check% demo modules dkms-source lint clean help,$(MAKECMDGOALS)),)

@@ -46,6 +46,11 @@ runtime-src += \
 	runtime/socket.c \
 	runtime/version.c
 
+# EFA's queue pairs, where rdma-core's headers know of RDMA write on them.
+has-efa := $(shell echo 'int known = EFADV_DEVICE_ATTR_CAPS_RDMA_WRITE;' | $(CC) \
+	$$(pkg-config --cflags libefa) $(CFLAGS) -include infiniband/efadv.h \
+	-fsyntax-only -x c - 2>/dev/null && echo y)
+
 # The KV pool and transfers.
 runtime-src += \
 	runtime/connection.c \
@@ -109,7 +114,8 @@ runtime-src += \
 	runtime/xfer_verbs_reach.c \
 	runtime/xfer_verbs_receive.c \
 	runtime/xfer_verbs_send.c \
-	runtime/xfer_verbs_service.c
+	runtime/xfer_verbs_service.c \
+	$(if $(has-efa),runtime/xfer_verbs_srd.c,runtime/xfer_verbs_srd_none.c)
 
 # Channels between two processes.
 runtime-src += \

@@ -41,6 +41,8 @@ static int status_to_errno(enum ibv_wc_status status)
 	/* The other side does not answer. */
 	case IBV_WC_RETRY_EXC_ERR:
 	case IBV_WC_RNR_RETRY_EXC_ERR:
+	case IBV_WC_RESP_TIMEOUT_ERR:
+	case IBV_WC_REM_INV_RD_REQ_ERR:
 	case IBV_WC_REM_INV_REQ_ERR:
 	case IBV_WC_REM_OP_ERR:
 	case IBV_WC_REM_ABORT_ERR:
@@ -223,7 +225,7 @@ static int open_rails(struct verbs *verbs, const struct tandem_connection_option
 	return ret;
 }
 
-/* Memory windows only if all can. */
+/* Memory windows only if all can; and they are bound before a message by order alone. */
 static int register_rails(struct verbs *verbs, struct tandem_error *error)
 {
 	unsigned int i;
@@ -232,6 +234,7 @@ static int register_rails(struct verbs *verbs, struct tandem_error *error)
 	verbs->windows = verbs->connection->grants;
 	for (i = 0; i < verbs->rail_count; i++)
 		verbs->windows = verbs->windows &&
+				 verbs->rails[i].service->ordered &&
 				 verbs_windows_usable(&verbs->rails[i].port.limits);
 	for (i = 0; i < verbs->rail_count && !ret; i++)
 		ret = verbs_rail_register(&verbs->rails[i], error);
@@ -302,13 +305,11 @@ static void verbs_free(struct verbs *verbs)
 	loop_timer_stop(verbs->farewell_timer);
 	verbs_destroy_pairs(verbs);
 	free(verbs->made);
-	if (verbs->message_region)
-		ibv_dereg_mr(verbs->message_region);
-	free(verbs->messages);
 	verbs_keys_free(verbs);
 	verbs_notes_free(verbs);
 	for (i = 0; i < verbs->rail_count; i++)
 		verbs_rail_close(&verbs->rails[i]);
+	free(verbs->messages);
 	free(verbs);
 }
 
@@ -380,18 +381,14 @@ static void use_pairs(struct verbs *verbs, const struct verbs_match *matches, un
 /* Return: 0 or -errno. */
 static int prepare_receives(struct verbs *verbs)
 {
-	const size_t bytes = VERBS_MESSAGES * VERBS_MESSAGE_BYTES;
 	unsigned int i;
 	int ret = 0;
 
-	errno = 0;
-	verbs->messages = calloc(1, bytes);
-	if (verbs->messages)
-		verbs->message_region = ibv_reg_mr(verbs_control_pair(verbs)->rail->domain,
-						   verbs->messages, bytes,
-						   IBV_ACCESS_LOCAL_WRITE);
-	if (!verbs->message_region)
-		return errno ? -errno : -ENOMEM;
+	verbs->messages = calloc(VERBS_MESSAGES, VERBS_MESSAGE_BYTES);
+	if (!verbs->messages)
+		return -ENOMEM;
+	for (i = 0; i < verbs->rail_used_count && !ret; i++)
+		ret = verbs_rail_register_messages(verbs->rails_used[i]);
 	for (i = 0; i < verbs->pair_count && !ret; i++) {
 		verbs_receives_init(verbs->pairs[i]);
 		ret = verbs_post_receives(verbs->pairs[i]);
@@ -452,14 +449,25 @@ static void verbs_rewind(struct verbs *verbs)
 	}
 	if (ret < 0)
 		connection_fail(verbs->connection, -EIO);
-	if (verbs->message_region)
-		ibv_dereg_mr(verbs->message_region);
-	verbs->message_region = NULL;
+	for (i = 0; i < verbs->rail_used_count; i++)
+		verbs_rail_forget_messages(verbs->rails_used[i]);
 	free(verbs->messages);
 	verbs->messages = NULL;
 	memset(verbs->pairs, 0, sizeof(verbs->pairs));
 	verbs->pair_count = 0;
 	verbs->rail_used_count = 0;
+}
+
+/* Without order there is less room in an immediate for how many came. */
+static void limit_blocks(struct verbs *verbs, uint64_t block_bytes)
+{
+	const uint64_t most = XFER_UNORDERED_BLOCKS * block_bytes;
+	unsigned int i;
+
+	for (i = 0; i < verbs->rail_used_count; i++)
+		if (!verbs->rails_used[i]->service->ordered &&
+		    verbs->connection->write_bytes > most)
+			verbs->connection->write_bytes = most;
 }
 
 static int verbs_connect(struct tandem_connection *connection,
@@ -482,7 +490,7 @@ static int verbs_connect(struct tandem_connection *connection,
 	count = verbs_endpoint_match(&verbs->local, remote, matches);
 	if (!count)
 		return tandem_error_set(error, -EHOSTUNREACH,
-					"verbs: %s and the other side's ports are of no common network (Ethernet or InfiniBand, kind of GID); choose others with rdma_device and gid_index",
+					"verbs: %s and the other side's ports are of no common network (Ethernet, InfiniBand or EFA, kind of GID); choose others with rdma_device and gid_index",
 					verbs->rails[0].port.name);
 	use_pairs(verbs, matches, count);
 	ret = connect_pairs(verbs, error);
@@ -492,6 +500,7 @@ static int verbs_connect(struct tandem_connection *connection,
 	}
 	verbs->key_generation = remote->generation;
 	connection->write_bytes = verbs_endpoint_write_bytes(&verbs->local, remote, count);
+	limit_blocks(verbs, block_bytes);
 	connection->write_slots = VERBS_SLOTS * verbs->pair_count;
 	verbs->parts = (block_bytes + connection->write_bytes - 1) / connection->write_bytes;
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The verbs transport: RDMA write with immediate, and RDMA read, on reliable
- * connections.
+ * The verbs transport: RDMA write with immediate, RDMA read and send, on queue pairs that
+ * are reliable.
  *
  *	xfer_verbs_port.c	which RDMA device, port and GID
  *	xfer_verbs_memory.c	registering the pool
@@ -18,9 +18,9 @@
  *	xfer_verbs_key.c	on that side: the keys for it
  *	xfer_verbs.c		completions, the ops table
  *
- * A connection has one or several queue pairs on each of its NICs (rails). Each pair keeps
- * order; nothing is assumed of the order between them. The first one, the control pair,
- * also carries messages.
+ * A connection has one or several queue pairs on each of its NICs (rails). Nothing is assumed
+ * of the order between them; some kinds keep order within a pair. The first one, the
+ * control pair, also carries messages.
  */
 #ifndef TANDEM_RUNTIME_XFER_VERBS_H
 #define TANDEM_RUNTIME_XFER_VERBS_H
@@ -31,6 +31,7 @@
 #include <infiniband/verbs.h>
 
 #include "xfer.h"
+#include "xfer_unordered.h"
 
 /* NICs of a connection, and queue pairs on all of them. */
 #define VERBS_RAILS_MAX		4u
@@ -48,7 +49,13 @@
 #define VERBS_SENDS		(VERBS_SLOTS + 1 + VERBS_CONTROLS + 1)
 /* Room for a message; each receive has that much. */
 #define VERBS_MESSAGE_BYTES	512u
-#define VERBS_MESSAGES		(VERBS_RECEIVES + VERBS_CONTROLS + 1)
+/* Of receives, controls, the goodbye, and what is not looked at. */
+#define VERBS_MESSAGES		(VERBS_RECEIVES + VERBS_CONTROLS + 1 + 1)
+/*
+ * Messages between the next to be taken in and the newest: each is in a receive, or one of
+ * the controls that the sender has under way. A power of two.
+ */
+#define VERBS_HELD		512u
 /* Notes that wait to be posted; a side that has us answer without reading is lost. */
 #define VERBS_NOTES_MAX		4096u
 
@@ -61,7 +68,10 @@
 #define VERBS_WORK_PAIR_MASK	(VERBS_PAIRS_MAX - 1)
 #define VERBS_WORK_NUMBER	((1ull << VERBS_WORK_PAIR_SHIFT) - 1)
 
-/* The immediate: which transfer, and how many blocks or parts of blocks. */
+/*
+ * The immediate of a write on a pair that keeps order: which transfer, and how many blocks or
+ * parts of blocks. On others it is that of xfer_unordered.h; that of a message is its number.
+ */
 #define VERBS_TRANSFER_SHIFT	16
 #define VERBS_COUNT_MASK	0xffffu
 
@@ -139,6 +149,7 @@ int verbs_memory_register(struct ibv_pd *domain, const struct verbs_port *port,
  * @mtu: &enum ibv_mtu
  * @link_layer: IBV_LINK_LAYER_*
  * @reads: how many of the other side's reads a pair of it serves at once, 1 to 255
+ * @service: number of its &struct verbs_service
  * @gid: address
  */
 struct verbs_rail_end {
@@ -147,13 +158,15 @@ struct verbs_rail_end {
 	uint8_t mtu;
 	uint8_t link_layer;
 	uint8_t reads;
+	uint8_t service;
 	union ibv_gid gid;
 };
 
 /**
  * struct verbs_pair_end - one end of a queue pair
  * @number: of it, 24 bits
- * @psn: first packet number, 24 bits
+ * @psn: first packet number, 24 bits; of datagrams, instead, the key (Q_Key) that they have
+ *	to bring
  */
 struct verbs_pair_end {
 	uint32_t number;
@@ -278,8 +291,9 @@ int verbs_message_kind(const uint8_t *buffer, size_t size);
 /**
  * struct verbs_notes - notes in one message
  * @count: of @notes, at least 1
- * @written: writes with an immediate that have been carried out on each pair; those have
- *	to have been counted first, since the notes speak of them
+ * @written: of each pair the writes with an immediate that have to have been counted first,
+ *	since the notes speak of them: those that have been carried out, or where there is no
+ *	order, all that have a number
  * @notes: these
  */
 struct verbs_notes {
@@ -318,6 +332,7 @@ struct verbs_service;
  * @service: the kind of its pairs
  * @domain: protection domain
  * @region: the pool
+ * @messages: &verbs.messages
  * @channel: completion events
  * @queue: completions of all pairs on it, of both directions
  * @channel_poll: the loop's watch of @channel
@@ -335,6 +350,7 @@ struct verbs_rail {
 	const struct verbs_service *service;
 	struct ibv_pd *domain;
 	struct ibv_mr *region;
+	struct ibv_mr *messages;
 	struct ibv_comp_channel *channel;
 	struct ibv_cq *queue;
 	struct loop_poll *channel_poll;
@@ -348,7 +364,7 @@ struct verbs_rail {
 
 /**
  * struct verbs_write - a write that the NIC has
- * @push: that it belongs to
+ * @push: that it belongs to; NULL when it has been carried out
  * @bytes: length
  * @immediate: it has one
  */
@@ -363,8 +379,12 @@ struct verbs_write {
  * @rail: that it is on
  * @number: of it; the same on both sides
  * @queues: the queue pair; NULL once the connection has failed
+ * @address: of datagrams: the other side's address; else NULL
+ * @remote_number: of datagrams: the other end's &verbs_pair_end.number
+ * @remote_key: likewise, its &verbs_pair_end.psn
  * @slots: writes that are posted or in @batch, a ring
- * @first: number of the oldest of them, counted from the first write
+ * @first: number of the oldest of them that has not been carried out, counted from the first
+ *	write
  * @next: number of the next write
  * @bytes: of these writes
  * @batch: requests that are not posted yet, for the writes before @next
@@ -372,18 +392,26 @@ struct verbs_write {
  * @batch_count: entries of both
  * @unsignalled: writes since the last that will have a completion
  * @unsignalled_bytes: of these
- * @written: writes with an immediate that have been carried out
- * @arrived: immediates that have come
+ * @written: writes before @first with an immediate
+ * @numbered: where there is no order, number of the next write with an immediate
+ * @arrived: immediates that have come; where there is no order, those before the oldest that
+ *	has not
+ * @arrivals: where there is no order, which ones
  * @idle: numbers of the receives to post again
  * @receives: entries of @idle
  * @probing: a probe is under way
  * @control_first: number of the oldest control posted, counted from the first
  * @control_next: number of the next
+ * @control_done: those from @control_first on that have been carried out, a bit for each by
+ *	its number
  */
 struct verbs_pair {
 	struct verbs_rail *rail;
 	unsigned int number;
 	struct ibv_qp *queues;
+	struct ibv_ah *address;
+	uint32_t remote_number;
+	uint32_t remote_key;
 	struct verbs_write slots[VERBS_SLOTS];
 	uint64_t first;
 	uint64_t next;
@@ -394,13 +422,19 @@ struct verbs_pair {
 	unsigned int unsignalled;
 	uint64_t unsignalled_bytes;
 	uint32_t written;
+	uint64_t numbered;
 	uint32_t arrived;
+	struct xfer_arrivals arrivals;
 	uint16_t idle[VERBS_RECEIVES];
 	unsigned int receives;
 	bool probing;
 	uint64_t control_first;
 	uint64_t control_next;
+	uint64_t control_done;
 };
+
+_Static_assert(VERBS_CONTROLS == 64, "there is a bit for each control");
+_Static_assert(VERBS_SLOTS <= XFER_UNORDERED_WRITES, "numbers of writes are told apart");
 
 /**
  * struct verbs_note - a note that has not been posted
@@ -417,7 +451,7 @@ struct verbs_note {
 /**
  * struct verbs_held - a message that has not been taken in yet
  * @receive: number of its receive
- * @size: of the message
+ * @size: of the message; 0 for none
  */
 struct verbs_held {
 	uint16_t receive;
@@ -441,17 +475,18 @@ struct verbs_held {
  * @remote: what it told
  * @at_rest: the pairs are gone
  * @gone: the other side has said goodbye, or the control pair has failed
- * @leaving: this side has said goodbye, and waits until that has arrived
+ * @leaving: this side has said goodbye, and waits until that and all before has arrived
+ * @said_goodbye: it has
  * @farewell_timer: ends that; or NULL
  * @notes: that are not posted, oldest first
  * @note_count: of these
- * @held: messages that speak of writes which have not been counted yet, and those
- *	after them, a ring
- * @held_first: the oldest
- * @held_count: of these
- * @messages: buffers of receives, then of controls, then of the goodbye; all of the
- *	control pair
- * @message_region: the same for the NIC
+ * @message_number: of the next message to send
+ * @message_due: number of the next to take in
+ * @held: messages that have come too early, or speak of writes which have not been counted
+ *	yet, and those after them, by their numbers
+ * @held_count: how many there are
+ * @messages: buffers of receives, then of controls, then of the goodbye, all of the control
+ *	pair; then one for what nobody looks at
  * @windows: grants are memory windows
  * @working: grants of this side that have something to do, oldest first
  * @granted: the others
@@ -478,14 +513,15 @@ struct verbs {
 	bool at_rest;
 	bool gone;
 	bool leaving;
+	bool said_goodbye;
 	struct loop_timer *farewell_timer;
 	STAILQ_HEAD(, verbs_note) notes;
 	unsigned int note_count;
-	struct verbs_held held[VERBS_RECEIVES];
-	unsigned int held_first;
+	uint32_t message_number;
+	uint32_t message_due;
+	struct verbs_held held[VERBS_HELD];
 	unsigned int held_count;
 	uint8_t *messages;
-	struct ibv_mr *message_region;
 	bool windows;
 	TAILQ_HEAD(verbs_grants, verbs_grant) working;
 	struct verbs_grants granted;
@@ -515,6 +551,12 @@ static inline uint8_t *verbs_control_message(struct verbs *verbs, uint64_t numbe
 static inline uint8_t *verbs_goodbye_message(struct verbs *verbs)
 {
 	return verbs_receive_message(verbs, VERBS_RECEIVES + VERBS_CONTROLS);
+}
+
+/* Receives of immediates have to have memory, too, on some NICs; and a probe has a byte. */
+static inline uint8_t *verbs_no_message(struct verbs *verbs)
+{
+	return verbs_receive_message(verbs, VERBS_MESSAGES - 1);
 }
 
 /* The id of a pair's work request. */
@@ -549,6 +591,10 @@ int verbs_rail_open(struct verbs *verbs, struct verbs_rail *rail, const char *de
 /* Register the pool. Return: 0 or -errno. */
 int verbs_rail_register(struct verbs_rail *rail, struct tandem_error *error);
 
+/* Register &verbs.messages. Return: 0 or -errno. */
+int verbs_rail_register_messages(struct verbs_rail *rail);
+void verbs_rail_forget_messages(struct verbs_rail *rail);
+
 /* As that of &struct xfer_transport_ops. */
 int verbs_rail(struct tandem_connection *connection, unsigned int number,
 	       struct tandem_rail_stats *stats);
@@ -565,7 +611,7 @@ int verbs_write(struct tandem_connection *connection, const struct xfer_write *w
 int verbs_flush(struct tandem_connection *connection);
 int verbs_probe(struct tandem_connection *connection);
 
-/* Writes of a pair up to this number have been carried out. */
+/* A write of a pair has completed; where there is order, all before it have been carried out. */
 void verbs_sent(struct verbs_pair *pair, uint64_t number);
 /* So has its probe. */
 void verbs_probed(struct verbs_pair *pair);
@@ -596,12 +642,17 @@ void verbs_drain(struct verbs_rail *rail);
  * xfer_verbs_control.c
  */
 
-/* Make @request send the message of @size bytes in @buffer, one of those above. */
-void verbs_control_send(const struct verbs *verbs, uint8_t *buffer, uint32_t size,
+/* Make @request send the message of @size bytes in @buffer, one of those above, as the next. */
+void verbs_control_send(struct verbs *verbs, uint8_t *buffer, uint32_t size,
 			struct ibv_send_wr *request, struct ibv_sge *range);
 /* Post what there is room for. Return: 0 or -errno. */
 int verbs_control_post(struct verbs *verbs);
-/* Controls of a pair up to this number have been carried out. Return: 0 or -errno. */
+/*
+ * A control of a pair has completed; where there is order, all before it have been carried
+ * out. Return: 0, -EIO for one that is not under way.
+ */
+int verbs_control_completed(struct verbs_pair *pair, uint64_t number);
+/* The same, and what follows from it is posted. Return: 0 or -errno. */
 int verbs_control_done(struct verbs_pair *pair, uint64_t number);
 
 /*
@@ -629,7 +680,7 @@ void verbs_notes_free(struct verbs *verbs);
 /* Say goodbye, where there is somebody to hear of it. Return: is that under way? */
 bool verbs_farewell_begin(struct verbs *verbs);
 
-/* Does this completion say that there is nothing more to wait for? */
+/* Is there, after this completion, nothing more to wait for? */
 bool verbs_farewell_ends(struct verbs *verbs, const struct ibv_wc *completion);
 
 /* Wait for that, no more than %VERBS_FAREWELL_MS. */

@@ -11,13 +11,14 @@
 
 #define BATCH	(VERBS_CONTROLS / 4)
 
-void verbs_control_send(const struct verbs *verbs, uint8_t *buffer, uint32_t size,
+void verbs_control_send(struct verbs *verbs, uint8_t *buffer, uint32_t size,
 			struct ibv_send_wr *request, struct ibv_sge *range)
 {
 	range->addr = (uintptr_t)buffer;
 	range->length = size;
-	range->lkey = verbs->message_region->lkey;
-	request->opcode = IBV_WR_SEND;
+	range->lkey = verbs_control_pair(verbs)->rail->messages->lkey;
+	request->opcode = IBV_WR_SEND_WITH_IMM;
+	request->imm_data = htobe32(verbs->message_number++);
 	request->sg_list = range;
 	request->num_sge = 1;
 }
@@ -47,6 +48,8 @@ static unsigned int fill_batch(struct verbs_pair *pair, struct ibv_send_wr *requ
 		if (!next_control(pair, &requests[count], &ranges[count]))
 			break;
 		requests[count].wr_id = verbs_work(pair, VERBS_WORK_CONTROL, pair->control_next++);
+		if (!pair->rail->service->ordered)
+			requests[count].send_flags = IBV_SEND_SIGNALED;
 		if (count)
 			requests[count - 1].next = &requests[count];
 		count++;
@@ -64,8 +67,8 @@ static int post_batch(struct verbs_pair *pair)
 
 	if (!count)
 		return 0;
-	/* Its completion stands for all before it: a pair keeps order. */
-	requests[count - 1].send_flags |= IBV_SEND_SIGNALED;
+	/* Where there is order, this completion stands for all before it. */
+	requests[count - 1].send_flags = IBV_SEND_SIGNALED;
 	ret = pair->rail->service->post(pair, requests);
 	return ret ? ret : (int)count;
 }
@@ -85,14 +88,31 @@ int verbs_control_post(struct verbs *verbs)
 	return 0;
 }
 
-int verbs_control_done(struct verbs_pair *pair, uint64_t number)
+static uint64_t control_bit(uint64_t number)
 {
-	struct verbs *verbs = pair->rail->verbs;
-	int ret;
+	return 1ull << number % VERBS_CONTROLS;
+}
+
+int verbs_control_completed(struct verbs_pair *pair, uint64_t number)
+{
+	uint64_t at = pair->rail->service->ordered ? pair->control_first : number;
 
 	if (number < pair->control_first || number >= pair->control_next)
 		return -EIO;
-	pair->control_first = number + 1;
+	while (at <= number)
+		pair->control_done |= control_bit(at++);
+	while (pair->control_done & control_bit(pair->control_first))
+		pair->control_done &= ~control_bit(pair->control_first++);
+	return 0;
+}
+
+int verbs_control_done(struct verbs_pair *pair, uint64_t number)
+{
+	struct verbs *verbs = pair->rail->verbs;
+	int ret = verbs_control_completed(pair, number);
+
+	if (ret < 0)
+		return ret;
 	ret = verbs_control_post(verbs);
 	if (!ret)
 		verbs_grant_done(verbs);

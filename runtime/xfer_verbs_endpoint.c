@@ -13,7 +13,7 @@
  *	30  u8   rails
  *	31  u8   queue pairs of each
  *	32       rails of 32 bytes: 16 bytes GID, u32 rkey, u16 LID, u8 MTU, u8 link layer,
- *		 u8 reads, zeros
+ *		 u8 reads, u8 kind of queue pairs, zeros
  *	then     pairs of 8 bytes: u32 number, u32 first packet number
  */
 #include <errno.h>
@@ -21,7 +21,7 @@
 
 #include "xfer_verbs.h"
 
-#define ENDPOINT_VERSION	2u
+#define ENDPOINT_VERSION	3u
 #define NUMBER_24_BITS		0xffffffu
 #define WRITE_BYTES_LEAST	4096u
 #define WRITE_BYTES_MOST	(1u << 30)
@@ -44,7 +44,8 @@ enum {
 	RAIL_MTU = 22,
 	RAIL_LINK_LAYER = 23,
 	RAIL_READS = 24,
-	RAIL_ZERO = 25,
+	RAIL_SERVICE = 25,
+	RAIL_ZERO = 26,
 	RAIL_BYTES = 32,
 };
 
@@ -67,6 +68,7 @@ static void rail_encode(const struct verbs_rail_end *rail, uint8_t *at)
 	at[RAIL_MTU] = rail->mtu;
 	at[RAIL_LINK_LAYER] = rail->link_layer;
 	at[RAIL_READS] = rail->reads;
+	at[RAIL_SERVICE] = rail->service;
 }
 
 static int rail_decode(const uint8_t *at, struct verbs_rail_end *rail)
@@ -79,6 +81,7 @@ static int rail_decode(const uint8_t *at, struct verbs_rail_end *rail)
 	rail->mtu = at[RAIL_MTU];
 	rail->link_layer = at[RAIL_LINK_LAYER];
 	rail->reads = at[RAIL_READS];
+	rail->service = at[RAIL_SERVICE];
 	return rail->mtu < IBV_MTU_256 || rail->mtu > IBV_MTU_4096 || !rail->reads ||
 	       memcmp(at + RAIL_ZERO, zero, sizeof(zero)) ? -EPROTO : 0;
 }
@@ -173,7 +176,8 @@ static enum gid_scope gid_scope(const union ibv_gid *gid)
 
 static bool is_one_network(const struct verbs_rail_end *one, const struct verbs_rail_end *other)
 {
-	if (one->link_layer != other->link_layer || gid_scope(&one->gid) != gid_scope(&other->gid))
+	if (one->service != other->service || one->link_layer != other->link_layer ||
+	    gid_scope(&one->gid) != gid_scope(&other->gid))
 		return false;
 	/* RoCE goes through routers, InfiniBand as it is used here does not. */
 	return one->link_layer == IBV_LINK_LAYER_ETHERNET ||

@@ -2,7 +2,7 @@
 /*
  * The end of a connection. A queue pair that is destroyed tells nobody: the other
  * side's NIC would find out when it has tried again for seconds. So a side that ends
- * says so, and lets go of the pair when that has arrived.
+ * says so, and lets go of the pair when that has arrived, and all messages before it.
  */
 #include <time.h>
 
@@ -12,7 +12,7 @@
 #define LOOK_AGAIN_NS 50000
 #define NSEC_PER_MSEC 1000000ull
 
-/* Of what the other pairs have not carried out nothing is said: it may land, or not. */
+/* Of what the pairs have not carried out nothing is said: it may land, or not. */
 static uint32_t goodbye_encode(const struct verbs *verbs, uint8_t *buffer)
 {
 	struct verbs_notes notes = { .count = 1, .notes = { { .kind = XFER_NOTE_GOODBYE } } };
@@ -54,10 +54,16 @@ static bool is_goodbye(struct verbs *verbs, const struct ibv_wc *completion)
 /* That another pair fails does not matter any more. */
 bool verbs_farewell_ends(struct verbs *verbs, const struct ibv_wc *completion)
 {
-	if (verbs_work_pair(verbs, completion->wr_id) != verbs_control_pair(verbs))
+	struct verbs_pair *pair = verbs_control_pair(verbs);
+
+	if (verbs_work_pair(verbs, completion->wr_id) != pair)
 		return false;
-	return completion->status != IBV_WC_SUCCESS || completion->wr_id & VERBS_WORK_GOODBYE ||
-	       is_goodbye(verbs, completion);
+	if (completion->status != IBV_WC_SUCCESS || is_goodbye(verbs, completion))
+		return true;
+	if (completion->wr_id & VERBS_WORK_CONTROL)
+		verbs_control_completed(pair, completion->wr_id & VERBS_WORK_NUMBER);
+	verbs->said_goodbye |= (completion->wr_id & VERBS_WORK_GOODBYE) != 0;
+	return verbs->said_goodbye && pair->control_first == pair->control_next;
 }
 
 void verbs_farewell_wait(struct verbs *verbs)

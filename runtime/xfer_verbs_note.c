@@ -2,12 +2,13 @@
 /*
  * Notes over the control pair, several in one message. With them goes how many writes have
  * been carried out on each pair: a note speaks of these, and is taken in when they have
- * been counted. It may also speak of a grant or an offer, and does not go before that.
+ * been counted. On a pair without order, where that many may be other ones, it waits for all
+ * that have been given a number. It may also speak of a grant or an offer, and does not go before that.
  */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "xfer_verbs.h"
+#include "xfer_verbs_service.h"
 
 int verbs_tell(struct tandem_connection *connection, const struct xfer_note *note)
 {
@@ -44,6 +45,11 @@ static bool may_post(const struct verbs *verbs)
 	return queued && queued->grants <= verbs->grants_told;
 }
 
+static uint32_t writes_before(const struct verbs_pair *pair)
+{
+	return pair->rail->service->ordered ? pair->written : (uint32_t)pair->numbered;
+}
+
 bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *request,
 		      struct ibv_sge *range)
 {
@@ -56,7 +62,7 @@ bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *
 	while (notes.count < VERBS_MESSAGE_NOTES && may_post(verbs))
 		notes.notes[notes.count++] = take_first(verbs);
 	for (i = 0; i < verbs->pair_count; i++)
-		notes.written[i] = verbs->pairs[i]->written;
+		notes.written[i] = writes_before(verbs->pairs[i]);
 	verbs_control_send(verbs, buffer, verbs_notes_encode(&notes, buffer), request, range);
 	return true;
 }

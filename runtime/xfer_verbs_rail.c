@@ -156,6 +156,7 @@ static void rail_describe(struct verbs_rail *rail)
 {
 	const struct verbs_port *port = &rail->port;
 
+	rail->end->service = rail->service->number;
 	rail->end->lid = port->attributes.lid;
 	rail->end->mtu = port->attributes.active_mtu;
 	rail->end->link_layer = port->attributes.link_layer;
@@ -193,7 +194,9 @@ int verbs_rail_open(struct verbs *verbs, struct verbs_rail *rail, const char *de
 	ret = verbs_port_open(device, options, &rail->port, error);
 	if (ret < 0)
 		return ret;
-	rail->service = &verbs_rc;
+	ret = verbs_service_choose(&rail->port, &rail->service, error);
+	if (ret < 0)
+		return ret;
 	rail_describe(rail);
 	rail->domain = ibv_alloc_pd(rail->port.context);
 	if (!rail->domain)
@@ -231,6 +234,23 @@ int verbs_rail_register(struct verbs_rail *rail, struct tandem_error *error)
 	return 0;
 }
 
+int verbs_rail_register_messages(struct verbs_rail *rail)
+{
+	errno = 0;
+	rail->messages = ibv_reg_mr(rail->domain, rail->verbs->messages,
+				    VERBS_MESSAGES * VERBS_MESSAGE_BYTES, IBV_ACCESS_LOCAL_WRITE);
+	if (!rail->messages)
+		return errno ? -errno : -ENOMEM;
+	return 0;
+}
+
+void verbs_rail_forget_messages(struct verbs_rail *rail)
+{
+	if (rail->messages)
+		ibv_dereg_mr(rail->messages);
+	rail->messages = NULL;
+}
+
 void verbs_rail_close(struct verbs_rail *rail)
 {
 	loop_poll_stop(rail->async_poll);
@@ -239,6 +259,7 @@ void verbs_rail_close(struct verbs_rail *rail)
 		ibv_destroy_cq(rail->queue);
 	if (rail->channel)
 		ibv_destroy_comp_channel(rail->channel);
+	verbs_rail_forget_messages(rail);
 	if (rail->region)
 		ibv_dereg_mr(rail->region);
 	if (rail->domain)

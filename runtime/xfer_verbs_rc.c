@@ -141,6 +141,8 @@ static void rc_destroy(struct verbs_pair *pair)
 
 const struct verbs_service verbs_rc = {
 	.number = VERBS_SERVICE_RC,
+	.ordered = true,
+	.probe = IBV_WR_RDMA_WRITE,
 	.write_bytes = rc_write_bytes,
 	.create = rc_create,
 	.init = rc_init,

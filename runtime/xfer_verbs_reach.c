@@ -8,6 +8,7 @@
 #include "xfer_auto.h"
 #include "xfer_verbs.h"
 #include "xfer_verbs_reach.h"
+#include "xfer_verbs_service.h"
 
 int verbs_reach(const struct xfer_side *own, const struct xfer_side *other, struct tandem_error *why)
 {
@@ -20,6 +21,11 @@ int verbs_reach(const struct xfer_side *own, const struct xfer_side *other, stru
 	if (verbs_endpoint_match(&one, &two, matches))
 		return tandem_error_set(why, 0,
 					"verbs: each side has an active RDMA port, of one network");
+	if (one.rails[0].service != two.rails[0].service)
+		return tandem_error_set(
+			why, -EHOSTUNREACH, "verbs: this side's port %s EFA's, the other's %s",
+			one.rails[0].service == VERBS_SERVICE_SRD ? "is" : "is not",
+			two.rails[0].service == VERBS_SERVICE_SRD ? "is" : "is not");
 	if (one.rails[0].link_layer != two.rails[0].link_layer)
 		return tandem_error_set(
 			why, -EHOSTUNREACH, "verbs: this side's port is %s, the other's is not",

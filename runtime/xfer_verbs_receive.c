@@ -4,11 +4,13 @@
  *
  * Pairs have no order between them, so a note can be here before the immediate of a write
  * that it speaks of. Such a message waits, and all after it, until that has been counted.
+ * Where the control pair has no order, messages can overtake one another: they have numbers
+ * in their immediates, and are taken in by these.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "xfer_verbs.h"
+#include "xfer_verbs_service.h"
 
 #define REPOST_BATCH	(VERBS_RECEIVES / 4)
 
@@ -17,21 +19,22 @@ void verbs_receives_init(struct verbs_pair *pair)
 	for (pair->receives = 0; pair->receives < VERBS_RECEIVES; pair->receives++)
 		pair->idle[pair->receives] = pair->receives;
 	pair->arrived = 0;
+	memset(&pair->arrivals, 0, sizeof(pair->arrivals));
 }
 
-/* Immediates need no memory, messages do. */
 static void fill_receive(struct verbs_pair *pair, unsigned int receive,
 			 struct ibv_recv_wr *request, struct ibv_sge *range)
 {
 	struct verbs *verbs = pair->rail->verbs;
+	uint8_t *buffer = pair == verbs_control_pair(verbs) ?
+				  verbs_receive_message(verbs, receive) :
+				  verbs_no_message(verbs);
 
 	memset(request, 0, sizeof(*request));
 	request->wr_id = verbs_work(pair, VERBS_WORK_RECEIVE, receive);
-	if (pair != verbs_control_pair(verbs))
-		return;
-	range->addr = (uintptr_t)verbs_receive_message(verbs, receive);
+	range->addr = (uintptr_t)buffer;
 	range->length = VERBS_MESSAGE_BYTES;
-	range->lkey = verbs->message_region->lkey;
+	range->lkey = pair->rail->messages->lkey;
 	request->sg_list = range;
 	request->num_sge = 1;
 }
@@ -92,12 +95,18 @@ static int take_message(struct verbs *verbs, const uint8_t *buffer, size_t size)
 	}
 }
 
-/* There is room: each of the control pair's receives is held once at most. */
-static void hold(struct verbs *verbs, unsigned int receive, uint32_t size)
+/* Return: 0; -EPROTO a number that is none of those under way. */
+static int hold(struct verbs *verbs, const struct ibv_wc *completion)
 {
-	const unsigned int at = (verbs->held_first + verbs->held_count++) % VERBS_RECEIVES;
+	const uint32_t number = be32toh(completion->imm_data);
+	struct verbs_held *held = &verbs->held[number % VERBS_HELD];
 
-	verbs->held[at] = (struct verbs_held){ .receive = receive, .size = size };
+	if (number - verbs->message_due >= VERBS_HELD || held->size || !completion->byte_len)
+		return -EPROTO;
+	held->receive = completion->wr_id & VERBS_WORK_NUMBER;
+	held->size = completion->byte_len;
+	verbs->held_count++;
+	return 0;
 }
 
 void verbs_take_held(struct verbs *verbs)
@@ -106,15 +115,18 @@ void verbs_take_held(struct verbs *verbs)
 	struct verbs_held *held;
 	int ret = 0;
 
-	while (verbs->held_count && !ret && !verbs->at_rest && !verbs->leaving) {
-		held = &verbs->held[verbs->held_first];
+	while (!ret && !verbs->at_rest && !verbs->leaving) {
+		held = &verbs->held[verbs->message_due % VERBS_HELD];
+		if (!held->size)
+			return;
 		ret = take_message(verbs, verbs_receive_message(verbs, held->receive),
 				   held->size);
 		if (ret == -EAGAIN)
 			return;
 		pair->idle[pair->receives++] = held->receive;
-		verbs->held_first = (verbs->held_first + 1) % VERBS_RECEIVES;
+		held->size = 0;
 		verbs->held_count--;
+		verbs->message_due++;
 	}
 	if (ret < 0)
 		connection_fail(verbs->connection, ret);
@@ -126,16 +138,23 @@ void verbs_take_held(struct verbs *verbs)
 
 static int take_immediate(struct verbs_pair *pair, const struct ibv_wc *completion)
 {
+	const uint32_t immediate = be32toh(completion->imm_data);
 	struct verbs *verbs = pair->rail->verbs;
-	uint32_t immediate;
+	uint32_t transfer, count;
 
 	if (completion->opcode != IBV_WC_RECV_RDMA_WITH_IMM ||
 	    !(completion->wc_flags & IBV_WC_WITH_IMM))
 		return -EPROTO;
-	immediate = be32toh(completion->imm_data);
-	pair->arrived++;
-	connection_received_parts(verbs->connection, immediate >> VERBS_TRANSFER_SHIFT,
-				  immediate & VERBS_COUNT_MASK, verbs->parts);
+	if (pair->rail->service->ordered) {
+		transfer = immediate >> VERBS_TRANSFER_SHIFT;
+		count = immediate & VERBS_COUNT_MASK;
+		pair->arrived++;
+	} else {
+		if (!xfer_arrivals_take(&pair->arrivals, immediate, &transfer, &count))
+			return -EPROTO;
+		pair->arrived = pair->arrivals.missing;
+	}
+	connection_received_parts(verbs->connection, transfer, count, verbs->parts);
 	return 0;
 }
 
@@ -148,23 +167,37 @@ static int take_failure(struct verbs_pair *pair, const struct ibv_wc *completion
 	return completion->status == IBV_WC_WR_FLUSH_ERR ? -ECONNRESET : -EIO;
 }
 
+static bool is_message(const struct verbs_pair *pair, const struct ibv_wc *completion)
+{
+	return completion->status == IBV_WC_SUCCESS && completion->opcode == IBV_WC_RECV &&
+	       completion->wc_flags & IBV_WC_WITH_IMM &&
+	       pair == verbs_control_pair(pair->rail->verbs);
+}
+
+/* That it came is all that the other side wants to know. */
+static bool is_probe(const struct ibv_wc *completion)
+{
+	return completion->opcode == IBV_WC_RECV && !(completion->wc_flags & IBV_WC_WITH_IMM);
+}
+
 void verbs_received(struct verbs_pair *pair, const struct ibv_wc *completion)
 {
 	struct verbs *verbs = pair->rail->verbs;
-	unsigned int receive = completion->wr_id & VERBS_WORK_NUMBER;
 	int ret = 0;
 
-	if (completion->status == IBV_WC_SUCCESS && completion->opcode == IBV_WC_RECV &&
-	    pair == verbs_control_pair(verbs)) {
-		hold(verbs, receive, completion->byte_len);
-		verbs_take_held(verbs);
+	if (is_message(pair, completion)) {
+		ret = hold(verbs, completion);
+		if (ret < 0)
+			connection_fail(verbs->connection, ret);
+		else
+			verbs_take_held(verbs);
 		return;
 	}
-	pair->idle[pair->receives++] = receive;
-	if (completion->status == IBV_WC_SUCCESS)
-		ret = take_immediate(pair, completion);
-	else
+	pair->idle[pair->receives++] = completion->wr_id & VERBS_WORK_NUMBER;
+	if (completion->status != IBV_WC_SUCCESS)
 		ret = take_failure(pair, completion);
+	else if (!is_probe(completion))
+		ret = take_immediate(pair, completion);
 	if (ret < 0)
 		connection_fail(verbs->connection, ret);
 }

@@ -7,15 +7,17 @@
  * it brought: blocks, or where a block is larger than a write, parts of blocks. Parts may
  * go over several pairs; all together make the blocks that the receiver counts.
  *
- * Reads are what they are called. A pair tells of their end in the same order as of that
- * of writes.
+ * Reads are what they are called. A pair tells of their end as of that of writes.
+ *
+ * Where a pair keeps order, a completion or an immediate may stand for several writes. Else
+ * each has its own, and a number in the immediate by which the receiver knows it again.
  */
 #include <string.h>
 
 #include "xfer_verbs_service.h"
 
 /*
- * A completion every so many writes of a pair, or bytes, apart from the last ones of a
+ * With order, a completion every so many writes of a pair, or bytes, apart from the last ones of a
  * push: what is under way on each has to be known well enough to choose among them.
  */
 #define SIGNAL_INTERVAL		(VERBS_SLOTS / 4)
@@ -37,7 +39,7 @@ static struct verbs_pair *choose_pair(const struct verbs *verbs)
 
 /*
  * Let the request at @at tell of the write before it too, if that is of the same transfer
- * and has not been posted. The pair keeps order, so both are there then, and the receiver
+ * and has not been posted. Both are there then, where the pair keeps order, and the receiver
  * has one completion less.
  */
 static void join_immediates(struct verbs_pair *pair, unsigned int at)
@@ -68,6 +70,28 @@ static void take_slot(struct verbs_pair *pair, const struct xfer_write *write)
 	pair->unsignalled_bytes += write->length;
 }
 
+static void set_immediate(struct verbs_pair *pair, const struct xfer_write *write)
+{
+	const uint32_t count = pair->rail->verbs->parts > 1 ? 1 : write->blocks;
+	const unsigned int at = pair->batch_count;
+	uint32_t immediate;
+
+	if (pair->rail->service->ordered)
+		immediate = write->transfer << VERBS_TRANSFER_SHIFT | count;
+	else
+		immediate = xfer_unordered_immediate(write->transfer, count, pair->numbered++);
+	pair->batch[at].opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+	pair->batch[at].imm_data = htobe32(immediate);
+	if (at && pair->rail->service->ordered)
+		join_immediates(pair, at);
+}
+
+static bool wants_completion(const struct verbs_pair *pair, const struct xfer_write *write)
+{
+	return !pair->rail->service->ordered || write->last ||
+	       pair->unsignalled == SIGNAL_INTERVAL || pair->unsignalled_bytes >= SIGNAL_BYTES;
+}
+
 static void signal_completion(struct verbs_pair *pair, struct ibv_send_wr *request)
 {
 	request->send_flags = IBV_SEND_SIGNALED;
@@ -83,7 +107,6 @@ int verbs_write(struct tandem_connection *connection, const struct xfer_write *w
 	const unsigned int at = pair->batch_count;
 	struct ibv_send_wr *request = &pair->batch[at];
 	struct ibv_sge *range = &pair->ranges[at];
-	uint32_t count = verbs->parts > 1 ? 1 : write->blocks;
 	uint32_t key = rail->remote->rkey;
 	int ret;
 
@@ -102,16 +125,11 @@ int verbs_write(struct tandem_connection *connection, const struct xfer_write *w
 	request->num_sge = 1;
 	request->wr.rdma.remote_addr = verbs->remote.address + write->remote_offset;
 	request->wr.rdma.rkey = key;
-	if (write->pull) {
+	if (write->pull)
 		request->opcode = IBV_WR_RDMA_READ;
-	} else {
-		request->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
-		request->imm_data = htobe32(write->transfer << VERBS_TRANSFER_SHIFT | count);
-		if (at)
-			join_immediates(pair, at);
-	}
-	if (write->last || pair->unsignalled == SIGNAL_INTERVAL ||
-	    pair->unsignalled_bytes >= SIGNAL_BYTES)
+	else
+		set_immediate(pair, write);
+	if (wants_completion(pair, write))
 		signal_completion(pair, request);
 	if (at)
 		pair->batch[at - 1].next = request;
@@ -143,36 +161,69 @@ int verbs_flush(struct tandem_connection *connection)
 	return verbs_control_post(verbs);
 }
 
-/* A completion stands for all writes of the pair up to its own. */
-void verbs_sent(struct verbs_pair *pair, uint64_t number)
+/*
+ * Slots are free again in order, so that the numbers under way are near one another. The
+ * connection has as many as it has writes under way, and there are free ones.
+ */
+static void free_slots(struct verbs_pair *pair)
 {
-	struct verbs *verbs = pair->rail->verbs;
-	struct tandem_rail_stats *stats = &pair->rail->stats;
+	struct tandem_connection *connection = pair->rail->verbs->connection;
 	struct verbs_write *write;
 
-	while (!verbs->at_rest && pair->first != pair->next && pair->first <= number) {
-		write = &pair->slots[pair->first++ % VERBS_SLOTS];
-		pair->bytes -= write->bytes;
+	connection->write_slots--;
+	while (pair->first != pair->next) {
+		write = &pair->slots[pair->first % VERBS_SLOTS];
+		if (write->push)
+			return;
+		pair->first++;
 		pair->written += write->immediate;
-		stats->writes++;
-		if (write->push->pull)
-			stats->bytes_pulled += write->bytes;
-		else
-			stats->bytes_pushed += write->bytes;
-		connection_write_done(verbs->connection, write->push, write->bytes, 0);
+		connection->write_slots++;
 	}
+}
+
+static void write_done(struct verbs_pair *pair, struct verbs_write *write)
+{
+	struct tandem_rail_stats *stats = &pair->rail->stats;
+	struct xfer_push *push = write->push;
+	const uint64_t bytes = write->bytes;
+
+	write->push = NULL;
+	pair->bytes -= bytes;
+	stats->writes++;
+	if (push->pull)
+		stats->bytes_pulled += bytes;
+	else
+		stats->bytes_pushed += bytes;
+	free_slots(pair);
+	connection_write_done(pair->rail->verbs->connection, push, bytes, 0);
+}
+
+void verbs_sent(struct verbs_pair *pair, uint64_t number)
+{
+	uint64_t at = pair->rail->service->ordered ? pair->first : number;
+
+	for (; at <= number && !pair->rail->verbs->at_rest; at++)
+		write_done(pair, &pair->slots[at % VERBS_SLOTS]);
 }
 
 /*
  * Probes
  */
 
-/* A write of nothing: the other side's NIC has to acknowledge it. */
+/* The other side's NIC has to acknowledge it. */
 static int probe_pair(struct verbs_pair *pair)
 {
+	const struct verbs_service *service = pair->rail->service;
+	struct ibv_sge byte = {
+		.addr = (uintptr_t)verbs_no_message(pair->rail->verbs),
+		.length = 1,
+		.lkey = pair->rail->messages->lkey,
+	};
 	struct ibv_send_wr request = {
 		.wr_id = verbs_work(pair, VERBS_WORK_PROBE, 0),
-		.opcode = IBV_WR_RDMA_WRITE,
+		.opcode = service->probe,
+		.sg_list = &byte,
+		.num_sge = service->probe == IBV_WR_SEND,
 		.send_flags = IBV_SEND_SIGNALED,
 		.wr.rdma = {
 			.remote_addr = pair->rail->verbs->remote.address,
@@ -183,7 +234,7 @@ static int probe_pair(struct verbs_pair *pair)
 
 	if (pair->probing)
 		return 0;
-	ret = pair->rail->service->post(pair, &request);
+	ret = service->post(pair, &request);
 	pair->probing = !ret;
 	return ret;
 }

@@ -9,6 +9,9 @@ xfer-push-tests := \
 	tests/guest/xfer/test_push_accel_tcp \
 	tests/guest/xfer/test_push_accel_verbs
 
+# Over queue pairs that do not keep order.
+xfer-disorder-tests := checksum control grant offer pull push
+
 xfer-pull-tests := $(subst test_push,test_pull,$(xfer-push-tests))
 xfer-memory-tests := $(subst test_push,test_memory,$(xfer-push-tests))
 
@@ -16,6 +19,7 @@ guest-tests += \
 	$(xfer-push-tests) \
 	$(xfer-pull-tests) \
 	$(xfer-memory-tests) \
+	$(xfer-disorder-tests:%=tests/guest/xfer/test_%_verbs_disorder) \
 	tests/guest/xfer/test_memory_inproc \
 	tests/guest/xfer/test_checksum_verbs \
 	tests/guest/xfer/test_control_verbs \
@@ -40,6 +44,11 @@ $(foreach test,$(xfer-memory-tests),$(eval $(test)-src := \
 	$(test:tests/guest/xfer/test_memory_%=tests/guest/xfer/kinds_%.c)))
 tests/guest/xfer/test_memory_inproc-src := \
 	tests/native/xfer/test_memory.c tests/native/xfer/pair.c tests/native/xfer/kinds.c
+
+$(foreach test,$(xfer-disorder-tests),$(eval \
+	tests/guest/xfer/test_$(test)_verbs_disorder-src := $(call xfer-test-src,$(test)) \
+	tests/native/xfer/pair.c tests/guest/xfer/kinds_verbs_disorder.c \
+	tests/guest/xfer/disorder.c))
 
 tests/guest/xfer/test_verbs-src := \
 	tests/guest/xfer/test_verbs.c \

@@ -45,7 +45,7 @@ enum {
 	PART_RAIL = 32,
 	PART_MTU = 22,
 	PART_READS = 24,
-	PART_RAIL_ZERO = 25,
+	PART_RAIL_ZERO = 26,
 	PART_PAIRS = 32 + 2 * 32,
 };
 
@@ -259,8 +259,8 @@ static void test_endpoint_fields_wrong(void **state)
 		{ PART_WRITE_BYTES, 1 },	/* no power of two */
 		{ PART_WRITE_BYTES + 2, 0 },	/* nothing */
 		{ PART_WRITE_BYTES + 3, 0x80 },
-		{ PART_VERSION, 1 },
-		{ PART_VERSION, 3 },
+		{ PART_VERSION, 2 },
+		{ PART_VERSION, 4 },
 		{ PART_RAIL_COUNT, 0 },
 		{ PART_RAIL_COUNT, 1 },	/* the size does not fit any more */
 		{ PART_RAIL_COUNT, 3 },

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "runtime/xfer_verbs.h"
+#include "runtime/xfer_verbs_service.h"
 
 #define KIB	1024ull
 
@@ -43,6 +43,7 @@ static int setup(void **state)
 	for (i = 0; i < 2; i++) {
 		verbs.rails[i].verbs = &verbs;
 		verbs.rails[i].number = i;
+		verbs.rails[i].service = &verbs_rc;
 		verbs.rails[i].region = &regions[i];
 		verbs.rails[i].remote = &remote[i];
 	}
@@ -217,6 +218,137 @@ static void test_completions_are_asked_for(void **state)
 	assert_int_equal(signalled, 4);
 }
 
+/*
+ * Without order
+ */
+
+static const struct verbs_service no_order = { .ordered = false, .probe = IBV_WR_SEND };
+
+static int setup_without_order(void **state)
+{
+	setup(state);
+	verbs.rails[0].service = verbs.rails[1].service = &no_order;
+	connection.write_slots = VERBS_SLOTS;
+	verbs.pair_count = 1;
+	return 0;
+}
+
+/* An immediate and a completion for each, and a number by which it is known again. */
+static void test_each_stands_for_itself(void **state)
+{
+	uint32_t transfer, blocks;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < VERBS_SLOTS; i++)
+		write_some(3, 8 * KIB, 2);
+	assert_int_equal(pairs[0].batch_count, VERBS_SLOTS);
+	for (i = 0; i < VERBS_SLOTS; i++) {
+		assert_int_equal(pairs[0].batch[i].opcode, IBV_WR_RDMA_WRITE_WITH_IMM);
+		assert_int_equal(pairs[0].batch[i].send_flags, IBV_SEND_SIGNALED);
+	}
+	/* However late the first one is. */
+	for (i = VERBS_SLOTS; i--;) {
+		assert_true(xfer_arrivals_take(&pairs[1].arrivals, immediate(&pairs[0], i),
+					       &transfer, &blocks));
+		assert_int_equal(transfer, 3);
+		assert_int_equal(blocks, 2);
+		assert_int_equal(pairs[1].arrivals.missing, i ? 0 : VERBS_SLOTS);
+	}
+}
+
+/* A completion says nothing of the writes before it; slots are free when the oldest is done. */
+static void test_completions_in_any_order(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		write_some(1, (i + 1) * KIB, 1);
+	verbs_sent(&pairs[0], 2);
+	assert_int_equal(connection.writes, 3);
+	assert_int_equal(pairs[0].bytes, (1 + 2 + 4) * KIB);
+	assert_int_equal(pairs[0].first, 0);
+	assert_int_equal(pairs[0].written, 0);
+	assert_int_equal(connection.write_slots, VERBS_SLOTS - 1);
+	verbs_sent(&pairs[0], 0);
+	assert_int_equal(pairs[0].first, 1);
+	verbs_sent(&pairs[0], 1);
+	assert_int_equal(pairs[0].first, 3);
+	assert_int_equal(pairs[0].written, 3);
+	assert_int_equal(connection.writes, 1);
+	assert_int_equal(connection.write_slots, VERBS_SLOTS);
+}
+
+/* As long as the oldest is late, no more is begun than its number allows for. */
+static void test_the_oldest_is_waited_for(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < VERBS_SLOTS; i++)
+		write_some(1, KIB, 1);
+	post(&pairs[0]);
+	for (i = 1; i < VERBS_SLOTS; i++)
+		verbs_sent(&pairs[0], i);
+	assert_int_equal(connection.writes, 1);
+	assert_int_equal(connection.write_slots, 1);
+	verbs_sent(&pairs[0], 0);
+	assert_int_equal(connection.write_slots, VERBS_SLOTS);
+}
+
+static void test_controls_in_any_order(void **state)
+{
+	(void)state;
+	pairs[0].control_next = 3;
+	assert_int_equal(verbs_control_completed(&pairs[0], 1), 0);
+	assert_int_equal(pairs[0].control_first, 0);
+	assert_int_equal(verbs_control_completed(&pairs[0], 0), 0);
+	assert_int_equal(pairs[0].control_first, 2);
+	assert_int_equal(verbs_control_completed(&pairs[0], 3), -EIO);
+	assert_int_equal(verbs_control_completed(&pairs[0], 1), -EIO);
+	assert_int_equal(verbs_control_completed(&pairs[0], 2), 0);
+	assert_int_equal(pairs[0].control_first, 3);
+	assert_int_equal(pairs[0].control_done, 0);
+}
+
+static void receive(uint32_t number, unsigned int buffer, uint32_t size)
+{
+	const struct ibv_wc completion = {
+		.wr_id = verbs_work(&pairs[0], VERBS_WORK_RECEIVE, buffer),
+		.opcode = IBV_WC_RECV,
+		.wc_flags = IBV_WC_WITH_IMM,
+		.imm_data = htobe32(number),
+		.byte_len = size,
+	};
+
+	verbs_received(&pairs[0], &completion);
+}
+
+/* Messages wait for those that they have overtaken. */
+static void test_messages_in_any_order(void **state)
+{
+	static uint8_t messages[VERBS_MESSAGES * VERBS_MESSAGE_BYTES];
+	struct verbs_notes notes = { .count = 1, .written = { 1 },
+				     .notes = { { .kind = XFER_NOTE_STOPPED,
+						  .transfer = 1 } } };
+	uint32_t size = 0;
+	unsigned int i;
+
+	(void)state;
+	verbs.messages = messages;
+	for (i = 0; i < 3; i++)
+		size = verbs_notes_encode(&notes, verbs_receive_message(&verbs, i));
+	receive(1, 0, size);
+	receive(2, 1, size);
+	assert_int_equal(verbs.held_count, 2);
+	assert_int_equal(verbs.message_due, 0);
+	/* Nor are they taken in before the write that they speak of. */
+	receive(0, 2, size);
+	assert_int_equal(verbs.held_count, 3);
+	assert_int_equal(pairs[0].receives, 0);
+}
+
 int main(void)
 {
 #define SEND_TEST(name)	cmocka_unit_test_setup(name, setup)
@@ -228,8 +360,15 @@ int main(void)
 		SEND_TEST(test_immediates_are_joined),
 		SEND_TEST(test_parts_are_told_of),
 		SEND_TEST(test_completions_are_asked_for),
-	};
 #undef SEND_TEST
+#define SEND_TEST(name)	cmocka_unit_test_setup(name, setup_without_order)
+		SEND_TEST(test_each_stands_for_itself),
+		SEND_TEST(test_completions_in_any_order),
+		SEND_TEST(test_the_oldest_is_waited_for),
+		SEND_TEST(test_controls_in_any_order),
+		SEND_TEST(test_messages_in_any_order),
+#undef SEND_TEST
+	};
 
 	return cmocka_run_group_tests_name("verbs writes", tests, NULL, NULL);
 }
