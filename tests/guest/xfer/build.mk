@@ -27,6 +27,7 @@ guest-tests += \
 	tests/guest/xfer/test_offer_accel_ipc \
 	tests/guest/xfer/test_offer_verbs \
 	tests/guest/xfer/test_process_accel \
+	tests/guest/xfer/test_slow_device \
 	tests/guest/xfer/test_verbs \
 	tests/guest/xfer/test_verbs_grant \
 	tests/guest/xfer/test_verbs_rails \
@@ -49,6 +50,10 @@ $(foreach test,$(xfer-disorder-tests),$(eval \
 	tests/guest/xfer/test_$(test)_verbs_disorder-src := $(call xfer-test-src,$(test)) \
 	tests/native/xfer/pair.c tests/guest/xfer/kinds_verbs_disorder.c \
 	tests/guest/xfer/disorder.c))
+tests/guest/xfer/test_slow_device-src := \
+	tests/guest/xfer/test_slow_device.c \
+	tests/guest/driver/firmware.c \
+	tests/native/xfer/pair.c
 
 tests/guest/xfer/test_verbs-src := \
 	tests/guest/xfer/test_verbs.c \
