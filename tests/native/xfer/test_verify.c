@@ -17,8 +17,8 @@
 
 /* 2 MiB a block, more than a slice. */
 static const struct tandem_kv_layout large_layout[2] = {
-	{ .type = 0, .layers = 4, .kv_width = 8192, .block_tokens = 32, .blocks = 4 },
-	{ .type = 0, .layers = 4, .kv_width = 8192, .block_tokens = 32, .blocks = 4 },
+	{ .type = 0, .layers = 2, .kv_width = 8192, .block_tokens = 32, .blocks = 4 },
+	{ .type = 0, .layers = 2, .kv_width = 8192, .block_tokens = 32, .blocks = 4 },
 };
 
 /**
@@ -285,19 +285,19 @@ static void test_more_than_slots(void **state)
 	pair_close(&pair);
 }
 
-/* Pull 32 MiB, and run the loop until they have come and are being looked at. */
+/* Pull 16 MiB, and run the loop until they have come and are being looked at. */
 static void come_to_verify(struct pair *pair, bool grants, struct tandem_operation *lent,
 			   struct tandem_operation *read)
 {
 	static const uint32_t local[] = { 0, 1, 2, 3 }, remote[] = { 3, 1, 0, 2 };
 	struct tandem_pull pull = {
-		.layer_count = 4,
+		.layer_count = 2,
 		.local_blocks = local,
 		.remote_blocks = remote,
 		.block_count = 4,
 	};
 	struct tandem_offer offer = {
-		.layer_count = 4,
+		.layer_count = 2,
 		.blocks = remote,
 		.block_count = 4,
 	};
@@ -312,7 +312,7 @@ static void come_to_verify(struct pair *pair, bool grants, struct tandem_operati
 		assert_true(read->pending);
 		tandem_loop_run(pair->loop, 10);
 		tandem_connection_get_stats(pair->connection[1], &stats);
-	} while (stats.bytes_pulled < 32 << 20);
+	} while (stats.bytes_pulled < 16 << 20);
 	assert_true(read->pending);
 }
 
@@ -327,7 +327,7 @@ static void test_in_slices(void **state)
 	come_to_verify(&pair, false, NULL, &read);
 	for (; read.pending; turns++)
 		tandem_loop_run(pair.loop, 0);
-	assert_true(turns >= 24);
+	assert_true(turns >= 12);
 	assert_int_equal(read.result, 0);
 	pair_close(&pair);
 }
@@ -337,7 +337,7 @@ static void test_cancelled(void **state)
 	struct tandem_operation read = { 0 };
 	uint32_t block = 2;
 	const struct tandem_pull again = {
-		.layer_count = 4,
+		.layer_count = 2,
 		.local_blocks = &block,
 		.remote_blocks = &block,
 		.block_count = 1,
