@@ -215,12 +215,15 @@ static void test_timed_out(void **state)
 /* Nothing has been handed over when it ends, as the other side is gone. */
 static void test_lost(void **state)
 {
-	const struct tandem_push push = push_of(7);
+	const struct tandem_push first = push_of(6), push = push_of(7);
 	struct tandem_transfer_record record;
 	struct tandem_operation sent = { 0 };
 	struct pair *pair = *state;
 	int result;
 
+	/* A side that is gone before it has been there is found by deadlines alone. */
+	pair_push_and_check(pair, &first);
+	only_record(pair, 0);
 	tandem_connection_close(pair->connection[1]);
 	pair->connection[1] = NULL;
 	if (tandem_push_start(pair->connection[0], &push, &sent) < 0)
