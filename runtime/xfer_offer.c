@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 #include "xfer.h"
+#include "xfer_probe.h"
+#include "xfer_record.h"
 
 void xfer_offer_init(struct xfer_offer_table *table)
 {
@@ -63,12 +65,32 @@ static void offer_hold_blocks(struct tandem_connection *connection,
 		}
 }
 
+static void offer_report(struct xfer_offer *offer, int result)
+{
+	struct tandem_connection *connection = offer->connection;
+	struct tandem_transfer_stats *stats = &offer->stats;
+
+	stats->done_ns = loop_now_ns();
+	PROBE_TRANSFER_END(stats->id, TANDEM_TRANSFER_OFFER, result, stats->bytes, stats->writes,
+			   stats->rails, (uint64_t)0);
+	if (connection->records)
+		xfer_records_add(connection->records, &(struct tandem_transfer_record){
+			.kind = TANDEM_TRANSFER_OFFER,
+			.result = result,
+			.generation = offer->blocks->generation,
+			.told_bytes = offer->told_blocks *
+				      tandem_kv_block_bytes(&connection->layout),
+			.stats = *stats,
+		});
+}
+
 /* Return: its operation, which is to be told. */
-static struct tandem_operation *offer_free(struct xfer_offer *offer)
+static struct tandem_operation *offer_free(struct xfer_offer *offer, int result)
 {
 	struct tandem_connection *connection = offer->connection;
 	struct tandem_operation *op = offer->op;
 
+	offer_report(offer, result);
 	offer_hold_blocks(connection, offer->blocks, false);
 	LIST_REMOVE(offer, entry);
 	connection->offers.count--;
@@ -81,7 +103,7 @@ static void offer_end(struct xfer_offer *offer, int result)
 {
 	struct tandem_loop *loop = offer->connection->loop;
 
-	operation_post(loop, offer_free(offer), result);
+	operation_post(loop, offer_free(offer, result), result);
 }
 
 void xfer_offer_end_all(struct tandem_connection *connection)
@@ -97,7 +119,7 @@ void xfer_offer_cancel_all(struct tandem_connection *connection)
 	struct xfer_offer *offer;
 
 	while ((offer = offer_first(connection)))
-		operation_complete(offer_free(offer), -ECANCELED);
+		operation_complete(offer_free(offer, -ECANCELED), -ECANCELED);
 }
 
 /*
@@ -115,6 +137,13 @@ int connection_read_begin(struct tandem_connection *connection, const struct xfe
 	    !xfer_grant_has(offer->blocks, write->remote_offset, write->length))
 		return -EACCES;
 	offer->reading++;
+	offer->stats.last_write_ns = loop_now_ns();
+	if (!offer->stats.writes++) {
+		offer->stats.first_write_ns = offer->stats.last_write_ns;
+		PROBE_TRANSFER_FIRST_WRITE(offer->stats.id, TANDEM_TRANSFER_OFFER,
+					   offer->stats.transport);
+	}
+	offer->stats.bytes += write->length;
 	return 0;
 }
 
@@ -276,6 +305,9 @@ int tandem_offer_start(struct tandem_connection *connection, struct tandem_offer
 		goto free_offer;
 	new->connection = connection;
 	new->op = op;
+	new->stats.id = xfer_new_id();
+	new->stats.transport = connection->transport_number;
+	new->stats.posted_ns = loop_now_ns();
 	new->reads_left = offer->reads ? offer->reads :
 			  (uint64_t)offer->layer_count * offer->block_count;
 	new->deadline_ns = connection_deadline(connection, offer->timeout_ms);
@@ -293,6 +325,11 @@ int tandem_offer_start(struct tandem_connection *connection, struct tandem_offer
 			 new, entry);
 	connection->offers.count++;
 	offer->generation = new->blocks->generation;
+	new->stats.post_ns = loop_now_ns() - new->stats.posted_ns;
+	PROBE_TRANSFER_POST(new->stats.id, TANDEM_TRANSFER_OFFER, connection->id, 0,
+			    offer->generation,
+			    (uint64_t)offer->layer_count * offer->block_count *
+			    tandem_kv_block_bytes(&connection->layout));
 	return 0;
 
 free_blocks:
@@ -323,9 +360,16 @@ static int offer_read(struct tandem_connection *connection, uint64_t generation,
 	/* It may have ended meanwhile, as notes can overtake one another. */
 	if (!offer || offer->state != XFER_OFFERED)
 		return 0;
-	offer->reads_left -= blocks < offer->reads_left ? blocks : offer->reads_left;
-	if (!offer->reads_left)
-		offer_stop(offer, 0, XFER_CANCEL_GRACE_NS);
+	if (blocks > offer->reads_left)
+		blocks = offer->reads_left;
+	offer->reads_left -= blocks;
+	offer->told_blocks += blocks;
+	if (offer->reads_left)
+		return 0;
+	PROBE_TRANSFER_LAST_COMPLETION(offer->stats.id, TANDEM_TRANSFER_OFFER,
+				       offer->told_blocks *
+				       tandem_kv_block_bytes(&connection->layout));
+	offer_stop(offer, 0, XFER_CANCEL_GRACE_NS);
 	return 0;
 }
 

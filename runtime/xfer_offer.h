@@ -36,6 +36,8 @@ enum xfer_offer_state {
  *	unless the other side has been heard of
  * @grace_ns: once it is to end, how long the other side may be silent
  * @result: once it is to end, what @op will end with
+ * @told_blocks: that have been read, as the other side tells
+ * @stats: what its record will have
  */
 struct xfer_offer {
 	LIST_ENTRY(xfer_offer) entry;
@@ -48,6 +50,8 @@ struct xfer_offer {
 	uint64_t deadline_ns;
 	uint64_t grace_ns;
 	int result;
+	uint64_t told_blocks;
+	struct tandem_transfer_stats stats;
 };
 
 /**

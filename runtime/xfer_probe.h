@@ -5,18 +5,19 @@
  * note in the library. Nothing is computed for one: what is passed is there anyway.
  *
  *	transfer_post(id, kind, connection, transfer, generation, bytes)
- *		a push or pull has been started; or blocks are waited for
+ *		a push or pull has been started; or blocks are waited for, or offered
  *	transfer_first_write(id, kind, transport)
  *		the transport is handed the first write or read; or the first blocks have
- *		come of what is waited for
+ *		come of what is waited for; or this side has let the first read of an offer
+ *		begin, which it does not see with verbs
  *	transfer_last_completion(id, kind, bytes)
  *		the last write or read that was handed over has been carried out; or all
- *		blocks have come
+ *		blocks have come; or as much of an offer has been read as was to be
  *	transfer_end(id, kind, result, bytes, writes, rails, exposed_ns)
  *		the operation ends; afterwards the application is told
  *
  * Arguments are as in &struct tandem_transfer_record, and likewise where the kind is
- * %TANDEM_TRANSFER_RECEIVE; bytes of transfer_post() are those that there are to be.
+ * %TANDEM_TRANSFER_RECEIVE or %TANDEM_TRANSFER_OFFER; bytes of transfer_post() are those that there are to be.
  * connection is a number that no other one of the process has. What is there of the
  * four comes in this order, and transfer_end() always.
  */

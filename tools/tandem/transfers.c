@@ -27,6 +27,7 @@ json_t *transfers_object(const struct tandem_transfer_record *record)
 		[TANDEM_TRANSFER_PUSH] = "push",
 		[TANDEM_TRANSFER_PULL] = "pull",
 		[TANDEM_TRANSFER_RECEIVE] = "receive",
+		[TANDEM_TRANSFER_OFFER] = "offer",
 	};
 	const struct tandem_transfer_stats *stats = &record->stats;
 	char generation[24];

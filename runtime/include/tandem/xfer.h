@@ -260,25 +260,33 @@ struct tandem_transfer_stats {
  * @TANDEM_TRANSFER_PUSH: tandem_push_start()
  * @TANDEM_TRANSFER_PULL: tandem_pull_start()
  * @TANDEM_TRANSFER_RECEIVE: tandem_expect_start() or tandem_receive_start()
+ * @TANDEM_TRANSFER_OFFER: tandem_offer_start()
  */
 enum tandem_transfer_kind {
 	TANDEM_TRANSFER_PUSH = 0,
 	TANDEM_TRANSFER_PULL = 1,
 	TANDEM_TRANSFER_RECEIVE = 2,
+	TANDEM_TRANSFER_OFFER = 3,
 };
 
 /**
  * struct tandem_transfer_record - what is remembered of a transfer that has ended
  * @kind: &enum tandem_transfer_kind
  * @result: what its operation ended with
- * @transfer: its name at the receiver; 0 for pulls. With @generation it tells which
+ * @transfer: its name at the receiver; 0 for pulls and offers. With @generation it tells which
  *	pushes of the other side brought what was received here
  * @generation: of the grant or offer, or 0
  * @exposed_ns: RECEIVE: from tandem_expect_needed() to the end; 0 where that was not
  *	called
+ * @told_bytes: OFFER: in the pulls that have ended well, as the other side tells until
+ *	as much has been read as was offered; 0 otherwise
  * @stats: as for a push. RECEIVE: the wait began at @posted_ns; the first blocks were
  *	counted at @first_write_ns (which may be before that) and the last ones at
- *	@last_write_ns; @bytes came in @writes; @retries, @post_ns and @rails are 0
+ *	@last_write_ns; @bytes came in @writes; @retries, @post_ns and @rails are 0.
+ *	OFFER: the blocks could be read from @posted_ns to @done_ns; this side let
+ *	@writes reads of @bytes in all begin, the first at @first_write_ns and the last
+ *	at @last_write_ns. With VERBS those four are 0: the other side's NIC reads
+ *	without a word. @retries and @rails are 0
  */
 struct tandem_transfer_record {
 	uint32_t kind;
@@ -286,6 +294,7 @@ struct tandem_transfer_record {
 	uint32_t transfer;
 	uint64_t generation;
 	uint64_t exposed_ns;
+	uint64_t told_bytes;
 	struct tandem_transfer_stats stats;
 };
 

@@ -27,6 +27,7 @@ guest-tests += \
 	tests/guest/xfer/test_offer_accel_ipc \
 	tests/guest/xfer/test_offer_verbs \
 	tests/guest/xfer/test_process_accel \
+	tests/guest/xfer/test_record_verbs \
 	tests/guest/xfer/test_slow_device \
 	tests/guest/xfer/test_verbs \
 	tests/guest/xfer/test_verbs_grant \
@@ -83,6 +84,10 @@ tests/guest/xfer/test_offer_verbs-src := \
 tests/guest/xfer/test_process_accel-src := \
 	tests/native/xfer/test_process.c tests/native/xfer/pair.c \
 	tests/guest/xfer/kinds_accel_ipc.c
+
+tests/guest/xfer/test_record_verbs-src := \
+	tests/native/xfer/test_record.c tests/native/xfer/pair.c \
+	tests/guest/xfer/kinds_inproc_verbs.c
 
 tests/guest/xfer/test_verbs_grant-src := \
 	tests/guest/xfer/test_verbs_grant.c tests/native/xfer/pair.c

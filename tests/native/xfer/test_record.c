@@ -164,6 +164,89 @@ static void test_pull(void **state)
 	assert_int_equal(tandem_connection_read_records(pair->connection[0], &record, 1), 0);
 }
 
+static struct tandem_offer offer_of_blocks(void)
+{
+	return (struct tandem_offer){
+		.layer_count = 2,
+		.blocks = blocks,
+		.block_count = BLOCKS,
+	};
+}
+
+/* The pull and what it reads from are known by the same generation. */
+static void test_offer(void **state)
+{
+	struct tandem_operation lent = { 0 }, read = { 0 };
+	struct tandem_offer offer = offer_of_blocks();
+	struct tandem_transfer_record record, pulled;
+	const struct tandem_transfer_stats *stats = &record.stats;
+	struct pair *pair = *state;
+	struct tandem_pull pull = {
+		.layer_count = 2,
+		.local_blocks = blocks,
+		.remote_blocks = blocks,
+		.block_count = BLOCKS,
+	};
+
+	tandem_connection_close(pair->connection[0]);
+	tandem_connection_close(pair->connection[1]);
+	open_with(pair, 1);
+	assert_int_equal(tandem_offer_start(pair->connection[0], &offer, &lent), 0);
+	pull.generation = offer.generation;
+	assert_int_equal(tandem_pull_start(pair->connection[1], &pull, &read), 0);
+	assert_int_equal(pair_wait(pair, &read), 0);
+	assert_int_equal(pair_wait(pair, &lent), 0);
+	pulled = only_record(pair, 1);
+	record = only_record(pair, 0);
+	assert_int_equal(record.kind, TANDEM_TRANSFER_OFFER);
+	assert_int_equal(record.result, 0);
+	assert_int_equal(record.transfer, 0);
+	assert_true(record.generation == offer.generation);
+	assert_true(pulled.generation == offer.generation);
+	assert_int_equal(pulled.told_bytes, 0);
+	assert_int_equal(record.told_bytes, 2 * BLOCKS * block_bytes());
+	assert_int_not_equal(stats->id, 0);
+	assert_int_not_equal(stats->id, pulled.stats.id);
+	assert_int_equal(stats->transport, pair_kind->transport);
+	assert_true(stats->post_ns > 0);
+	if (pair_kind->transport == TANDEM_TRANSPORT_VERBS) {
+		assert_int_equal(stats->bytes, 0);
+		assert_int_equal(stats->writes, 0);
+		assert_int_equal(stats->first_write_ns, 0);
+		assert_int_equal(stats->last_write_ns, 0);
+		return;
+	}
+	assert_int_equal(stats->bytes, 2 * BLOCKS * block_bytes());
+	assert_int_equal(stats->writes, pulled.stats.writes);
+	assert_true(stats->posted_ns <= stats->first_write_ns);
+	assert_true(stats->first_write_ns <= stats->last_write_ns);
+	assert_true(stats->last_write_ns <= stats->done_ns);
+}
+
+/* Nobody has read it. */
+static void test_offer_withdrawn(void **state)
+{
+	struct tandem_offer offer = offer_of_blocks();
+	struct tandem_operation lent = { 0 };
+	struct tandem_transfer_record record;
+	struct pair *pair = *state;
+
+	tandem_connection_close(pair->connection[0]);
+	tandem_connection_close(pair->connection[1]);
+	open_with(pair, 1);
+	assert_int_equal(tandem_offer_start(pair->connection[0], &offer, &lent), 0);
+	assert_int_equal(tandem_cancel(pair->loop, &lent), 0);
+	assert_int_equal(pair_wait(pair, &lent), -ECANCELED);
+	record = only_record(pair, 0);
+	assert_int_equal(record.kind, TANDEM_TRANSFER_OFFER);
+	assert_int_equal(record.result, -ECANCELED);
+	assert_true(record.generation == offer.generation);
+	assert_int_equal(record.told_bytes, 0);
+	assert_int_equal(record.stats.bytes, 0);
+	assert_int_equal(record.stats.first_write_ns, 0);
+	assert_true(record.stats.posted_ns < record.stats.done_ns);
+}
+
 /* What came before it was waited for came early, and what was waited for was exposed. */
 static void test_early_and_exposed(void **state)
 {
@@ -292,6 +375,8 @@ int main(void)
 		RECORD_TEST(test_push),
 		RECORD_TEST(test_granted),
 		RECORD_TEST(test_pull),
+		RECORD_TEST(test_offer),
+		RECORD_TEST(test_offer_withdrawn),
 		RECORD_TEST(test_early_and_exposed),
 		RECORD_TEST(test_timed_out),
 		RECORD_TEST(test_lost),
