@@ -3,7 +3,8 @@
  * Notes over the control pair, several in one message. With them goes how many writes have
  * been carried out on each pair: a note speaks of these, and is taken in when they have
  * been counted. On a pair without order, where that many may be other ones, it waits for all
- * that have been given a number. It may also speak of a grant or an offer, and does not go before that.
+ * that have been given a number. It may also speak of a grant or an offer, and does not go
+ * before that.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -17,8 +17,9 @@
 #include "xfer_verbs_service.h"
 
 /*
- * With order, a completion every so many writes of a pair, or bytes, apart from the last ones of a
- * push: what is under way on each has to be known well enough to choose among them.
+ * With order, a completion every so many writes of a pair, or bytes, apart from the last
+ * ones of a push: what is under way on each has to be known well enough to choose among
+ * them.
  */
 #define SIGNAL_INTERVAL		(VERBS_SLOTS / 4)
 #define SIGNAL_BYTES		(4ull << 20)
