@@ -27,12 +27,25 @@ static void write_to(const struct tracing *tracing, const char *name, const char
 	close(fd);
 }
 
+/*
+ * To know the names of processes the kernel would hang itself into each switch between
+ * them, and patch the scheduler for that under all processors. Emulated ones have been
+ * seen to trip over that: "Oops: int3" in __schedule().
+ */
+static void forgo_names(void)
+{
+	const struct tracing all = { .directory = TRACEFS };
+
+	write_to(&all, "options/record-cmd", "0");
+}
+
 void tracing_start(struct tracing *tracing)
 {
 	memset(tracing, 0, sizeof(*tracing));
 	if (access(TRACEFS "/instances", F_OK) &&
 	    mount("tracefs", TRACEFS, "tracefs", 0, NULL))
 		fail_msg("cannot mount " TRACEFS ": %s", strerror(errno));
+	forgo_names();
 	snprintf(tracing->directory, sizeof(tracing->directory), TRACEFS "/instances/tandem-%d",
 		 getpid());
 	if (mkdir(tracing->directory, 0700))
