@@ -61,6 +61,7 @@ runtime-src += \
 	runtime/kv_file_format.c \
 	runtime/kv_file_slots.c \
 	runtime/kv_hash.c \
+	runtime/kv_late.c \
 	runtime/kv_layout.c \
 	runtime/kv_map.c \
 	runtime/kv_pool.c \

@@ -37,7 +37,8 @@ TAILQ_HEAD(kv_restore_list, kv_restore);
  * @pins: holds of tandem_kv_pool_pin() and of the library's own operations
  * @copies: copies under way that read it
  * @children: used blocks that are indexed with this one as @parent
- * @held: one of @pins is the store's, which reads what was in it
+ * @held: one of @pins is the store's, which reads or writes it
+ * @overdue: and has not given it back in time
  * @parent: block before it, by content; %KV_NONE for the first of a prompt. Only
  *	while it is indexed, like all that follow
  * @next: in its bucket of the index
@@ -54,6 +55,7 @@ struct kv_block {
 	uint32_t copies;
 	uint32_t children;
 	bool held;
+	bool overdue;
 	uint32_t parent;
 	uint32_t next;
 	uint32_t older;
@@ -83,9 +85,16 @@ struct kv_block {
  * @stats: what counts up
  * @store: where evicted blocks go; all NULL for none
  * @held: blocks that it holds: they become free without anybody's doing
- * @room: posted when one of them has
+ * @overdue: those that it holds too long, and that nobody counts upon; not in @held
+ * @room: posted when one of either has become free
  * @restores: those that wait for that
  * @waiter: a task of somebody else who does; or NULL
+ * @store_wait_ms: how long to wait for the store
+ * @block_ns: what it takes to compute a block, as far as that was measured; or 0
+ * @returned: counts blocks that have come back from it
+ * @returned_before: that, when @store_timer was started
+ * @store_timer: while somebody waits for @held ones; or NULL
+ * @store_paused_until_ns: it was late, and is left alone till then
  *
  * Belongs to the loop's thread, as the device does.
  */
@@ -108,9 +117,16 @@ struct tandem_kv_pool {
 	struct tandem_kv_pool_stats stats;
 	struct tandem_kv_store store;
 	uint32_t held;
+	uint32_t overdue;
 	struct loop_task room;
 	struct kv_restore_list restores;
 	struct loop_task *waiter;
+	unsigned int store_wait_ms;
+	uint64_t block_ns;
+	uint64_t returned;
+	uint64_t returned_before;
+	struct loop_timer *store_timer;
+	uint64_t store_paused_until_ns;
 };
 
 /*
@@ -243,5 +259,25 @@ int kv_store_take(struct tandem_kv_pool *pool, uint32_t block,
 		  const struct kv_content *content);
 /* Have the restores that wait for room go on. */
 void kv_store_resume(struct tandem_kv_pool *pool);
+
+/*
+ * kv_late.c
+ */
+
+/* How long to wait for a store, unless something else is asked for. */
+#define KV_STORE_WAIT_MS	200
+
+/* The store has one of @block's pins, and will give it back. */
+void kv_store_lend(struct tandem_kv_pool *pool, uint32_t block);
+/* It has, and @block is free. */
+void kv_store_returned(struct tandem_kv_pool *pool, uint32_t block);
+/* Somebody waits for blocks that the store holds: but not for ever. */
+void kv_store_await(struct tandem_kv_pool *pool);
+/* It has not answered in time: go on without what it holds, and leave it alone for a while. */
+void kv_store_is_late(struct tandem_kv_pool *pool);
+/* Is it left alone? */
+bool kv_store_is_paused(const struct tandem_kv_pool *pool);
+/* Leave it alone no longer than it holds something overdue. */
+void kv_store_try_again(struct tandem_kv_pool *pool);
 
 #endif /* TANDEM_RUNTIME_KV_H */

@@ -151,8 +151,7 @@ void kv_cache_evict(struct tandem_kv_pool *pool)
 	take_out(pool, number);
 	if (taken == TANDEM_KV_HELD) {
 		block->pins++;
-		block->held = true;
-		pool->held++;
+		kv_store_lend(pool, number);
 	} else {
 		kv_map_give(&pool->map, number);
 	}

@@ -208,6 +208,18 @@ static int write_start(struct kv_write *write, struct kv_slot *slot)
 	return ret;
 }
 
+/* Those that nothing reads yet are the pool's again. */
+static void release(void *user)
+{
+	struct tandem_kv_file *file = user;
+	struct kv_slot *slot;
+
+	while ((slot = TAILQ_FIRST(&file->queue))) {
+		TAILQ_REMOVE(&file->queue, slot, idle);
+		block_ended(file, slot, -ETIMEDOUT);
+	}
+}
+
 static struct kv_write *free_write(struct tandem_kv_file *file)
 {
 	for (unsigned int i = 0; i < WRITES; i++)
@@ -375,6 +387,9 @@ static void synced(struct tandem_operation *op)
 /* As many as it takes at once; the rest follows as these are written. */
 static void evict_some(struct tandem_kv_file *file)
 {
+	/* What it would not be offered would be lost. */
+	if (!file->flush_result && kv_store_is_paused(file->pool))
+		file->flush_result = -ETIMEDOUT;
 	while (!file->flush_result && may_take(file) && tandem_kv_pool_evict(file->pool, 1))
 		;
 }
@@ -415,6 +430,7 @@ int tandem_kv_file_flush_start(struct tandem_kv_file *file, struct tandem_operat
 	if (ret)
 		return ret;
 	file->flush_result = 0;
+	kv_store_try_again(file->pool);
 	evict_some(file);
 	if (!file->stats.held) {
 		ret = tandem_file_sync_start(file->file, &file->sync);
@@ -516,7 +532,7 @@ int tandem_kv_file_open(struct tandem_loop *loop, struct tandem_kv_pool *pool, c
 {
 	struct tandem_kv_file *new = calloc(1, sizeof(*new));
 	const struct tandem_kv_store functions = {
-		.take = take, .bring = bring, .has = has, .user = new,
+		.take = take, .bring = bring, .has = has, .release = release, .user = new,
 	};
 	uint64_t seed;
 	int ret;

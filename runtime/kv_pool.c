@@ -53,6 +53,7 @@ int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_l
 		return tandem_error_set(error, -ENOMEM, "KV pool: out of memory");
 	new->layout = *layout;
 	new->room.run = tell_of_room;
+	new->store_wait_ms = KV_STORE_WAIT_MS;
 	TAILQ_INIT(&new->restores);
 	ret = tandem_memory_alloc_shareable(device, bytes, &new->memory, error);
 	if (ret < 0)
@@ -79,6 +80,7 @@ void tandem_kv_pool_destroy(struct tandem_kv_pool *pool)
 		return;
 	if (pool->memory)
 		loop_task_cancel(pool->memory->device->loop, &pool->room);
+	loop_timer_stop(pool->store_timer);
 	tandem_memory_free(pool->memory);
 	kv_cache_destroy(pool);
 	kv_map_destroy(&pool->map);
@@ -133,6 +135,7 @@ void tandem_kv_pool_get_stats(const struct tandem_kv_pool *pool,
 	stats->cached = pool->cached;
 	stats->used = stats->blocks - stats->free - stats->cached;
 	stats->indexed = pool->indexed;
+	stats->overdue = pool->overdue;
 }
 
 bool kv_block_is_used(const struct kv_block *block)
@@ -166,11 +169,8 @@ static void block_is_free(struct tandem_kv_pool *pool, uint32_t number)
 	struct kv_block *block = &pool->blocks[number];
 
 	kv_map_give(&pool->map, number);
-	if (!block->held)
-		return;
-	block->held = false;
-	pool->held--;
-	loop_task_post(pool->memory->device->loop, &pool->room);
+	if (block->held)
+		kv_store_returned(pool, number);
 }
 
 void kv_block_drop(struct tandem_kv_pool *pool, uint32_t number, uint32_t *count)
@@ -201,12 +201,14 @@ bool kv_block_is_writable(const struct tandem_kv_pool *pool, uint32_t number)
 
 int kv_pool_make_room(struct tandem_kv_pool *pool, uint32_t count)
 {
-	if (count > tandem_kv_pool_free_blocks(pool))
-		return -ENOSPC;
 	/* What the store holds is on its way, and not to be evicted for twice. */
-	while (pool->map.free_count + pool->held < count && pool->cached)
-		kv_cache_evict(pool);
-	return pool->map.free_count < count ? -ENOSPC : 0;
+	if (count <= tandem_kv_pool_free_blocks(pool))
+		while (pool->map.free_count + pool->held < count && pool->cached)
+			kv_cache_evict(pool);
+	if (pool->map.free_count >= count)
+		return 0;
+	kv_store_await(pool);
+	return -ENOSPC;
 }
 
 uint32_t tandem_kv_pool_evict(struct tandem_kv_pool *pool, uint32_t count)

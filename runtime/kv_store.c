@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "kv.h"
 
 void tandem_kv_pool_set_store(struct tandem_kv_pool *pool, const struct tandem_kv_store *store)
 {
 	memset(&pool->store, 0, sizeof(pool->store));
+	pool->store_paused_until_ns = 0;
 	if (store)
 		pool->store = *store;
 }
@@ -35,7 +37,7 @@ int kv_store_take(struct tandem_kv_pool *pool, uint32_t block,
 	struct tandem_kv_content what;
 	int ret;
 
-	if (!pool->store.take)
+	if (!pool->store.take || kv_store_is_paused(pool))
 		return TANDEM_KV_NOT_TAKEN;
 	if (content->parent == KV_NONE)
 		before = kv_hash_salt(pool, content->salt);
@@ -52,30 +54,35 @@ int kv_store_take(struct tandem_kv_pool *pool, uint32_t block,
  * struct kv_restore - blocks of a prefix on their way back
  * @pool: the pool
  * @entry: in its @restores, while it is @waiting for room
- * @cancelled: meanwhile
- * @caller: operation of tandem_kv_pool_restore_start()
+ * @caller: operation of tandem_kv_pool_restore_start(); NULL when that has ended, and
+ *	only @work has not
  * @work: the store's, on one block
+ * @timer: to look whether it is still worth waiting for
+ * @started_ns: CLOCK_MONOTONIC
  * @salt: of the prefix
  * @wanted: blocks in @tokens
  * @done: of these, blocks that are in the pool
+ * @done_before: that, when @timer was started
  * @restored: of these, blocks that were brought back
  * @hash: of the @done blocks
  * @parent: the last of these, pinned; or %KV_NONE
  * @block: the one that is being filled, pinned
  * @tokens: of the prefix
  *
- * Owned by its operation @work; freed when the last one ends.
+ * Owned by its operation @work, or while it waits for room by the pool's list.
  */
 struct kv_restore {
 	struct tandem_kv_pool *pool;
 	TAILQ_ENTRY(kv_restore) entry;
 	bool waiting;
-	bool cancelled;
 	struct tandem_operation *caller;
 	struct tandem_operation work;
+	struct loop_timer *timer;
+	uint64_t started_ns;
 	struct tandem_kv_salt salt;
 	uint32_t wanted;
 	uint32_t done;
+	uint32_t done_before;
 	uint32_t restored;
 	struct tandem_kv_hash hash;
 	uint32_t parent;
@@ -119,7 +126,7 @@ static int bring(struct kv_restore *restore, const struct kv_content *content)
 	struct tandem_kv_pool *pool = restore->pool;
 	int ret;
 
-	if (!pool->store.bring ||
+	if (!pool->store.bring || kv_store_is_paused(pool) ||
 	    (pool->store.has && !pool->store.has(pool->store.user, &what)))
 		return -ENOENT;
 	ret = kv_pool_make_room(pool, 1);
@@ -167,6 +174,7 @@ static void go_on(struct kv_restore *restore, int ret)
 	if (!ret || restore->restored)
 		ret = (int)restore->restored;
 	let_go(restore, restore->parent);
+	loop_timer_stop(restore->timer);
 	free(restore);
 	operation_complete(caller, ret);
 }
@@ -175,6 +183,11 @@ static void block_brought(struct tandem_operation *work)
 {
 	struct kv_restore *restore = work->user;
 
+	if (!restore->caller) {
+		let_go(restore, restore->block);
+		free(restore);
+		return;
+	}
 	if (work->result >= 0) {
 		const struct kv_content content = next_content(restore);
 		uint32_t found = kv_cache_find(restore->pool, &content);
@@ -194,27 +207,80 @@ static void block_brought(struct tandem_operation *work)
 
 void kv_store_resume(struct tandem_kv_pool *pool)
 {
-	struct kv_restore_list waiting = TAILQ_HEAD_INITIALIZER(waiting);
 	struct kv_restore *restore;
+	uint32_t count = 0;
 
-	/* Some may have to wait again. */
-	TAILQ_CONCAT(&waiting, &pool->restores, entry);
-	while ((restore = TAILQ_FIRST(&waiting))) {
-		TAILQ_REMOVE(&waiting, restore, entry);
+	/* Each once: some may have to wait again. */
+	TAILQ_FOREACH(restore, &pool->restores, entry)
+		count++;
+	while (count-- && (restore = TAILQ_FIRST(&pool->restores))) {
+		TAILQ_REMOVE(&pool->restores, restore, entry);
 		restore->waiting = false;
-		go_on(restore, restore->cancelled ? -ECANCELED : 0);
+		go_on(restore, 0);
 	}
+}
+
+/*
+ * The caller is told now. What the store is at ends by itself, and nobody gets the block
+ * before.
+ */
+static void end_early(struct kv_restore *restore, int why)
+{
+	struct tandem_kv_pool *pool = restore->pool;
+	struct tandem_loop *loop = pool->memory->device->loop;
+
+	operation_post(loop, restore->caller, restore->restored ? (int)restore->restored : why);
+	restore->caller = NULL;
+	let_go(restore, restore->parent);
+	loop_timer_stop(restore->timer);
+	if (restore->waiting) {
+		TAILQ_REMOVE(&pool->restores, restore, entry);
+		free(restore);
+		return;
+	}
+	kv_store_lend(pool, restore->block);
+	tandem_cancel(loop, &restore->work);
 }
 
 static int restore_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 {
-	struct kv_restore *restore = operation_data(op);
-
-	if (!restore->waiting)
-		return tandem_cancel(loop, &restore->work);
-	restore->cancelled = true;
-	loop_task_post(loop, &restore->pool->room);
+	(void)loop;
+	end_early(operation_data(op), -ECANCELED);
 	return 0;
+}
+
+static int watch_time(struct kv_restore *restore);
+
+/* Blocks come, and not slower than they would be computed, if that is known? */
+static bool is_worth_waiting(const struct kv_restore *restore)
+{
+	const struct tandem_kv_pool *pool = restore->pool;
+	const uint64_t wait_ns = pool->store_wait_ms * 1000000ull;
+
+	return restore->done > restore->done_before &&
+	       (!pool->block_ns || loop_now_ns() - restore->started_ns <=
+				   wait_ns + restore->restored * pool->block_ns);
+}
+
+static void time_passed(void *user)
+{
+	struct kv_restore *restore = user;
+	struct tandem_kv_pool *pool = restore->pool;
+
+	restore->timer = NULL;
+	if (is_worth_waiting(restore) && !watch_time(restore))
+		return;
+	end_early(restore, -ETIMEDOUT);
+	kv_store_is_late(pool);
+}
+
+static int watch_time(struct kv_restore *restore)
+{
+	const struct tandem_kv_pool *pool = restore->pool;
+
+	restore->done_before = restore->done;
+	return loop_timer_start(pool->memory->device->loop, pool->store_wait_ms, time_passed,
+				restore, &restore->timer);
 }
 
 int tandem_kv_pool_restore_start(struct tandem_kv_pool *pool, const struct tandem_kv_salt *salt,
@@ -225,7 +291,7 @@ int tandem_kv_pool_restore_start(struct tandem_kv_pool *pool, const struct tande
 	struct kv_restore *restore;
 	int ret;
 
-	if (!pool->store.bring)
+	if (!pool->store.bring || kv_store_is_paused(pool))
 		return 0;
 	restore = calloc(1, sizeof(*restore) + bytes);
 	if (!restore)
@@ -242,9 +308,13 @@ int tandem_kv_pool_restore_start(struct tandem_kv_pool *pool, const struct tande
 	restore->hash = kv_hash_salt(pool, salt);
 	restore->parent = KV_NONE;
 	memcpy(restore->tokens, tokens, bytes);
+	restore->started_ns = loop_now_ns();
 	ret = continue_restore(restore);
-	if (ret == 1)
+	if (ret == 1) {
+		/* Without memory for a timer the store's own deadline has to do. */
+		watch_time(restore);
 		return 1;
+	}
 	let_go(restore, restore->parent);
 	operation_abandon(op);
 free_restore:

@@ -78,11 +78,12 @@ static void begin(struct request *request)
 	request_settle(request);
 }
 
-/* Are there blocks that come back by themselves? */
-static bool stores_hold_blocks(const struct tandem_scheduler *scheduler)
+/* Are there blocks that come back by themselves, be it late? */
+static bool store_holds_blocks(const struct tandem_instance *instance)
 {
-	return tandem_instance_kv_pool(scheduler->options.prefill)->held ||
-	       tandem_instance_kv_pool(scheduler->options.decode)->held;
+	const struct tandem_kv_pool *pool = tandem_instance_kv_pool(instance);
+
+	return pool->held || pool->overdue;
 }
 
 /*
@@ -104,7 +105,8 @@ static void admit(struct tandem_scheduler *scheduler)
 			continue;
 		}
 		if (ret == -ENOSPC && (scheduler->stats.active || scheduler->restoring ||
-				       stores_hold_blocks(scheduler)))
+				       store_holds_blocks(scheduler->options.prefill) ||
+				       store_holds_blocks(scheduler->options.decode)))
 			return;
 		if (ret == -ENOSPC)
 			request_fail(request, ret,

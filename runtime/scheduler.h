@@ -104,6 +104,7 @@ struct transfer {
  * @restores: what the pools' stores have of the prompt, on its way back, in the
  *	order of the scheduler's instances
  * @restored: that has been asked for, and @restoring is how many are under way
+ * @restore_since_ns: since then
  * @admitted: it has blocks
  * @prefilling: in that list
  * @decoding: in that list
@@ -140,6 +141,7 @@ struct request {
 	struct tandem_operation restores[2];
 	bool restored;
 	unsigned int restoring;
+	uint64_t restore_since_ns;
 	bool admitted;
 	bool prefilling;
 	bool decoding;
@@ -236,6 +238,9 @@ struct scheduler_watch {
  * @layer_block_bytes: bytes of one block of one layer
  * @link_bandwidth: bytes/s of the slower network link of the two profiles; 0 when
  *	one is not known
+ * @prefill_since_ns: since when prefill has done nothing but the chunk that ends next
+ * @prefill_ns: what it took for all chunks that ended well
+ * @prefill_tokens: of these
  * @task: looks for what to start next
  * @closing: takes no more
  *
@@ -257,6 +262,9 @@ struct tandem_scheduler {
 	struct request_list decoding;
 	uint32_t restoring;
 	struct prefill_chunk chunks[SCHEDULER_CHUNKS];
+	uint64_t prefill_since_ns;
+	uint64_t prefill_ns;
+	uint64_t prefill_tokens;
 	struct decode_step step;
 	struct loop_task task;
 	struct scheduler_watch watches[2];

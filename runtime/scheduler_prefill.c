@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "kv.h"
 #include "scheduler.h"
 
 /*
@@ -37,6 +38,14 @@ void prefill_destroy(struct tandem_scheduler *scheduler)
 		free(scheduler->chunks[i].programs);
 }
 
+static bool is_idle(const struct tandem_scheduler *scheduler)
+{
+	for (int i = 0; i < SCHEDULER_CHUNKS; i++)
+		if (scheduler->chunks[i].request)
+			return false;
+	return true;
+}
+
 static struct prefill_chunk *free_chunk(struct tandem_scheduler *scheduler)
 {
 	for (int i = 0; i < SCHEDULER_CHUNKS; i++)
@@ -61,6 +70,19 @@ static void report_progress(struct request *request, uint32_t layers)
 	if (request->what.on_prefill)
 		request->what.on_prefill(request->what.user, request->layers_done,
 					 chunks * scheduler->model.layers);
+}
+
+/* Tell the pools what a block costs that no store brings back. */
+static void measure(struct tandem_scheduler *scheduler, const struct prefill_chunk *chunk)
+{
+	uint64_t block_ns;
+
+	scheduler->prefill_ns += loop_now_ns() - scheduler->prefill_since_ns;
+	scheduler->prefill_tokens += chunk->end - chunk->begin;
+	block_ns = (uint64_t)((double)scheduler->prefill_ns * scheduler->block_tokens /
+			      (double)scheduler->prefill_tokens);
+	tandem_instance_kv_pool(scheduler->options.prefill)->block_ns = block_ns;
+	tandem_instance_kv_pool(scheduler->options.decode)->block_ns = block_ns;
 }
 
 /* The last program of a chunk has ended well. */
@@ -100,8 +122,10 @@ static void program_ended_well(struct request *request, const struct prefill_pro
 
 		transfer_add(request, &part);
 	}
-	if (program->end_layer == scheduler->model.layers && !request_is_over(request))
+	if (program->end_layer == scheduler->model.layers && !request_is_over(request)) {
+		measure(request->scheduler, chunk);
 		chunk_done(request, chunk);
+	}
 }
 
 static void program_done(struct tandem_operation *op)
@@ -122,6 +146,7 @@ static void program_done(struct tandem_operation *op)
 	}
 	if (!--chunk->under_way) {
 		chunk->request = NULL;
+		scheduler->prefill_since_ns = loop_now_ns();
 		scheduler->stats.chunks++;
 		scheduler_wake(scheduler);
 	}
@@ -197,6 +222,8 @@ static void start_chunk(struct prefill_chunk *chunk, struct request *request)
 	const uint32_t left = request->what.prompt_tokens - request->next_position;
 	const uint32_t most = scheduler->options.chunk_tokens;
 
+	if (is_idle(scheduler))
+		scheduler->prefill_since_ns = loop_now_ns();
 	chunk->request = request;
 	chunk->begin = request->next_position;
 	chunk->end = chunk->begin + (left < most ? left : most);

@@ -136,8 +136,10 @@ static void restore_done(struct tandem_operation *op)
 		request->result->stats.restored_tokens =
 			(uint32_t)op->result * scheduler->block_tokens;
 	request->under_way--;
-	if (!--request->restoring)
+	if (!--request->restoring) {
 		scheduler->restoring--;
+		request->result->stats.restore_ns = loop_now_ns() - request->restore_since_ns;
+	}
 	request_settle(request);
 	scheduler_wake(scheduler);
 }
@@ -151,6 +153,7 @@ bool request_restore(struct request *request)
 	if (request->restored || request->what.no_prefix_cache)
 		return false;
 	request->restored = true;
+	request->restore_since_ns = loop_now_ns();
 	for (int i = 0; i < (scheduler->split ? 2 : 1); i++) {
 		struct tandem_operation *op = &request->restores[i];
 
@@ -234,6 +237,8 @@ int request_admit(struct request *request)
 
 const char *request_phase(const struct request *request)
 {
+	if (request->restoring)
+		return "restoring from the KV store";
 	if (!request->admitted)
 		return "waiting for room";
 	if (!request->prompt_done)

@@ -117,6 +117,9 @@ int report_table(const struct report *report, FILE *file)
 	print_number(file, "time to first token", (double)stats->ttft_ns / 1e6, 2, "ms");
 	if (report->prompts > 1)
 		print_number(file, "  waited for room", (double)stats->waited_ns / 1e6, 2, "ms of it");
+	if (stats->restore_ns)
+		print_number(file, "  waited for the store", (double)stats->restore_ns / 1e6, 2,
+			     "ms of it");
 	print_number(file, "time per token", tpot_ms(stats), 3, "ms");
 	if (report->connection) {
 		print_row(file, "KV cache moved over", transport_name(report), "");
@@ -241,11 +244,12 @@ static json_t *report_object(const struct report *report)
 		json_object_set_new(object, "error", json_string(report->result->error.message));
 		return object;
 	}
-	json_object_update_new(object, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:s}",
+	json_object_update_new(object, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:s}",
 			       "cached_tokens", (json_int_t)stats->cached_tokens,
 			       "restored_tokens", (json_int_t)stats->restored_tokens,
 			       "kv_cached_tokens", (json_int_t)stats->kv_cached_tokens,
 			       "waited_ms", (double)stats->waited_ns / 1e6,
+			       "restore_ms", (double)stats->restore_ns / 1e6,
 			       "ttft_ms", (double)stats->ttft_ns / 1e6,
 			       "tpot_ms", tpot_ms(stats),
 			       "steps", (json_int_t)stats->steps,

@@ -46,6 +46,7 @@ enum run_key {
 	KEY_BLOCK_TOKENS,
 	KEY_KV_STORE,
 	KEY_KV_STORE_SIZE,
+	KEY_KV_STORE_WAIT,
 	KEY_RDMA_DEVICE,
 	KEY_RDMA_PAIRS,
 	KEY_GID_INDEX,
@@ -132,6 +133,8 @@ static const struct argp_option options[] = {
 	  "keep the KV of prompts there, for prompts to come that begin alike", 1 },
 	{ "kv-store-size", KEY_KV_STORE_SIZE, "MIB", 0,
 	  "room that it may take (default 1024)", 1 },
+	{ "kv-store-wait", KEY_KV_STORE_WAIT, "MS", 0,
+	  "compute what does not come back from there within that time (default 200), or slower than it is computed", 1 },
 	{ "no-prefix-cache", KEY_NO_PREFIX_CACHE, NULL, 0,
 	  "compute all of each prompt, though one before began alike", 1 },
 	{ "temperature", KEY_TEMPERATURE, "T", 0,
@@ -295,6 +298,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_KV_STORE_SIZE:
 		run->session.kv_store_bytes =
 			argument_number(state, "--kv-store-size", argument, 1, 1u << 30) << 20;
+		return 0;
+	case KEY_KV_STORE_WAIT:
+		run->session.kv_store_wait_ms =
+			(unsigned int)argument_number(state, "--kv-store-wait", argument, 1, 3600000);
 		return 0;
 	case KEY_STREAMS:
 		run->session.connection.streams =
@@ -489,6 +496,11 @@ int command_run(int argc, char **argv)
 	/* The answers are there; that it could not be kept fails none of them. */
 	if (session_store(&session, &error))
 		failure_print(&error);
+	if (session_store_late(&session)) {
+		failure(&error, -ETIMEDOUT, "%s: it did not answer in time, and was left alone for a while; see how its disk does, or give it more time (--kv-store-wait)",
+			run.session.kv_store);
+		failure_print(&error);
+	}
 	session_close(&session);
 free_prompts:
 	prompts_free(&prompts);

@@ -131,15 +131,19 @@ static int connect_pools(struct session *session, const struct session_options *
 	return ret;
 }
 
+static struct tandem_kv_pool *pool_of_store(const struct session *session)
+{
+	return tandem_instance_kv_pool(session->prefill ? session->prefill : session->decode);
+}
+
 static int open_store(struct session *session, const struct session_options *options,
 		      struct tandem_error *error)
 {
-	const struct tandem_instance *instance =
-		session->prefill ? session->prefill : session->decode;
+	struct tandem_kv_pool *pool = pool_of_store(session);
 
-	return tandem_kv_file_open(session->loop, tandem_instance_kv_pool(instance),
-				   options->kv_store, options->kv_store_bytes, 0, &session->store,
-				   error);
+	tandem_kv_pool_set_store_wait(pool, options->kv_store_wait_ms);
+	return tandem_kv_file_open(session->loop, pool, options->kv_store,
+				   options->kv_store_bytes, 0, &session->store, error);
 }
 
 int session_open(struct session *session, const struct session_options *options,
@@ -180,6 +184,14 @@ int session_store(struct session *session, struct tandem_error *error)
 		ret = tandem_loop_wait(session->loop, &op, -1);
 	return ret < 0 ? failure(error, ret, "KV store: what is cached could not be kept: %s",
 				 strerror(-ret)) : 0;
+}
+
+uint64_t session_store_late(const struct session *session)
+{
+	struct tandem_kv_pool_stats stats;
+
+	tandem_kv_pool_get_stats(pool_of_store(session), &stats);
+	return stats.store_late;
 }
 
 void session_close(struct session *session)

@@ -19,6 +19,7 @@
  * @instance: how the model is placed
  * @kv_store: file for the KV of the pool that prompts are computed in; NULL for none
  * @kv_store_bytes: that it may have
+ * @kv_store_wait_ms: see tandem_kv_pool_set_store_wait()
  */
 struct session_options {
 	const char *model;
@@ -29,6 +30,7 @@ struct session_options {
 	struct tandem_instance_options instance;
 	const char *kv_store;
 	uint64_t kv_store_bytes;
+	unsigned int kv_store_wait_ms;
 };
 
 /**
@@ -58,6 +60,8 @@ int session_open(struct session *session, const struct session_options *options,
 		 struct tandem_error *error);
 /* Have the store, if there is one, keep what is cached. Return: as session_open(). */
 int session_store(struct session *session, struct tandem_error *error);
+/* How often it did not answer in time. */
+uint64_t session_store_late(const struct session *session);
 void session_close(struct session *session);
 
 #endif /* TANDEM_SESSION_H */

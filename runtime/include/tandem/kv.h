@@ -108,6 +108,9 @@ struct tandem_kv_sequence {
  * @reused_bytes: bytes of the blocks of @hits, of all layers
  * @stored: evicted blocks that a store took
  * @restored: blocks that a store has brought back
+ * @store_late: times that a store did not answer in time, see
+ *	tandem_kv_pool_set_store_wait()
+ * @overdue: of @used, blocks that it still reads or writes since
  */
 struct tandem_kv_pool_stats {
 	uint32_t blocks;
@@ -123,6 +126,8 @@ struct tandem_kv_pool_stats {
 	uint64_t reused_bytes;
 	uint64_t stored;
 	uint64_t restored;
+	uint64_t store_late;
+	uint32_t overdue;
 };
 
 /**
@@ -137,7 +142,10 @@ struct tandem_kv_pool_stats {
  */
 int tandem_kv_pool_create(struct tandem_device *device, const struct tandem_kv_layout *layout,
 			  struct tandem_kv_pool **pool, struct tandem_error *error);
-/* No sequence has blocks of it any more, nothing is pinned; may be NULL. */
+/*
+ * No sequence has blocks of it any more, nothing is pinned, and its store has ended what
+ * it does; may be NULL.
+ */
 void tandem_kv_pool_destroy(struct tandem_kv_pool *pool);
 
 const struct tandem_kv_layout *tandem_kv_pool_layout(const struct tandem_kv_pool *pool);
@@ -355,8 +363,10 @@ enum tandem_kv_taken {
  * @user: passed on to all
  * @has: could @bring do it? Not 0 for yes. Without it @bring is asked, when a block
  *	has been made free for it
+ * @release: called from the loop when others wait for held blocks and none has come
+ *	back for as long as they may: unpin those that nothing reads yet
  *
- * None may call functions that change the pool. Each may be NULL.
+ * None but @release may call functions that change the pool. Each may be NULL.
  */
 struct tandem_kv_store {
 	int (*take)(void *user, const struct tandem_kv_content *content, uint32_t block);
@@ -364,6 +374,7 @@ struct tandem_kv_store {
 		     struct tandem_operation *op);
 	void *user;
 	int (*has)(void *user, const struct tandem_kv_content *content);
+	void (*release)(void *user);
 };
 
 /**
@@ -374,6 +385,23 @@ struct tandem_kv_store {
 void tandem_kv_pool_set_store(struct tandem_kv_pool *pool, const struct tandem_kv_store *store);
 
 /**
+ * tandem_kv_pool_set_store_wait() - how long to wait for a store that does not answer
+ * @pool: the pool
+ * @milliseconds: 0 for 200
+ *
+ * A restore ends early, with what it has brought, when no block has come within that
+ * time, or when all of it took as much longer as computing its blocks would have, at the
+ * speed that a scheduler has measured. Both are looked at in steps of that time. When
+ * somebody needs a block that the store holds, and within that time none came back,
+ * cached ones that it does not get are evicted instead.
+ *
+ * The store is then left alone for ten seconds, and until it has given back all that it
+ * had: it gets no blocks, and is not asked for any. Until it has, what it reads or
+ * writes stays pinned, so nobody else gets that memory.
+ */
+void tandem_kv_pool_set_store_wait(struct tandem_kv_pool *pool, unsigned int milliseconds);
+
+/**
  * tandem_kv_pool_restore_start() - bring a prefix back from the store
  * @pool: the pool
  * @salt: of the prefix
@@ -381,11 +409,13 @@ void tandem_kv_pool_set_store(struct tandem_kv_pool *pool, const struct tandem_k
  * @count: how many; of these whole blocks
  * @op: ends when all that the store has, up to the first block that it lacks, is
  *	in the pool, with the number of blocks that were brought back; or, if
- *	there are none, with what the store said of the first, -ENOSPC or -ENOMEM.
- *	It waits for blocks that the store holds
+ *	there are none, with what the store said of the first, -ENOSPC, -ENOMEM,
+ *	-ETIMEDOUT or -ECANCELED. It waits for blocks that the store holds, and for
+ *	the store, see tandem_kv_pool_set_store_wait()
  *
  * Blocks that the pool has are left as they are. What was brought back is cached:
- * tandem_kv_sequence_match() finds it.
+ * tandem_kv_sequence_match() finds it. When it is cancelled or ends early, the store may
+ * go on with a block for a while: this stays pinned, and comes to nothing.
  *
  * Return: 0 when there was nothing to bring and @op was not started; 1 when it
  * was; -ENOSPC, -ENOMEM, or what the store said.

@@ -130,6 +130,8 @@ struct tandem_request {
  * @kv_cached_tokens: likewise where decode runs, and was not moved; 0 when
  *	aggregated
  * @waited_ns: from the start until it had KV blocks
+ * @restore_ns: of that, the time in which stores brought something back, or did not in
+ *	time, see tandem_kv_pool_set_store_wait()
  * @ttft_ns: from the start until the first token was known and, when split,
  *	the KV cache was where decode needs it
  * @decode_ns: from there to the last token; divided by @generated less one it is
@@ -167,6 +169,7 @@ struct tandem_generation_stats {
 	uint32_t restored_tokens;
 	uint32_t kv_cached_tokens;
 	uint64_t waited_ns;
+	uint64_t restore_ns;
 	uint64_t ttft_ns;
 	uint64_t decode_ns;
 	uint64_t prefill_device_ns;

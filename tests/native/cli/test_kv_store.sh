@@ -20,7 +20,7 @@ first="$first, and $first"
 second="$second, and $second"
 run() {	# run OPTION...: both prompts, one after the other
 	tandem run --model "$model" --prompt "$first" --prompt "$second" --prompt "$first" \
-		--tokens 8 --batch 1 --json --stats "$work/stats" "$@" \
+		--tokens 8 --batch 1 --json --stats "$work/stats" --kv-store-wait 60000 "$@" \
 		>"$work/text" 2>"$work/errors"
 }
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <tandem/tandem.h>
 
+#include "runtime/loop.h"
 #include "runtime/xfer.h"
 
 #include "../support/shared_data.h"
@@ -537,6 +538,102 @@ static void test_deadline(void **state)
 	for_each_way(check_deadline);
 }
 
+/**
+ * struct silent_store - it would have everything, but its disk does not answer
+ * @asked: how often it was
+ * @hung: what the disk has, and a cancel does not take away from it
+ */
+struct silent_store {
+	int asked;
+	struct tandem_operation *hung;
+};
+
+static int ignore_cancel(struct tandem_loop *loop, struct tandem_operation *op)
+{
+	(void)loop;
+	(void)op;
+	return 0;
+}
+
+static int bring_never(void *user, const struct tandem_kv_content *content, uint32_t block,
+		       struct tandem_operation *op)
+{
+	struct silent_store *store = user;
+
+	(void)content;
+	(void)block;
+	assert_null(store->hung);
+	store->asked++;
+	store->hung = op;
+	return operation_begin(op, ignore_cancel, store);
+}
+
+static void open_stores(struct silent_store *stores, unsigned int wait_ms)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct tandem_kv_store functions = {
+			.bring = bring_never, .user = &stores[i],
+		};
+
+		stores[i] = (struct silent_store) { 0 };
+		tandem_kv_pool_set_store(pool_of(i), &functions);
+		tandem_kv_pool_set_store_wait(pool_of(i), wait_ms);
+	}
+}
+
+/* Their disks answer at last. */
+static void close_stores(struct silent_store *stores)
+{
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(used_of(i), stores[i].hung != NULL);
+		if (stores[i].hung)
+			operation_post(world.loop, stores[i].hung, 0);
+	}
+	while (used_of(0) || used_of(1))
+		assert_true(tandem_loop_run(world.loop, -1) >= 0);
+	for (int i = 0; i < 2; i++) {
+		tandem_kv_pool_set_store(pool_of(i), NULL);
+		tandem_kv_pool_set_store_wait(pool_of(i), 0);
+		tandem_kv_pool_evict(pool_of(i), UINT32_MAX);
+	}
+}
+
+static void check_silent_stores(const char *transport)
+{
+	struct client *first = &world.client[REQUESTS - 1], *second = &world.client[5];
+	struct silent_store stores[2];
+
+	open_scheduler(transport, (struct tandem_scheduler_options) { 0 });
+	open_stores(stores, 20);
+	start(first, true, 0);
+	check_served(first);
+	assert_true(first->result.stats.restore_ns > 0);
+	assert_int_equal(first->result.stats.restored_tokens, 0);
+	/* The next ones do not wait for it. */
+	tandem_kv_pool_set_store_wait(pool_of(0), UINT32_MAX);
+	tandem_kv_pool_set_store_wait(pool_of(1), UINT32_MAX);
+	start(second, true, 0);
+	check_served(second);
+	assert_int_equal(second->result.stats.restore_ns, 0);
+	assert_int_equal(stores[0].asked, transport != NULL);
+	assert_int_equal(stores[1].asked, 1);
+	close_stores(stores);
+	/* Who is over while it waits for one is told so, whatever the disk does. */
+	open_stores(stores, UINT32_MAX);
+	start(first, true, 1);
+	check_ended(first, -ETIMEDOUT);
+	assert_non_null(strstr(first->result.error.message, "restoring"));
+	assert_int_equal(stores[1].asked, 1);
+	close_stores(stores);
+	close_scheduler();
+}
+
+static void test_silent_stores(void **state)
+{
+	(void)state;
+	for_each_way(check_silent_stores);
+}
+
 static void check_fault(const char *transport)
 {
 	struct client *victim = &world.big;
@@ -735,6 +832,7 @@ int main(void)
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_cancellation),
 		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_silent_stores),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_fault_in_batch),
 		cmocka_unit_test(test_pressure),

@@ -54,6 +54,7 @@ static struct tandem_kv_file *open_file(struct fixture *fixture, uint64_t bytes)
 
 	if (tandem_kv_file_open(fixture->loop, fixture->pool, path, bytes, 0, &file, &error))
 		fail_msg("%s", error.message);
+	tandem_kv_pool_set_store_wait(fixture->pool, PATIENCE_MS);
 	return file;
 }
 
@@ -365,6 +366,40 @@ static void test_cancelled(void **state)
 	tandem_kv_file_close(file);
 }
 
+/* Somebody needs blocks, and the disk takes its time with those that it has. */
+static void test_disk_is_late(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_kv_file *file = open_file(fixture, ROOM);
+	struct tandem_operation op = { 0 };
+
+	for (uint8_t tenant = 1; tenant <= 3; tenant++)
+		leave_behind(fixture, tenant);
+	assert_int_equal(tandem_kv_pool_evict(fixture->pool, BLOCKS), 3 * PREFIX);
+	assert_int_equal(stats_of(file).held, 3 * PREFIX);
+	kv_store_is_late(fixture->pool);
+	/* What is under way is the disk's. */
+	assert_int_equal(stats_of(file).held, 8);
+	assert_int_equal(pool_stats(fixture).overdue, 8);
+	assert_int_equal(stats_of(file).failed, 3 * PREFIX - 8);
+	assert_int_equal(pool_stats(fixture).free, BLOCKS - 8);
+	/* Nothing is lost by asking for what cannot be. */
+	leave_behind(fixture, 4);
+	assert_int_equal(tandem_kv_file_flush_start(file, &op), 0);
+	assert_int_equal(tandem_loop_wait(fixture->loop, &op, PATIENCE_MS), -ETIMEDOUT);
+	assert_int_equal(pool_stats(fixture).cached, PREFIX);
+	assert_int_equal(pool_stats(fixture).overdue, 0);
+	assert_int_equal(stats_of(file).written, 8);
+	/* The disk has answered: it is asked to take the rest. */
+	flush(fixture, file);
+	assert_int_equal(restore(fixture, 1), PREFIX);
+	assert_int_equal(restore(fixture, 3), 0);
+	assert_int_equal(restore(fixture, 4), PREFIX);
+	check_found(fixture, 1, PREFIX);
+	check_found(fixture, 4, PREFIX);
+	tandem_kv_file_close(file);
+}
+
 /* Writes for ever, over and over. */
 static void write_until_killed(void)
 {
@@ -424,7 +459,8 @@ int main(void)
 		FILE_TEST(test_there_and_back), FILE_TEST(test_whose_file_it_is),
 		FILE_TEST(test_damaged_blocks), FILE_TEST(test_shortened),
 		FILE_TEST(test_full),		FILE_TEST(test_held),
-		FILE_TEST(test_cancelled),	FILE_TEST(test_killed),
+		FILE_TEST(test_cancelled),	FILE_TEST(test_disk_is_late),
+		FILE_TEST(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
