@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A file behind a KV pool: blocks on their way out, and back.
+ * A file behind KV pools: blocks on their way out, and back.
  *
- * A block that the pool evicts is held until storage has read it: first its bytes are
+ * A block that a pool evicts is held until storage has read it: first its bytes are
  * written, then its description. What comes back is compared with its checksum before
  * the pool hears of it.
  */
@@ -25,14 +25,14 @@
 
 /**
  * struct kv_write - a block on its way to the file, or a place for one
- * @file: the store's
+ * @from: whose block
  * @slot: where to; NULL while there is none
  * @op: first of the bytes, then of the description
  * @description: of the slot, in device memory
- * @description_offset: of it, in the store's @descriptions
+ * @description_offset: of it, in the @descriptions of @from
  */
 struct kv_write {
-	struct tandem_kv_file *file;
+	struct kv_file_pool *from;
 	struct kv_slot *slot;
 	struct tandem_operation op;
 	void *description;
@@ -42,7 +42,7 @@ struct kv_write {
 /**
  * struct kv_read - a block on its way back
  * @entry: in the store's @reads
- * @file: the store's
+ * @to: whose block
  * @slot: where from
  * @block: of the pool, where to
  * @caller: the pool's operation
@@ -52,7 +52,7 @@ struct kv_write {
  */
 struct kv_read {
 	LIST_ENTRY(kv_read) entry;
-	struct tandem_kv_file *file;
+	struct kv_file_pool *to;
 	struct kv_slot *slot;
 	uint32_t block;
 	struct tandem_operation *caller;
@@ -60,17 +60,36 @@ struct kv_read {
 };
 
 /**
+ * struct kv_file_pool - a pool that the file is behind
+ * @entry: in the store's @pools
+ * @file: the store
+ * @pool: the pool
+ * @bytes: its memory
+ * @descriptions: memory of the same device, for those of @writes
+ * @writes: of its blocks, those under way, and places for more
+ * @queue: slots whose blocks wait for one
+ *
+ * Owned by the store.
+ */
+struct kv_file_pool {
+	TAILQ_ENTRY(kv_file_pool) entry;
+	struct tandem_kv_file *file;
+	struct tandem_kv_pool *pool;
+	const char *bytes;
+	struct tandem_memory *descriptions;
+	struct kv_write writes[WRITES];
+	struct kv_slot_queue queue;
+};
+
+/**
  * struct tandem_kv_file - a store
  * @loop: where everything of it happens
- * @pool: that it is behind
+ * @pools: that it is behind
  * @format: of the file
+ * @seed: of its hashes
  * @file: the same file, for what goes to and from device memory
  * @slots: what is in it
- * @bytes: the pool's memory
  * @segments: of a block, filled in for each transfer
- * @descriptions: device memory for those of @writes
- * @writes: those under way, and places for more
- * @queue: slots whose blocks wait for one
  * @reads: blocks on their way back
  * @flush: operation of tandem_kv_file_flush_start(), or NULL
  * @flush_result: the first failure since it began
@@ -82,15 +101,12 @@ struct kv_read {
  */
 struct tandem_kv_file {
 	struct tandem_loop *loop;
-	struct tandem_kv_pool *pool;
+	TAILQ_HEAD(, kv_file_pool) pools;
 	struct kv_file_format format;
+	uint64_t seed;
 	struct tandem_file *file;
 	struct kv_slots slots;
-	const char *bytes;
 	struct tandem_file_segment *segments;
-	struct tandem_memory *descriptions;
-	struct kv_write writes[WRITES];
-	struct kv_slot_queue queue;
 	LIST_HEAD(, kv_read) reads;
 	struct tandem_operation *flush;
 	int flush_result;
@@ -100,9 +116,10 @@ struct tandem_kv_file {
 };
 
 static const struct tandem_file_segment *
-segments_of(struct tandem_kv_file *file, const struct kv_slot *slot, uint32_t block)
+segments_of(const struct kv_file_pool *pool, const struct kv_slot *slot, uint32_t block)
 {
-	const struct tandem_kv_layout *layout = &file->format.layout;
+	const struct tandem_kv_layout *layout = tandem_kv_pool_layout(pool->pool);
+	struct tandem_kv_file *file = pool->file;
 	const uint64_t bytes = tandem_kv_block_bytes(layout);
 	const uint64_t at = kv_file_block_at(&file->format, kv_slots_number(&file->slots, slot));
 
@@ -115,13 +132,13 @@ segments_of(struct tandem_kv_file *file, const struct kv_slot *slot, uint32_t bl
 	return file->segments;
 }
 
-static uint64_t checksum_of(const struct tandem_kv_file *file, uint32_t block)
+static uint64_t checksum_of(const struct kv_file_pool *pool, uint32_t block)
 {
-	const struct tandem_kv_layout *layout = &file->format.layout;
+	const struct tandem_kv_layout *layout = tandem_kv_pool_layout(pool->pool);
 	uint64_t checksum = 0;
 
 	for (uint32_t i = 0; i < layout->layers; i++)
-		checksum = XXH3_64bits_withSeed(file->bytes +
+		checksum = XXH3_64bits_withSeed(pool->bytes +
 						tandem_kv_block_offset(layout, i, block),
 						tandem_kv_block_bytes(layout), checksum);
 	return checksum;
@@ -131,12 +148,13 @@ static uint64_t checksum_of(const struct tandem_kv_file *file, uint32_t block)
  * Out
  */
 
-static void next_writes(struct tandem_kv_file *file);
+static void next_writes(struct kv_file_pool *from);
 static void flush_continue(struct tandem_kv_file *file);
 
 /* The block is the pool's again. */
-static void block_ended(struct tandem_kv_file *file, struct kv_slot *slot, int result)
+static void block_ended(struct kv_file_pool *from, struct kv_slot *slot, int result)
 {
+	struct tandem_kv_file *file = from->file;
 	const uint32_t block = slot->block;
 
 	if (result < 0) {
@@ -150,18 +168,18 @@ static void block_ended(struct tandem_kv_file *file, struct kv_slot *slot, int r
 	}
 	kv_slots_drop(&file->slots, slot);
 	file->stats.held--;
-	tandem_kv_pool_unpin(file->pool, &block, 1);
+	tandem_kv_pool_unpin(from->pool, &block, 1);
 }
 
 static void write_ended(struct kv_write *write, int result)
 {
-	struct tandem_kv_file *file = write->file;
+	struct kv_file_pool *from = write->from;
 	struct kv_slot *slot = write->slot;
 
 	write->slot = NULL;
-	block_ended(file, slot, result);
-	next_writes(file);
-	flush_continue(file);
+	block_ended(from, slot, result);
+	next_writes(from);
+	flush_continue(from->file);
 }
 
 static void description_written(struct tandem_operation *op)
@@ -172,7 +190,7 @@ static void description_written(struct tandem_operation *op)
 static void bytes_written(struct tandem_operation *op)
 {
 	struct kv_write *write = op->user;
-	struct tandem_kv_file *file = write->file;
+	struct tandem_kv_file *file = write->from->file;
 	const struct tandem_file_segment segment = {
 		.file_offset = kv_file_description_at(&file->format,
 						      kv_slots_number(&file->slots, write->slot)),
@@ -184,7 +202,8 @@ static void bytes_written(struct tandem_operation *op)
 	if (ret >= 0) {
 		kv_file_describe(&file->format, &file->slots, write->slot, write->description);
 		op->done = description_written;
-		ret = tandem_file_write_start(file->file, file->descriptions, &segment, 1, op);
+		ret = tandem_file_write_start(file->file, write->from->descriptions, &segment, 1,
+					      op);
 	}
 	if (ret < 0)
 		write_ended(write, ret);
@@ -192,17 +211,17 @@ static void bytes_written(struct tandem_operation *op)
 
 static int write_start(struct kv_write *write, struct kv_slot *slot)
 {
-	struct tandem_kv_file *file = write->file;
+	struct kv_file_pool *from = write->from;
 	int ret;
 
-	if (tandem_device_is_lost(file->pool->memory->device))
+	if (tandem_device_is_lost(from->pool->memory->device))
 		return -ENODEV;
-	slot->checksum = checksum_of(file, slot->block);
+	slot->checksum = checksum_of(from, slot->block);
 	write->op.done = bytes_written;
 	write->op.user = write;
-	ret = tandem_file_write_start(file->file, tandem_kv_pool_memory(file->pool),
-				      segments_of(file, slot, slot->block),
-				      file->format.layout.layers, &write->op);
+	ret = tandem_file_write_start(from->file->file, tandem_kv_pool_memory(from->pool),
+				      segments_of(from, slot, slot->block),
+				      from->file->format.layout.layers, &write->op);
 	if (!ret)
 		write->slot = slot;
 	return ret;
@@ -211,35 +230,35 @@ static int write_start(struct kv_write *write, struct kv_slot *slot)
 /* Those that nothing reads yet are the pool's again. */
 static void release(void *user)
 {
-	struct tandem_kv_file *file = user;
+	struct kv_file_pool *from = user;
 	struct kv_slot *slot;
 
-	while ((slot = TAILQ_FIRST(&file->queue))) {
-		TAILQ_REMOVE(&file->queue, slot, idle);
-		block_ended(file, slot, -ETIMEDOUT);
+	while ((slot = TAILQ_FIRST(&from->queue))) {
+		TAILQ_REMOVE(&from->queue, slot, idle);
+		block_ended(from, slot, -ETIMEDOUT);
 	}
 }
 
-static struct kv_write *free_write(struct tandem_kv_file *file)
+static struct kv_write *free_write(struct kv_file_pool *from)
 {
 	for (unsigned int i = 0; i < WRITES; i++)
-		if (!file->writes[i].slot)
-			return &file->writes[i];
+		if (!from->writes[i].slot)
+			return &from->writes[i];
 	return NULL;
 }
 
-static void next_writes(struct tandem_kv_file *file)
+static void next_writes(struct kv_file_pool *from)
 {
 	struct kv_write *write;
 	struct kv_slot *slot;
 
-	while ((slot = TAILQ_FIRST(&file->queue)) && (write = free_write(file))) {
+	while ((slot = TAILQ_FIRST(&from->queue)) && (write = free_write(from))) {
 		int ret;
 
-		TAILQ_REMOVE(&file->queue, slot, idle);
-		ret = file->closing ? -ECANCELED : write_start(write, slot);
+		TAILQ_REMOVE(&from->queue, slot, idle);
+		ret = from->file->closing ? -ECANCELED : write_start(write, slot);
 		if (ret < 0)
-			block_ended(file, slot, ret);
+			block_ended(from, slot, ret);
 	}
 }
 
@@ -250,7 +269,8 @@ static bool may_take(const struct tandem_kv_file *file)
 
 static int take(void *user, const struct tandem_kv_content *content, uint32_t block)
 {
-	struct tandem_kv_file *file = user;
+	struct kv_file_pool *from = user;
+	struct tandem_kv_file *file = from->file;
 	struct kv_slot *slot = kv_slots_find(&file->slots, content);
 	struct kv_write *write;
 
@@ -269,9 +289,9 @@ static int take(void *user, const struct tandem_kv_content *content, uint32_t bl
 	kv_slots_forget(&file->slots, slot);
 	kv_slots_insert(&file->slots, slot, content);
 	slot->block = block;
-	write = free_write(file);
+	write = free_write(from);
 	if (!write) {
-		TAILQ_INSERT_TAIL(&file->queue, slot, idle);
+		TAILQ_INSERT_TAIL(&from->queue, slot, idle);
 	} else if (write_start(write, slot) < 0) {
 		kv_slots_forget(&file->slots, slot);
 		kv_slots_drop(&file->slots, slot);
@@ -289,13 +309,13 @@ static int take(void *user, const struct tandem_kv_content *content, uint32_t bl
 static void block_read(struct tandem_operation *op)
 {
 	struct kv_read *read = op->user;
-	struct tandem_kv_file *file = read->file;
+	struct tandem_kv_file *file = read->to->file;
 	struct tandem_operation *caller = read->caller;
 	int ret = op->result;
 
-	if (!ret && tandem_device_is_lost(file->pool->memory->device))
+	if (!ret && tandem_device_is_lost(read->to->pool->memory->device))
 		ret = -ENODEV;
-	if (!ret && checksum_of(file, read->block) != read->slot->checksum)
+	if (!ret && checksum_of(read->to, read->block) != read->slot->checksum)
 		ret = -EBADMSG;
 	if (!ret)
 		file->stats.read++;
@@ -321,7 +341,8 @@ static int read_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 
 static int has(void *user, const struct tandem_kv_content *content)
 {
-	const struct tandem_kv_file *file = user;
+	const struct kv_file_pool *to = user;
+	const struct tandem_kv_file *file = to->file;
 	const struct kv_slot *slot = kv_slots_find(&file->slots, content);
 
 	return slot && slot->complete && !file->closing;
@@ -330,17 +351,18 @@ static int has(void *user, const struct tandem_kv_content *content)
 static int bring(void *user, const struct tandem_kv_content *content, uint32_t block,
 		 struct tandem_operation *op)
 {
-	struct tandem_kv_file *file = user;
+	struct kv_file_pool *to = user;
+	struct tandem_kv_file *file = to->file;
 	struct kv_slot *slot = kv_slots_find(&file->slots, content);
 	struct kv_read *read;
 	int ret;
 
-	if (!has(file, content))
+	if (!has(to, content))
 		return -ENOENT;
 	read = calloc(1, sizeof(*read));
 	if (!read)
 		return -ENOMEM;
-	read->file = file;
+	read->to = to;
 	read->slot = slot;
 	read->block = block;
 	read->caller = op;
@@ -349,8 +371,8 @@ static int bring(void *user, const struct tandem_kv_content *content, uint32_t b
 	ret = operation_begin(op, read_cancel, read);
 	if (ret)
 		goto free_read;
-	ret = tandem_file_read_start(file->file, tandem_kv_pool_memory(file->pool),
-				     segments_of(file, slot, block), file->format.layout.layers,
+	ret = tandem_file_read_start(file->file, tandem_kv_pool_memory(to->pool),
+				     segments_of(to, slot, block), file->format.layout.layers,
 				     &read->op);
 	if (ret)
 		goto abandon;
@@ -387,11 +409,16 @@ static void synced(struct tandem_operation *op)
 /* As many as it takes at once; the rest follows as these are written. */
 static void evict_some(struct tandem_kv_file *file)
 {
-	/* What it would not be offered would be lost. */
-	if (!file->flush_result && kv_store_is_paused(file->pool))
-		file->flush_result = -ETIMEDOUT;
-	while (!file->flush_result && may_take(file) && tandem_kv_pool_evict(file->pool, 1))
-		;
+	struct kv_file_pool *from;
+
+	TAILQ_FOREACH(from, &file->pools, entry) {
+		/* What it would not be offered would be lost. */
+		if (!file->flush_result && kv_store_is_paused(from->pool))
+			file->flush_result = -ETIMEDOUT;
+		while (!file->flush_result && may_take(file) &&
+		       tandem_kv_pool_evict(from->pool, 1))
+			;
+	}
 }
 
 static void flush_continue(struct tandem_kv_file *file)
@@ -422,6 +449,7 @@ static int flush_cancel(struct tandem_loop *loop, struct tandem_operation *op)
 
 int tandem_kv_file_flush_start(struct tandem_kv_file *file, struct tandem_operation *op)
 {
+	struct kv_file_pool *from;
 	int ret;
 
 	if (file->flush)
@@ -430,7 +458,8 @@ int tandem_kv_file_flush_start(struct tandem_kv_file *file, struct tandem_operat
 	if (ret)
 		return ret;
 	file->flush_result = 0;
-	kv_store_try_again(file->pool);
+	TAILQ_FOREACH(from, &file->pools, entry)
+		kv_store_try_again(from->pool);
 	evict_some(file);
 	if (!file->stats.held) {
 		ret = tandem_file_sync_start(file->file, &file->sync);
@@ -440,6 +469,81 @@ int tandem_kv_file_flush_start(struct tandem_kv_file *file, struct tandem_operat
 		}
 	}
 	file->flush = op;
+	return 0;
+}
+
+/*
+ * Pools
+ */
+
+static int make_buffers(struct kv_file_pool *pool, struct tandem_error *error)
+{
+	const uint64_t size = pool->file->format.description_bytes;
+	struct tandem_memory *memory = tandem_kv_pool_memory(pool->pool);
+	void *bytes, *descriptions;
+	int ret;
+
+	ret = tandem_memory_alloc(memory->device, WRITES * size, &pool->descriptions, error);
+	if (ret)
+		return ret;
+	ret = tandem_memory_map(pool->descriptions, &descriptions);
+	if (!ret)
+		ret = tandem_memory_map(memory, &bytes);
+	if (ret)
+		return tandem_error_set(error, ret, "KV store: memory of the device cannot be mapped: %s",
+					strerror(-ret));
+	pool->bytes = bytes;
+	for (unsigned int i = 0; i < WRITES; i++) {
+		pool->writes[i].from = pool;
+		pool->writes[i].description_offset = i * size;
+		pool->writes[i].description = (char *)descriptions + i * size;
+	}
+	return 0;
+}
+
+static void pool_free(struct kv_file_pool *pool)
+{
+	tandem_memory_free(pool->descriptions);
+	free(pool);
+}
+
+static bool is_alike(const struct tandem_kv_pool *one, const struct tandem_kv_pool *other)
+{
+	return one->layout.type == other->layout.type &&
+	       one->layout.layers == other->layout.layers &&
+	       one->layout.kv_width == other->layout.kv_width &&
+	       one->layout.block_tokens == other->layout.block_tokens &&
+	       !memcmp(&one->model, &other->model, sizeof(one->model));
+}
+
+int tandem_kv_file_add_pool(struct tandem_kv_file *file, struct tandem_kv_pool *pool,
+			    struct tandem_error *error)
+{
+	const struct kv_file_pool *first = TAILQ_FIRST(&file->pools);
+	struct kv_file_pool *new;
+	int ret;
+
+	if (first && !is_alike(first->pool, pool))
+		return tandem_error_set(error, -EINVAL,
+					"KV store: pools behind which one file is have to be of one model, and of one shape but for the number of blocks");
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		return tandem_error_set(error, -ENOMEM, "KV store: out of memory");
+	new->file = file;
+	new->pool = pool;
+	TAILQ_INIT(&new->queue);
+	ret = make_buffers(new, error);
+	if (!ret && kv_pool_set_seed(pool, file->seed) < 0)
+		ret = tandem_error_set(error, -EBUSY,
+				       "KV store: the KV pool has something cached already; open the store before");
+	if (ret) {
+		pool_free(new);
+		return ret;
+	}
+	tandem_kv_pool_set_store(pool, &(const struct tandem_kv_store) {
+		.take = take, .bring = bring, .has = has, .release = release, .user = new,
+	});
+	TAILQ_INSERT_TAIL(&file->pools, new, entry);
 	return 0;
 }
 
@@ -482,42 +586,23 @@ static int make_slots(struct tandem_kv_file *file, const char *path, uint64_t by
 		ret = -errno;
 	if (!ret)
 		ret = kv_file_read_slots(&file->format, &file->slots);
+	file->segments = calloc(file->format.layout.layers, sizeof(*file->segments));
+	if (!ret && !file->segments)
+		ret = -ENOMEM;
 	if (ret)
 		tandem_error_set(error, ret, "%s: %s", path, strerror(-ret));
 	return ret;
 }
 
-static int make_buffers(struct tandem_kv_file *file, struct tandem_error *error)
-{
-	const uint64_t size = file->format.description_bytes;
-	void *bytes, *descriptions;
-	int ret;
-
-	file->segments = calloc(file->format.layout.layers, sizeof(*file->segments));
-	if (!file->segments)
-		return tandem_error_set(error, -ENOMEM, "KV store: out of memory");
-	ret = tandem_memory_alloc(file->pool->memory->device, WRITES * size, &file->descriptions,
-				  error);
-	if (ret)
-		return ret;
-	ret = tandem_memory_map(file->descriptions, &descriptions);
-	if (!ret)
-		ret = tandem_memory_map(file->pool->memory, &bytes);
-	if (ret)
-		return tandem_error_set(error, ret, "KV store: memory of the device cannot be mapped: %s",
-					strerror(-ret));
-	file->bytes = bytes;
-	for (unsigned int i = 0; i < WRITES; i++) {
-		file->writes[i].file = file;
-		file->writes[i].description_offset = i * size;
-		file->writes[i].description = (char *)descriptions + i * size;
-	}
-	return 0;
-}
-
 static void destroy(struct tandem_kv_file *file)
 {
-	tandem_memory_free(file->descriptions);
+	struct kv_file_pool *pool;
+
+	while ((pool = TAILQ_FIRST(&file->pools))) {
+		TAILQ_REMOVE(&file->pools, pool, entry);
+		tandem_kv_pool_set_store(pool->pool, NULL);
+		pool_free(pool);
+	}
 	free(file->segments);
 	kv_slots_destroy(&file->slots);
 	tandem_file_close(file->file);
@@ -531,36 +616,27 @@ int tandem_kv_file_open(struct tandem_loop *loop, struct tandem_kv_pool *pool, c
 			struct tandem_error *error)
 {
 	struct tandem_kv_file *new = calloc(1, sizeof(*new));
-	const struct tandem_kv_store functions = {
-		.take = take, .bring = bring, .has = has, .release = release, .user = new,
-	};
-	uint64_t seed;
 	int ret;
 
 	if (!new)
 		return tandem_error_set(error, -ENOMEM, "KV store: out of memory");
 	new->loop = loop;
-	new->pool = pool;
 	new->sync.done = synced;
 	new->sync.user = new;
-	TAILQ_INIT(&new->queue);
+	TAILQ_INIT(&new->pools);
 	LIST_INIT(&new->reads);
-	ret = kv_file_format_open(&new->format, path, &pool->layout, &pool->model, &seed, error);
+	ret = kv_file_format_open(&new->format, path, &pool->layout, &pool->model, &new->seed,
+				  error);
 	if (!ret)
 		ret = open_file(new, path, timeout_ms, error);
 	if (!ret)
 		ret = make_slots(new, path, bytes, error);
 	if (!ret)
-		ret = make_buffers(new, error);
-	if (!ret && kv_pool_set_seed(pool, seed) < 0)
-		ret = tandem_error_set(error, -EBUSY,
-				       "%s: the KV pool has something cached already; open the store before",
-				       path);
+		ret = tandem_kv_file_add_pool(new, pool, error);
 	if (ret) {
 		destroy(new);
 		return ret;
 	}
-	tandem_kv_pool_set_store(pool, &functions);
 	*file = new;
 	return 0;
 }
@@ -572,6 +648,7 @@ static bool is_under_way(const struct tandem_kv_file *file)
 
 void tandem_kv_file_close(struct tandem_kv_file *file)
 {
+	struct kv_file_pool *from;
 	struct kv_read *read;
 	int ret = 0;
 
@@ -580,9 +657,10 @@ void tandem_kv_file_close(struct tandem_kv_file *file)
 	file->closing = true;
 	if (file->flush)
 		flush_cancel(file->loop, file->flush);
-	for (unsigned int i = 0; i < WRITES; i++)
-		if (file->writes[i].slot)
-			tandem_cancel(file->loop, &file->writes[i].op);
+	TAILQ_FOREACH(from, &file->pools, entry)
+		for (unsigned int i = 0; i < WRITES; i++)
+			if (from->writes[i].slot)
+				tandem_cancel(file->loop, &from->writes[i].op);
 	LIST_FOREACH(read, &file->reads, entry)
 		tandem_cancel(file->loop, &read->op);
 	while (is_under_way(file) && (!ret || ret == -EINTR)) {
@@ -590,7 +668,6 @@ void tandem_kv_file_close(struct tandem_kv_file *file)
 		if (ret > 0)
 			ret = 0;
 	}
-	tandem_kv_pool_set_store(file->pool, NULL);
 	destroy(file);
 }
 

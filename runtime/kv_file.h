@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file behind a KV pool, from the inside.
+ * A file behind KV pools, from the inside.
  *
  *	kv_file.c		opening, closing; blocks on their way out and back
  *	kv_file_format.c	what is in the file
@@ -18,14 +18,14 @@
 
 /**
  * struct kv_slot - room for a block in the file
- * @idle: in the store's @idle while nothing is done with it, else in its @queue or in
- *	nothing
+ * @idle: in the store's @idle while nothing is done with it, else in a pool's @queue or
+ *	in nothing
  * @bucket: of the index, while it is indexed
  * @indexed: it has a content, or is getting it
  * @complete: that is in the file
  * @users: writes and reads of it
  * @used: time of the store's @clock when the last of them began
- * @block: of the pool, while it is being written
+ * @block: of the pool that it comes from, while it is being written
  * @hash: see &struct tandem_kv_content, likewise the following
  * @before: likewise
  * @salt: likewise

@@ -131,14 +131,16 @@ static void restore_done(struct tandem_operation *op)
 {
 	struct request *request = op->user;
 	struct tandem_scheduler *scheduler = request->scheduler;
+	struct tandem_generation_stats *stats = &request->result->stats;
+	uint32_t *tokens = op == &request->restores[0] ? &stats->restored_tokens :
+							 &stats->kv_restored_tokens;
 
-	if (op == &request->restores[0] && op->result > 0)
-		request->result->stats.restored_tokens =
-			(uint32_t)op->result * scheduler->block_tokens;
+	if (op->result > 0)
+		*tokens = (uint32_t)op->result * scheduler->block_tokens;
 	request->under_way--;
 	if (!--request->restoring) {
 		scheduler->restoring--;
-		request->result->stats.restore_ns = loop_now_ns() - request->restore_since_ns;
+		stats->restore_ns = loop_now_ns() - request->restore_since_ns;
 	}
 	request_settle(request);
 	scheduler_wake(scheduler);

@@ -133,6 +133,9 @@ int report_table(const struct report *report, FILE *file)
 		if (stats->kv_cached_tokens)
 			print_number(file, "  there already", stats->kv_cached_tokens, 0,
 				     "tokens of the prompt");
+		if (stats->kv_restored_tokens)
+			print_number(file, "  from the store", stats->kv_restored_tokens, 0,
+				     "tokens of the prompt");
 	}
 	print_modelled(file, report);
 	if (report->verified != REPORT_NOT_VERIFIED)
@@ -244,10 +247,11 @@ static json_t *report_object(const struct report *report)
 		json_object_set_new(object, "error", json_string(report->result->error.message));
 		return object;
 	}
-	json_object_update_new(object, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:s}",
+	json_object_update_new(object, json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:s}",
 			       "cached_tokens", (json_int_t)stats->cached_tokens,
 			       "restored_tokens", (json_int_t)stats->restored_tokens,
 			       "kv_cached_tokens", (json_int_t)stats->kv_cached_tokens,
+			       "kv_restored_tokens", (json_int_t)stats->kv_restored_tokens,
 			       "waited_ms", (double)stats->waited_ns / 1e6,
 			       "restore_ms", (double)stats->restore_ns / 1e6,
 			       "ttft_ms", (double)stats->ttft_ns / 1e6,

@@ -130,7 +130,7 @@ static const struct argp_option options[] = {
 	{ "chunk-tokens", KEY_CHUNK_TOKENS, "N", 0,
 	  "tokens of a prompt that are computed before others have their turn (default 256)", 1 },
 	{ "kv-store", KEY_KV_STORE, "FILE", 0,
-	  "keep the KV of prompts there, for prompts to come that begin alike", 1 },
+	  "keep the KV of prompts and answers there, for prompts to come that begin alike", 1 },
 	{ "kv-store-size", KEY_KV_STORE_SIZE, "MIB", 0,
 	  "room that it may take (default 1024)", 1 },
 	{ "kv-store-wait", KEY_KV_STORE_WAIT, "MS", 0,

@@ -131,19 +131,20 @@ static int connect_pools(struct session *session, const struct session_options *
 	return ret;
 }
 
-static struct tandem_kv_pool *pool_of_store(const struct session *session)
-{
-	return tandem_instance_kv_pool(session->prefill ? session->prefill : session->decode);
-}
-
 static int open_store(struct session *session, const struct session_options *options,
 		      struct tandem_error *error)
 {
-	struct tandem_kv_pool *pool = pool_of_store(session);
+	struct tandem_kv_pool *pool = tandem_instance_kv_pool(session->decode);
+	int ret;
 
 	tandem_kv_pool_set_store_wait(pool, options->kv_store_wait_ms);
-	return tandem_kv_file_open(session->loop, pool, options->kv_store,
-				   options->kv_store_bytes, 0, &session->store, error);
+	ret = tandem_kv_file_open(session->loop, pool, options->kv_store,
+				  options->kv_store_bytes, 0, &session->store, error);
+	if (ret || !session->prefill)
+		return ret;
+	pool = tandem_instance_kv_pool(session->prefill);
+	tandem_kv_pool_set_store_wait(pool, options->kv_store_wait_ms);
+	return tandem_kv_file_add_pool(session->store, pool, error);
 }
 
 int session_open(struct session *session, const struct session_options *options,
@@ -188,10 +189,17 @@ int session_store(struct session *session, struct tandem_error *error)
 
 uint64_t session_store_late(const struct session *session)
 {
-	struct tandem_kv_pool_stats stats;
+	const struct tandem_instance *instances[] = { session->prefill, session->decode };
+	uint64_t late = 0;
 
-	tandem_kv_pool_get_stats(pool_of_store(session), &stats);
-	return stats.store_late;
+	for (int i = 0; i < 2; i++) {
+		struct tandem_kv_pool_stats stats = { 0 };
+
+		if (instances[i])
+			tandem_kv_pool_get_stats(tandem_instance_kv_pool(instances[i]), &stats);
+		late += stats.store_late;
+	}
+	return late;
 }
 
 void session_close(struct session *session)

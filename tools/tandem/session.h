@@ -17,7 +17,7 @@
  * @split: two devices and a connection; otherwise @decode's device alone
  * @connection: for a split session
  * @instance: how the model is placed
- * @kv_store: file for the KV of the pool that prompts are computed in; NULL for none
+ * @kv_store: file for the KV of all pools; NULL for none
  * @kv_store_bytes: that it may have
  * @kv_store_wait_ms: see tandem_kv_pool_set_store_wait()
  */
@@ -37,7 +37,7 @@ struct session_options {
  * struct session - devices with the model on them
  * @prefill: NULL when not split
  * @decode: the device for everything when not split
- * @store: behind the KV pool of @prefill, or of @decode when not split; or NULL
+ * @store: behind the KV pools of both; or NULL
  *
  * Owned by whoever opened it; of one thread.
  */

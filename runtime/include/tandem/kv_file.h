@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file behind a KV pool: blocks that are evicted go there, and come back when a
+ * A file behind KV pools: blocks that are evicted go there, and come back when a
  * prompt begins like one before, also in a process that is started later.
  */
 #ifndef TANDEM_KV_FILE_H
@@ -46,20 +46,36 @@ int tandem_kv_file_open(struct tandem_loop *loop, struct tandem_kv_pool *pool, c
 			struct tandem_error *error);
 
 /**
- * tandem_kv_file_close() - have no file behind the pool any more
+ * tandem_kv_file_add_pool() - put the same file behind another pool
+ * @file: the file
+ * @pool: as for tandem_kv_file_open(), of the same model and shape, and the same loop.
+ *	It may be another device's
+ * @error: filled in on failure; may be NULL
+ *
+ * What one pool's blocks have become, the others find, too, and what two have is in the
+ * file once.
+ *
+ * Return: 0; -EINVAL for another model or shape; -EBUSY when the pool has something
+ * cached; -ENOMEM, -ENODEV.
+ */
+int tandem_kv_file_add_pool(struct tandem_kv_file *file, struct tandem_kv_pool *pool,
+			    struct tandem_error *error);
+
+/**
+ * tandem_kv_file_close() - have no file behind the pools any more
  * @file: may be NULL
  *
  * What is under way is cancelled; blocks until it has ended, so not to be called from
- * within callbacks. What was written stays. To be closed before the pool is destroyed.
+ * within callbacks. What was written stays. To be closed before a pool is destroyed.
  */
 void tandem_kv_file_close(struct tandem_kv_file *file);
 
 /**
  * tandem_kv_file_flush_start() - have all that is cached written
  * @file: not being flushed
- * @op: ends with 0 when all cached blocks have been evicted and the disk has all that
- *	was written; or with the first failure, and then what was not written before
- *	it is cached as before
+ * @op: ends with 0 when all blocks cached in its pools have been evicted and the disk has
+ *	all that was written; or with the first failure, and then what was not written
+ *	before it is cached as before
  *
  * For the end of a process.
  *
@@ -71,7 +87,7 @@ int tandem_kv_file_flush_start(struct tandem_kv_file *file, struct tandem_operat
  * struct tandem_kv_file_stats - a store now, and what it has done so far
  * @slots: blocks that it has room for
  * @stored: blocks that are in it, or being written
- * @held: blocks of the pool that wait to be written, or are being written
+ * @held: blocks of the pools that wait to be written, or are being written
  * @written: blocks that were written
  * @read: blocks that were read back
  * @declined: evicted blocks that were not taken, since all slots were being written

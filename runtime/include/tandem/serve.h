@@ -129,6 +129,7 @@ struct tandem_request {
  *	back for it; as a rule part of @cached_tokens
  * @kv_cached_tokens: likewise where decode runs, and was not moved; 0 when
  *	aggregated
+ * @kv_restored_tokens: likewise what the store of decode's pool brought back for it
  * @waited_ns: from the start until it had KV blocks
  * @restore_ns: of that, the time in which stores brought something back, or did not in
  *	time, see tandem_kv_pool_set_store_wait()
@@ -168,6 +169,7 @@ struct tandem_generation_stats {
 	uint32_t cached_tokens;
 	uint32_t restored_tokens;
 	uint32_t kv_cached_tokens;
+	uint32_t kv_restored_tokens;
 	uint64_t waited_ns;
 	uint64_t restore_ns;
 	uint64_t ttft_ns;

@@ -78,6 +78,38 @@ END
 	tap_same "$(sum restored_tokens)" 0 "$mode: nothing came from it"
 done
 
+talk() {	# talk PROMPT OPTION...: one prompt, with a longer answer
+	local prompt=$1
+	shift
+	tandem run --model "$model" --prompt "$prompt" --tokens 48 --json --stats "$work/stats" \
+		--kv-store-wait 60000 "$@" >"$work/text" 2>"$work/errors"
+}
+
+# A conversation goes on in another process, from the answer of the one before.
+rm -f "$store"
+talk "$first" --kv-store "$store"
+tap_same $? 0 "conversation: begun: $(head -c 300 "$work/errors" | tr '\n' ' ')"
+prompt_tokens=$(json_field "$work/stats" prompt_tokens)
+whole="$first$(cat "$work/text") And so"
+talk "$whole" --no-prefix-cache
+cp "$work/text" "$work/expected"
+sent=$(json_field "$work/stats" kv_bytes)
+talk "$whole" --kv-store "$store"
+tap_same $? 0 "conversation: gone on with: $(head -c 300 "$work/errors" | tr '\n' ' ')"
+cmp -s "$work/text" "$work/expected"
+tap_ok $? "conversation: the same text"
+for pool in restored kv_restored; do
+	tokens=$(json_field "$work/stats" ${pool}_tokens)
+	[ "$tokens" -gt "$prompt_tokens" ]
+	tap_ok $? "conversation: ${pool}_tokens: $tokens, more than the first prompt's $prompt_tokens"
+	tap_same "$tokens" "$(json_field "$work/stats" ${pool/restored/cached}_tokens)" \
+		"conversation: that is all that was there"
+done
+all=$(json_field "$work/stats" prompt_tokens)
+blocks=$(((all + 15) / 16))
+tap_same "$(json_field "$work/stats" kv_bytes)" $((sent / blocks * (blocks - tokens / 16))) \
+	"conversation: what decode's pool has from the store is not sent"
+
 refused() {	# refused DESCRIPTION WORD OPTION...
 	local what=$1 word=$2
 	shift 2

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <tandem/tandem.h>
@@ -634,6 +635,82 @@ static void test_silent_stores(void **state)
 	for_each_way(check_silent_stores);
 }
 
+/* Its tokens become part of what is asked next, @more of them follow. */
+static void go_on(struct client *next, const struct client *before, uint32_t more)
+{
+	*next = (struct client) { .prompt_tokens = before->prompt_tokens + before->count + more };
+	memcpy(next->prompt, before->prompt, before->prompt_tokens * sizeof(uint32_t));
+	memcpy(next->prompt + before->prompt_tokens, before->tokens,
+	       before->count * sizeof(uint32_t));
+	for (uint32_t i = 0; i < more; i++)
+		next->prompt[before->prompt_tokens + before->count + i] = 5 + i;
+	write_alone(next);
+}
+
+static void flush(struct tandem_kv_file *file)
+{
+	struct tandem_operation op = { 0 };
+
+	assert_int_equal(tandem_kv_file_flush_start(file, &op), 0);
+	assert_int_equal(tandem_loop_wait(world.loop, &op, -1), 0);
+}
+
+/*
+ * A conversation goes on when neither pool knows of it any more, but the file behind
+ * both does: of the prompt and of what was answered.
+ */
+static void check_file(const char *transport)
+{
+	static struct client first, second;
+	const uint32_t blocks = 6, prompt = blocks * BLOCK_TOKENS - TOKENS / 2;
+	const struct tandem_kv_layout *layout = tandem_kv_pool_layout(pool_of(0));
+	char path[] = "/tmp/tandem-serve-XXXXXX";
+	const struct tandem_generation_stats *stats = &second.result.stats;
+	struct tandem_error error = { 0 };
+	struct tandem_kv_file *file;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	if (tandem_kv_file_open(world.loop, pool_of(1), path, 1 << 24, 0, &file, &error) ||
+	    (transport && tandem_kv_file_add_pool(file, pool_of(0), &error)))
+		fail_msg("%s", error.message);
+	for (int i = 0; i < 2; i++)
+		tandem_kv_pool_set_store_wait(pool_of(i), UINT32_MAX);
+	open_scheduler(transport, (struct tandem_scheduler_options) { 0 });
+	memcpy(first.prompt, world.client[REQUESTS - 1].prompt, prompt * sizeof(uint32_t));
+	first.prompt_tokens = prompt;
+	write_alone(&first);
+	start(&first, true, 0);
+	check_served(&first);
+	assert_int_equal(first.count, TOKENS);
+	flush(file);
+	go_on(&second, &first, 3);
+	start(&second, true, 0);
+	check_served(&second);
+	assert_int_equal(stats->restored_tokens, blocks * BLOCK_TOKENS);
+	assert_int_equal(stats->cached_tokens, blocks * BLOCK_TOKENS);
+	if (transport) {
+		assert_int_equal(stats->kv_restored_tokens, blocks * BLOCK_TOKENS);
+		assert_int_equal(stats->kv_cached_tokens, blocks * BLOCK_TOKENS);
+		/* What comes behind these is in one block. */
+		assert_int_equal(stats->kv_bytes, layout->layers * tandem_kv_block_bytes(layout));
+	}
+	close_scheduler();
+	tandem_kv_file_close(file);
+	unlink(path);
+	for (int i = 0; i < 2; i++) {
+		tandem_kv_pool_set_store_wait(pool_of(i), 0);
+		tandem_kv_pool_evict(pool_of(i), UINT32_MAX);
+	}
+}
+
+static void test_file(void **state)
+{
+	(void)state;
+	for_each_way(check_file);
+}
+
 static void check_fault(const char *transport)
 {
 	struct client *victim = &world.big;
@@ -833,6 +910,7 @@ int main(void)
 		cmocka_unit_test(test_cancellation),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_silent_stores),
+		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_fault_in_batch),
 		cmocka_unit_test(test_pressure),

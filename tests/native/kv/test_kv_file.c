@@ -366,6 +366,57 @@ static void test_cancelled(void **state)
 	tandem_kv_file_close(file);
 }
 
+/* A smaller pool on the same device; the rest is @fixture's. */
+static struct fixture another_pool(const struct fixture *fixture)
+{
+	struct tandem_kv_layout layout = *tandem_kv_pool_layout(fixture->pool);
+	struct fixture other = *fixture;
+	void *bytes;
+
+	layout.blocks = BLOCKS / 2;
+	assert_int_equal(tandem_kv_pool_create(fixture->device, &layout, &other.pool, NULL), 0);
+	assert_int_equal(tandem_memory_map(tandem_kv_pool_memory(other.pool), &bytes), 0);
+	other.bytes = bytes;
+	tandem_kv_pool_set_store_wait(other.pool, PATIENCE_MS);
+	return other;
+}
+
+static void test_two_pools(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_kv_file *file = open_file(fixture, ROOM);
+	struct fixture other = another_pool(fixture);
+	struct tandem_error error = { 0 };
+
+	assert_int_equal(tandem_kv_pool_set_identity(other.pool, "another", 7), 0);
+	assert_int_equal(tandem_kv_file_add_pool(file, other.pool, &error), -EINVAL);
+	assert_non_null(strstr(error.message, "one model"));
+	assert_int_equal(tandem_kv_pool_set_identity(other.pool, NULL, 0), 0);
+	assert_int_equal(tandem_kv_file_add_pool(file, other.pool, NULL), 0);
+	/* What both have is written once, and what one has both find. */
+	leave_behind(fixture, 1);
+	leave_behind(&other, 1);
+	leave_behind(&other, 2);
+	flush(fixture, file);
+	assert_int_equal(pool_stats(&other).cached, 0);
+	assert_int_equal(stats_of(file).written, 2 * PREFIX);
+	for (uint8_t tenant = 1; tenant <= 2; tenant++) {
+		assert_int_equal(restore(fixture, tenant), PREFIX);
+		assert_int_equal(restore(&other, tenant), PREFIX);
+		check_found(fixture, tenant, PREFIX);
+		check_found(&other, tenant, PREFIX);
+	}
+	/* Closed with something of both under way. */
+	leave_behind(fixture, 3);
+	leave_behind(&other, 1);
+	tandem_kv_pool_evict(fixture->pool, BLOCKS);
+	tandem_kv_pool_evict(other.pool, BLOCKS);
+	tandem_kv_file_close(file);
+	assert_int_equal(pool_stats(fixture).used, 0);
+	assert_int_equal(pool_stats(&other).used, 0);
+	tandem_kv_pool_destroy(other.pool);
+}
+
 /* Somebody needs blocks, and the disk takes its time with those that it has. */
 static void test_disk_is_late(void **state)
 {
@@ -460,7 +511,7 @@ int main(void)
 		FILE_TEST(test_damaged_blocks), FILE_TEST(test_shortened),
 		FILE_TEST(test_full),		FILE_TEST(test_held),
 		FILE_TEST(test_cancelled),	FILE_TEST(test_disk_is_late),
-		FILE_TEST(test_killed),
+		FILE_TEST(test_two_pools),	FILE_TEST(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
