@@ -38,6 +38,7 @@ runtime-src += \
 	runtime/inproc_queue.c \
 	runtime/inproc_store.c \
 	runtime/loop.c \
+	runtime/loop_busy_poll.c \
 	runtime/loop_watch.c \
 	runtime/memory.c \
 	runtime/operation.c \

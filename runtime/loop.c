@@ -49,6 +49,7 @@ int tandem_loop_create(struct tandem_loop **loop, struct tandem_error *error)
 	if (!ret) {
 		LIST_INIT(&new->polls);
 		LIST_INIT(&new->timers);
+		loop_busy_poll_init(new);
 		*loop = new;
 		return 0;
 	}
@@ -73,6 +74,7 @@ int tandem_loop_create(struct tandem_loop **loop, struct tandem_error *error)
 
 int tandem_loop_fd(struct tandem_loop *loop)
 {
+	loop->watched = true;
 	return loop->ring.ring_fd;
 }
 
@@ -221,13 +223,15 @@ static int loop_run_posted(struct tandem_loop *loop)
 
 /*
  * Before the loop is left: have the kernel work on what callbacks started, and
- * the ring's descriptor show what is still posted.
+ * the ring's descriptor show what is still posted, and what comes.
  */
 static int loop_leave(struct tandem_loop *loop)
 {
 	struct io_uring_sqe *sqe;
 	int ret;
 
+	if (loop->watched)
+		loop_pollers_arm(loop);
 	if (loop->posted_first || loop->tasks_first) {
 		sqe = loop_sqe(loop);
 		if (sqe)
@@ -250,6 +254,26 @@ void tandem_loop_destroy(struct tandem_loop *loop)
 	free(loop);
 }
 
+/* Look for something to do, and sleep if there is nothing. Return: events or -errno. */
+static int loop_idle(struct tandem_loop *loop, uint64_t deadline)
+{
+	struct io_uring_cqe *cqe;
+	int count = loop_busy_poll(loop, deadline);
+	int ret;
+
+	if (count || loop->posted_first || loop->tasks_first ||
+	    !io_uring_peek_cqe(&loop->ring, &cqe))
+		return count;
+	/* Arming may have started something. */
+	ret = loop_submit(loop);
+	if (ret == -EBUSY)
+		ret = 0;
+	if (!ret)
+		ret = loop_await(loop, deadline);
+	loop_busy_poll_adapt(loop);
+	return ret;
+}
+
 /* One round. Return: events carried out, or a negative errno if none. */
 static int loop_turn(struct tandem_loop *loop, uint64_t deadline)
 {
@@ -261,8 +285,9 @@ static int loop_turn(struct tandem_loop *loop, uint64_t deadline)
 	if (ret == -EBUSY)
 		ret = 0;
 	if (!ret && deadline && !loop->posted_first && !loop->tasks_first)
-		ret = loop_await(loop, deadline);
-	count = loop_reap(loop);
+		ret = loop_idle(loop, deadline);
+	count = ret > 0 ? ret : loop_pollers_poll(loop);
+	count += loop_reap(loop);
 	/* Afterwards, since completions post operations. */
 	count += loop_run_posted(loop);
 	return count ? count : ret;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <liburing.h>
 
@@ -138,6 +139,32 @@ int loop_timer_start(struct tandem_loop *loop, uint64_t milliseconds,
 
 /* Do not call after all. @timer is freed; may be NULL. */
 void loop_timer_stop(struct loop_timer *timer);
+
+/*
+ * Polling before sleeping
+ */
+
+/**
+ * struct loop_poller - a source of events that can be polled without a system call
+ * @poll: carry out what has come. Return: whether anything had. Called often, so that
+ *	it has to be quick when there is nothing
+ * @arm: have the loop woken, by a request of its ring, when something comes; nothing if
+ *	that has been done already. Called before the loop sleeps, and @poll after it
+ * @entry: of the loop
+ * @is_started: of the loop
+ *
+ * Zeroed before first use; stays in place until loop_poller_stop().
+ */
+struct loop_poller {
+	bool (*poll)(struct loop_poller *poller);
+	void (*arm)(struct loop_poller *poller);
+	LIST_ENTRY(loop_poller) entry;
+	bool is_started;
+};
+
+void loop_poller_start(struct tandem_loop *loop, struct loop_poller *poller);
+/* Nothing if it was not started. */
+void loop_poller_stop(struct tandem_loop *loop, struct loop_poller *poller);
 
 /*
  * Things to do soon

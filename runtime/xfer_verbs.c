@@ -145,20 +145,20 @@ static int rail_repost_receives(struct verbs_rail *rail)
 	return ret;
 }
 
-/* Carry out what has completed, until there is no more or the connection fails. */
-void verbs_drain(struct verbs_rail *rail)
+bool verbs_drain(struct verbs_rail *rail)
 {
 	struct verbs *verbs = rail->verbs;
 	struct tandem_connection *connection = verbs->connection;
 	struct ibv_wc completions[COMPLETIONS];
-	unsigned int total = 0;
-	int count, i;
+	int total = 0, count, i;
 
-	do {
+	while (!verbs->at_rest && total < COMPLETIONS_MAX) {
 		count = ibv_poll_cq(rail->queue, COMPLETIONS, completions);
+		if (!count)
+			return total;
 		if (count < 0) {
 			connection_fail(connection, -EIO);
-			return;
+			return true;
 		}
 		for (i = 0; i < count && !verbs->at_rest; i++)
 			verbs_completion(verbs, &completions[i]);
@@ -167,9 +167,10 @@ void verbs_drain(struct verbs_rail *rail)
 			connection_fail(connection, -EIO);
 		connection_continue(connection);
 		total += count;
-	} while (!verbs->at_rest && count && total < COMPLETIONS_MAX);
-	if (!verbs->at_rest && count)
+	}
+	if (!verbs->at_rest)
 		loop_task_post(connection->loop, &verbs->drain_task);
+	return true;
 }
 
 static void verbs_drain_more(struct loop_task *task)

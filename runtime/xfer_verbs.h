@@ -335,6 +335,8 @@ struct verbs_service;
  * @messages: &verbs.messages
  * @channel: completion events
  * @queue: completions of all pairs on it, of both directions
+ * @armed: the next completion makes an event there
+ * @poller: of @queue, while it need not
  * @channel_poll: the loop's watch of @channel
  * @async_poll: the loop's watch of the device's asynchronous events
  * @end: what the other side is told of it
@@ -353,6 +355,8 @@ struct verbs_rail {
 	struct ibv_mr *messages;
 	struct ibv_comp_channel *channel;
 	struct ibv_cq *queue;
+	bool armed;
+	struct loop_poller poller;
 	struct loop_poll *channel_poll;
 	struct loop_poll *async_poll;
 	struct verbs_rail_end *end;
@@ -635,8 +639,8 @@ void verbs_take_held(struct verbs *verbs);
  * xfer_verbs.c
  */
 
-/* Take in what has completed on a rail. */
-void verbs_drain(struct verbs_rail *rail);
+/* Carry out what has completed on a rail, or much of it. Return: whether anything had. */
+bool verbs_drain(struct verbs_rail *rail);
 
 /*
  * xfer_verbs_control.c

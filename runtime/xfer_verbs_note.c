@@ -55,11 +55,13 @@ bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *
 		      struct ibv_sge *range)
 {
 	uint8_t *buffer = verbs_control_message(verbs, number);
-	struct verbs_notes notes = { 0 };
+	struct verbs_notes notes;
 	unsigned int i;
 
+	/* Asked for with every write, so that there is nothing to prepare before. */
 	if (!may_post(verbs))
 		return false;
+	memset(&notes, 0, sizeof(notes));
 	while (notes.count < VERBS_MESSAGE_NOTES && may_post(verbs))
 		notes.notes[notes.count++] = take_first(verbs);
 	for (i = 0; i < verbs->pair_count; i++)

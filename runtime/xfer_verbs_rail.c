@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,29 @@
  * Watching
  */
 
-/* Armed before it is drained, so that what comes after the drain is told of. */
+static struct verbs_rail *rail_of(struct loop_poller *poller)
+{
+	return (void *)((char *)poller - offsetof(struct verbs_rail, poller));
+}
+
+static bool rail_poll(struct loop_poller *poller)
+{
+	struct verbs_rail *rail = rail_of(poller);
+
+	return !rail->verbs->at_rest && verbs_drain(rail);
+}
+
+static void rail_arm(struct loop_poller *poller)
+{
+	struct verbs_rail *rail = rail_of(poller);
+
+	if (rail->armed || rail->verbs->at_rest)
+		return;
+	rail->armed = !ibv_req_notify_cq(rail->queue, 0);
+	if (!rail->armed)
+		connection_fail(rail->verbs->connection, -EIO);
+}
+
 static void channel_ready(void *user, int events)
 {
 	struct verbs_rail *rail = user;
@@ -31,13 +54,14 @@ static void channel_ready(void *user, int events)
 		count++;
 	if (count)
 		ibv_ack_cq_events(rail->queue, count);
+	if (count)
+		rail->armed = false;
 	if (verbs->at_rest)
 		return;
-	if (events < 0 || ibv_req_notify_cq(rail->queue, 0)) {
+	if (events < 0)
 		connection_fail(verbs->connection, -EIO);
-		return;
-	}
-	verbs_drain(rail);
+	else
+		verbs_drain(rail);
 }
 
 static void async_ready(void *user, int events)
@@ -84,14 +108,17 @@ static int rail_watch(struct verbs_rail *rail)
 	if (!ret)
 		ret = set_nonblocking(rail->port.context->async_fd);
 	if (!ret)
-		ret = -ibv_req_notify_cq(rail->queue, 0);
-	if (!ret)
 		ret = loop_poll_start(loop, rail->channel->fd, POLLIN, channel_ready, rail,
 				      &rail->channel_poll);
 	if (!ret)
 		ret = loop_poll_start(loop, rail->port.context->async_fd, POLLIN, async_ready,
 				      rail, &rail->async_poll);
-	return ret;
+	if (ret)
+		return ret;
+	rail->poller.poll = rail_poll;
+	rail->poller.arm = rail_arm;
+	loop_poller_start(loop, &rail->poller);
+	return 0;
 }
 
 /*
@@ -253,6 +280,7 @@ void verbs_rail_forget_messages(struct verbs_rail *rail)
 
 void verbs_rail_close(struct verbs_rail *rail)
 {
+	loop_poller_stop(rail->verbs->connection->loop, &rail->poller);
 	loop_poll_stop(rail->async_poll);
 	loop_poll_stop(rail->channel_poll);
 	if (rail->queue)

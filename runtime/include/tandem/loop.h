@@ -99,6 +99,22 @@ void tandem_loop_destroy(struct tandem_loop *loop);
 int tandem_loop_fd(struct tandem_loop *loop);
 
 /**
+ * tandem_loop_set_busy_poll() - for how long a loop polls before it sleeps
+ * @loop: the loop
+ * @microseconds: at most, up to a second; 0 for never. 200 unless it is set; on a machine
+ *	with a single processor, 0
+ *
+ * Where RDMA connections are open on it, a loop that has nothing to do polls their
+ * completion queues before it sleeps, as being woken would take longer. It begins with an
+ * eighth of the time, doubles that while sleeps turn out to be shorter than @microseconds,
+ * and stops at the first that is longer. So an idle loop does not poll, and one that waits
+ * for its device or a slow network hardly does.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int tandem_loop_set_busy_poll(struct tandem_loop *loop, uint32_t microseconds);
+
+/**
  * tandem_loop_run() - submit what was started, wait, and carry out what arrived
  * @loop: the loop
  * @timeout_ms: how long to wait for the first event: 0 not at all, -1 for ever

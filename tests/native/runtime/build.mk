@@ -2,6 +2,7 @@
 # The event loop, devices, memory and queues.
 
 native-tests += \
+	tests/native/runtime/test_busy_poll \
 	tests/native/runtime/test_copy_list \
 	tests/native/runtime/test_device \
 	tests/native/runtime/test_fence \
