@@ -54,6 +54,7 @@ struct xfer_options {
 	unsigned long blocks;
 	unsigned long streams;
 	unsigned long rdma_pairs;
+	long busy_poll_us;
 	struct bench_arguments common;
 };
 
@@ -398,6 +399,7 @@ static int measure_latency(struct xfer_bench *bench)
 	const struct bench_latency ours = {
 		.device = { bench->options->device[0], bench->options->device[1] },
 		.connection = bench->small.options.connection,
+		.busy_poll_us = bench->options->busy_poll_us,
 		.bytes = MESSAGE_BYTES,
 		.count = MESSAGES,
 	};
@@ -559,6 +561,7 @@ static int open_pairs(struct xfer_bench *bench, enum tandem_transport transport,
 			.streams = (unsigned int)bench->options->streams,
 			.timeout_ms = IDLE_MS,
 		},
+		.busy_poll_us = bench->options->busy_poll_us,
 		.apart = apart,
 		.block_bytes = BLOCK_KIB * 1024,
 		.blocks = (uint32_t)bench->options->blocks,
@@ -640,6 +643,9 @@ static int bench(const struct xfer_options *options, struct tandem_error *error)
 	bench_table_condition_number(bench.table, "seconds_a_sample", options->common.seconds);
 	bench_table_condition_number(bench.table, "streams", (double)options->streams);
 	bench_table_condition_number(bench.table, "rdma_pairs", (double)options->rdma_pairs);
+	if (options->busy_poll_us >= 0)
+		bench_table_condition_number(bench.table, "busy_poll_us",
+					     (double)options->busy_poll_us);
 	if (options->rdma_device)
 		bench_table_condition(bench.table, "rdma_device", options->rdma_device);
 	ret = make_orders(&bench);
@@ -662,6 +668,7 @@ enum xfer_key {
 	KEY_BLOCKS,
 	KEY_RDMA_DEVICE,
 	KEY_RDMA_PAIRS,
+	KEY_BUSY_POLL,
 	KEY_STREAMS,
 };
 
@@ -673,6 +680,7 @@ static const struct argp_option known[] = {
 	{ "blocks", KEY_BLOCKS, "N", 0, "blocks of 8 KiB, 16 to 1048576 (default 16384)", 0 },
 	{ "rdma-device", KEY_RDMA_DEVICE, "NAME", 0, "with verbs: as ibv_devices names it (default the first), or several with commas between", 0 },
 	{ "rdma-pairs", KEY_RDMA_PAIRS, "N", 0, "with verbs: queue pairs on each, 1 to 8 (default 1)", 0 },
+	{ "busy-poll", KEY_BUSY_POLL, "US", 0, "with verbs: microseconds for which an idle loop polls before it sleeps, up to 1000000 (default the library's)", 0 },
 	{ "streams", KEY_STREAMS, "N", 0, "with tcp: sockets, 1 to 16 (default 2)", 0 },
 	{ 0 },
 };
@@ -706,6 +714,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_RDMA_PAIRS:
 		options->rdma_pairs = argument_number(state, "--rdma-pairs", argument, 1, 8);
 		return 0;
+	case KEY_BUSY_POLL:
+		options->busy_poll_us = (long)argument_number(state, "--busy-poll", argument, 0,
+							      1000000);
+		return 0;
 	case KEY_STREAMS:
 		options->streams = argument_number(state, "--streams", argument, 1, BENCH_STREAMS_MAX);
 		return 0;
@@ -735,6 +747,7 @@ int bench_xfer(int argc, char **argv)
 		.blocks = BLOCKS_DEFAULT,
 		.streams = STREAMS_DEFAULT,
 		.rdma_pairs = 1,
+		.busy_poll_us = -1,
 	};
 	struct tandem_error error = { 0 };
 

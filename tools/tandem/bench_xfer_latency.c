@@ -2,6 +2,7 @@
 /* Messages to and fro. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench_xfer_latency.h"
@@ -37,7 +38,7 @@ static int side_open(struct side *side, const char *device, struct tandem_error 
 	int ret;
 
 	memory.length = MEMORY_BYTES / memory.unit * memory.unit;
-	ret = tandem_loop_create(&side->loop, error);
+	ret = bench_loop_create(&side->loop, side->options->busy_poll_us, error);
 	if (!ret)
 		ret = tandem_device_open(side->loop, device, &side->device, error);
 	if (!ret)
@@ -87,12 +88,17 @@ static int receive_one(struct side *side, uint32_t transfer)
 	return ret ? ret : tandem_loop_wait(side->loop, &op, -1);
 }
 
-/* The messages from @first to before @end; both sides have the same names for them. */
-static int exchange(struct side *side, unsigned int first, unsigned int end)
+/*
+ * The messages from @first to before @end; both sides have the same names for them. Fills
+ * in when each began, if anybody wants to know.
+ */
+static int exchange(struct side *side, unsigned int first, unsigned int end, double *began)
 {
 	int ret = 0;
 
 	for (unsigned int i = first; i < end && !ret; i++) {
+		if (began)
+			*began++ = bench_now();
 		if (side->begins)
 			ret = send_one(side, i % TRANSFERS);
 		if (!ret)
@@ -107,24 +113,53 @@ static void *answer(void *argument)
 {
 	struct side *side = argument;
 
-	side->result = exchange(side, 0, WARM_UP + side->options->count);
+	side->result = exchange(side, 0, WARM_UP + side->options->count, NULL);
 	return NULL;
+}
+
+static int compare(const void *left, const void *right)
+{
+	const double *a = left, *b = right;
+
+	return (*a > *b) - (*a < *b);
+}
+
+/* Half of the time from one message to the next, as is typical of @count of them. */
+static double median(double *began, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		began[i] = began[i + 1] - began[i];
+	qsort(began, count, sizeof(*began), compare);
+	return began[count / 2] / 2;
+}
+
+static int exchange_and_time(struct side *side, double *seconds)
+{
+	const unsigned int count = side->options->count;
+	double *began = malloc((count + 1) * sizeof(*began));
+	int ret;
+
+	if (!began)
+		return -ENOMEM;
+	ret = exchange(side, 0, WARM_UP, NULL);
+	if (!ret)
+		ret = exchange(side, WARM_UP, WARM_UP + count, began);
+	began[count] = bench_now();
+	if (!ret)
+		*seconds = median(began, count);
+	free(began);
+	return ret;
 }
 
 static int measure(struct side *sides, double *seconds, struct tandem_error *error)
 {
-	const unsigned int count = sides[0].options->count;
 	pthread_t thread;
 	int ret;
 
 	ret = pthread_create(&thread, NULL, answer, &sides[1]);
 	if (ret)
 		return failure(error, -ret, "no thread can be started: %s", strerror(ret));
-	ret = exchange(&sides[0], 0, WARM_UP);
-	*seconds = bench_now();
-	if (!ret)
-		ret = exchange(&sides[0], WARM_UP, WARM_UP + count);
-	*seconds = (bench_now() - *seconds) / count / 2;
+	ret = exchange_and_time(&sides[0], seconds);
 	if (ret) {
 		/* Which ends what the other one waits for. */
 		tandem_connection_close(sides[0].connection);

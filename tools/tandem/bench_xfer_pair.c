@@ -91,6 +91,15 @@ static void *receive(void *argument)
 	return NULL;
 }
 
+int bench_loop_create(struct tandem_loop **loop, long busy_poll_us, struct tandem_error *error)
+{
+	int ret = tandem_loop_create(loop, error);
+
+	if (ret || busy_poll_us < 0)
+		return ret;
+	return tandem_loop_set_busy_poll(*loop, (uint32_t)busy_poll_us);
+}
+
 void bench_pair_fill(struct bench_pair *pair, int side)
 {
 	const uint64_t words = (uint64_t)pair->options.block_bytes * pair->options.blocks / 8;
@@ -111,11 +120,11 @@ int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *op
 	pthread_cond_init(&pair->changed, NULL);
 	pair->options = *options;
 	pair->options.connection.records = 1;
-	ret = tandem_loop_create(&pair->loop[0], error);
+	ret = bench_loop_create(&pair->loop[0], options->busy_poll_us, error);
 	if (!ret && is_together(pair))
 		pair->loop[1] = pair->loop[0];
 	else if (!ret)
-		ret = tandem_loop_create(&pair->loop[1], error);
+		ret = bench_loop_create(&pair->loop[1], options->busy_poll_us, error);
 	for (int side = 0; side < 2 && !ret; side++)
 		ret = open_side(pair, side, error);
 	if (!ret)

@@ -16,6 +16,7 @@
  * struct bench_pair_options - what to connect
  * @device: names of the sending and the receiving device; pulls go the other way
  * @connection: how; %TANDEM_TRANSPORT_AUTO becomes what has been chosen
+ * @busy_poll_us: for tandem_loop_set_busy_poll(), if not negative
  * @apart: with local: on two loops, as between processes; needed with auto
  * @block_bytes: of each block, a multiple of 1024
  * @blocks: in each pool
@@ -23,6 +24,7 @@
 struct bench_pair_options {
 	const char *device[2];
 	struct tandem_connection_options connection;
+	long busy_poll_us;
 	bool apart;
 	uint32_t block_bytes;
 	uint32_t blocks;
@@ -61,6 +63,9 @@ struct bench_pair {
 	struct tandem_transfer_record received;
 	bool has_ended;
 };
+
+/* A loop that polls for so long, or if that is negative as it does. Return: 0 or -errno. */
+int bench_loop_create(struct tandem_loop **loop, long busy_poll_us, struct tandem_error *error);
 
 /* Open and connect; the source is filled with a pattern. Return: 0 or a negative errno. */
 int bench_pair_open(struct bench_pair *pair, const struct bench_pair_options *options,
