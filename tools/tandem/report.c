@@ -236,6 +236,22 @@ static json_t *modelled_object(const struct tandem_generation_stats *stats)
 							       stats->steps : 0));
 }
 
+/* What the store has done for all prompts so far. */
+static json_t *store_object(const struct report *report)
+{
+	struct tandem_kv_file_stats stats;
+
+	tandem_kv_file_get_stats(report->store, &stats);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 "written", (json_int_t)stats.written,
+			 "read", (json_int_t)stats.read,
+			 "failed", (json_int_t)stats.failed,
+			 "damaged", (json_int_t)stats.damaged,
+			 "late", (json_int_t)report->store_late,
+			 "direct_bytes", (json_int_t)stats.direct_bytes,
+			 "buffered_bytes", (json_int_t)stats.buffered_bytes);
+}
+
 static json_t *report_object(const struct report *report)
 {
 	const struct tandem_generation_stats *stats = &report->result->stats;
@@ -262,6 +278,8 @@ static json_t *report_object(const struct report *report)
 	add_transfer(object, report);
 	if (report->transfers)
 		json_object_set(object, "kv_transfers", report->transfers);
+	if (report->store)
+		json_object_set_new(object, "kv_store", store_object(report));
 	json_object_set_new(object, "modelled", modelled_object(stats));
 	if (report->verified != REPORT_NOT_VERIFIED)
 		json_object_set_new(object, "aggregated_same",

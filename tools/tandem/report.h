@@ -24,6 +24,7 @@ enum report_verified {
  * @text: what was generated, @text_bytes long; need not be valid UTF-8
  * @connection: by which the KV cache travelled, or NULL when aggregated
  * @transfers: array of what became of each transfer, for JSON; or NULL
+ * @store: behind the KV pools, or NULL, and @store_late as session_store_late() says
  * @prefill: device that read the prompt
  * @decode: device that made the tokens
  * @result: of the request; one that failed has an error
@@ -36,6 +37,8 @@ struct report {
 	uint32_t prompt_tokens;
 	const struct tandem_connection *connection;
 	json_t *transfers;
+	const struct tandem_kv_file *store;
+	uint64_t store_late;
 	const struct tandem_device_info *prefill;
 	const struct tandem_device_info *decode;
 	const struct tandem_request_result *result;

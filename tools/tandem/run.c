@@ -393,6 +393,8 @@ static void report_answer(struct answer *answer, void *user)
 		.text_bytes = answer->text_bytes,
 		.prompt_tokens = answer->prompt_count,
 		.connection = session->push,
+		.store = session->store,
+		.store_late = session_store_late(session),
 		.prefill = split ? &session->prefill_info : &session->decode_info,
 		.decode = &session->decode_info,
 		.result = &answer->result,

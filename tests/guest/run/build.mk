@@ -5,5 +5,6 @@
 guest-scripts := \
 	tests/guest/run/test_list.sh \
 	tests/guest/run/test_run_split.sh \
+	tests/guest/run/test_run_store.sh \
 	tests/guest/run/test_run_kill.sh \
 	$(guest-scripts)

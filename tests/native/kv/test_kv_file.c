@@ -367,13 +367,14 @@ static void test_cancelled(void **state)
 }
 
 /* A smaller pool on the same device; the rest is @fixture's. */
-static struct fixture another_pool(const struct fixture *fixture)
+static struct fixture another_pool(const struct fixture *fixture, uint32_t kv_width)
 {
 	struct tandem_kv_layout layout = *tandem_kv_pool_layout(fixture->pool);
 	struct fixture other = *fixture;
 	void *bytes;
 
 	layout.blocks = BLOCKS / 2;
+	layout.kv_width = kv_width;
 	assert_int_equal(tandem_kv_pool_create(fixture->device, &layout, &other.pool, NULL), 0);
 	assert_int_equal(tandem_memory_map(tandem_kv_pool_memory(other.pool), &bytes), 0);
 	other.bytes = bytes;
@@ -385,7 +386,8 @@ static void test_two_pools(void **state)
 {
 	struct fixture *fixture = *state;
 	struct tandem_kv_file *file = open_file(fixture, ROOM);
-	struct fixture other = another_pool(fixture);
+	struct fixture other = another_pool(fixture,
+					    tandem_kv_pool_layout(fixture->pool)->kv_width);
 	struct tandem_error error = { 0 };
 
 	assert_int_equal(tandem_kv_pool_set_identity(other.pool, "another", 7), 0);
@@ -415,6 +417,53 @@ static void test_two_pools(void **state)
 	assert_int_equal(pool_stats(fixture).used, 0);
 	assert_int_equal(pool_stats(&other).used, 0);
 	tandem_kv_pool_destroy(other.pool);
+}
+
+/* What a transfer of a whole page goes by there: 0 for the page cache. */
+static uint64_t alignment_there(struct fixture *fixture)
+{
+	struct tandem_file_info info;
+	struct tandem_file *file;
+
+	assert_int_equal(tandem_file_open(fixture->loop, path, 0, 0, &file, NULL), 0);
+	assert_int_equal(tandem_file_get_info(file, &info), 0);
+	tandem_file_close(file);
+	return info.direct_alignment;
+}
+
+/* Blocks whose layers are whole pages go past the page cache, both ways. */
+static void test_direct(void **state)
+{
+	struct fixture *fixture = *state, wide;
+	struct tandem_kv_file *file;
+	uint64_t size, alignment;
+	int fd;
+
+	/* A disk, as a rule, which /tmp need not be. */
+	unlink(path);
+	strcpy(path, "/var/tmp/tandem-kv-file-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	alignment = alignment_there(fixture);
+	if (!alignment || alignment > KV_FILE_ALIGNMENT) {
+		print_message("# skip: the file system of /var/tmp has no direct I/O of pages\n");
+		skip();
+	}
+	wide = another_pool(fixture, KV_FILE_ALIGNMENT / TOKENS / 2 / sizeof(uint16_t));
+	block_bytes(&wide, 0, 0, &size);
+	assert_int_equal(size, KV_FILE_ALIGNMENT);
+	file = open_file(&wide, ROOM);
+	leave_behind(&wide, 1);
+	flush(&wide, file);
+	assert_int_equal(stats_of(file).direct_bytes, PREFIX * (LAYERS + 1) * KV_FILE_ALIGNMENT);
+	assert_int_equal(restore(&wide, 1), PREFIX);
+	check_found(&wide, 1, PREFIX);
+	assert_int_equal(stats_of(file).direct_bytes,
+			 PREFIX * (2 * LAYERS + 1) * KV_FILE_ALIGNMENT);
+	assert_int_equal(stats_of(file).buffered_bytes, 0);
+	tandem_kv_file_close(file);
+	tandem_kv_pool_destroy(wide.pool);
 }
 
 /* Somebody needs blocks, and the disk takes its time with those that it has. */
@@ -511,7 +560,8 @@ int main(void)
 		FILE_TEST(test_damaged_blocks), FILE_TEST(test_shortened),
 		FILE_TEST(test_full),		FILE_TEST(test_held),
 		FILE_TEST(test_cancelled),	FILE_TEST(test_disk_is_late),
-		FILE_TEST(test_two_pools),	FILE_TEST(test_killed),
+		FILE_TEST(test_two_pools),	FILE_TEST(test_direct),
+		FILE_TEST(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
