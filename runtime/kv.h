@@ -91,9 +91,10 @@ struct kv_block {
  * @waiter: a task of somebody else who does; or NULL
  * @store_wait_ms: how long to wait for the store
  * @block_ns: what it takes to compute a block, as far as that was measured; or 0
- * @returned: counts blocks that have come back from it
+ * @wanted: since the last one came back from it, somebody has failed to get a block
+ * @returned: counts blocks that have come back
  * @returned_before: that, when @store_timer was started
- * @store_timer: while somebody waits for @held ones; or NULL
+ * @store_timer: runs when @held ones are @wanted; or NULL
  * @store_paused_until_ns: it was late, and is left alone till then
  *
  * Belongs to the loop's thread, as the device does.
@@ -123,6 +124,7 @@ struct tandem_kv_pool {
 	struct loop_task *waiter;
 	unsigned int store_wait_ms;
 	uint64_t block_ns;
+	bool wanted;
 	uint64_t returned;
 	uint64_t returned_before;
 	struct loop_timer *store_timer;

@@ -178,6 +178,9 @@ static void write_ended(struct kv_write *write, int result)
 
 	write->slot = NULL;
 	block_ended(from, slot, result);
+	/* Those that wait would be so late, too. */
+	if (result == -ETIMEDOUT)
+		kv_store_is_late(from->pool);
 	next_writes(from);
 	flush_continue(from->file);
 }

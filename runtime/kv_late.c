@@ -31,6 +31,8 @@ void kv_store_returned(struct tandem_kv_pool *pool, uint32_t number)
 		pool->held--;
 	block->held = false;
 	block->overdue = false;
+	/* Whoever still lacks one tries again, and says so. */
+	pool->wanted = false;
 	pool->returned++;
 	loop_task_post(pool->memory->device->loop, &pool->room);
 }
@@ -40,6 +42,8 @@ static void time_passed(void *user)
 	struct tandem_kv_pool *pool = user;
 
 	pool->store_timer = NULL;
+	if (!pool->wanted)
+		return;
 	if (pool->held && pool->returned == pool->returned_before)
 		kv_store_is_late(pool);
 	else
@@ -48,7 +52,10 @@ static void time_passed(void *user)
 
 void kv_store_await(struct tandem_kv_pool *pool)
 {
-	if (!pool->held || pool->store_timer)
+	if (!pool->held)
+		return;
+	pool->wanted = true;
+	if (pool->store_timer)
 		return;
 	pool->returned_before = pool->returned;
 	/* Without memory for a timer they wait for the store's own deadline. */

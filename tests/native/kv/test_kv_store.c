@@ -512,6 +512,42 @@ static void test_held_for_too_long(void **state)
 	close_store(&store);
 }
 
+/* The store may take its time with what nobody lacks any more. */
+static void test_held_and_not_wanted(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tandem_operation pause = { 0 };
+	struct tandem_kv_sequence sequence;
+	struct store store;
+	uint32_t held[2];
+
+	open_store(&store, fixture);
+	tandem_kv_pool_set_store_wait(fixture->pool, WAIT_MS);
+	for (uint8_t tenant = 1; tenant <= BLOCKS / 4; tenant++)
+		leave_behind(fixture, tenant);
+	store.answer = TANDEM_KV_HELD;
+	for (int i = 0; i < 2; i++) {
+		tandem_kv_pool_evict(fixture->pool, 1);
+		held[i] = store.held;
+	}
+	tandem_kv_sequence_init(&sequence, fixture->pool);
+	assert_int_equal(tandem_kv_sequence_reserve(&sequence, TOKENS), -ENOSPC);
+	tandem_kv_pool_unpin(fixture->pool, &held[0], 1);
+	assert_int_equal(tandem_kv_sequence_reserve(&sequence, TOKENS), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(tandem_timer_start(fixture->loop, 2 * WAIT_MS, &pause), 0);
+		assert_int_equal(tandem_loop_wait(fixture->loop, &pause, PATIENCE_MS), 0);
+	}
+	assert_int_equal(pool_stats(fixture).store_late, 0);
+	/* Until somebody does. */
+	assert_int_equal(tandem_kv_sequence_reserve(&sequence, 2 * TOKENS), -ENOSPC);
+	run_until_late(fixture);
+	assert_int_equal(tandem_kv_sequence_reserve(&sequence, 2 * TOKENS), 0);
+	tandem_kv_sequence_release(&sequence);
+	tandem_kv_pool_unpin(fixture->pool, &held[1], 1);
+	close_store(&store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -526,6 +562,7 @@ int main(void)
 		KV_TEST(test_cancelled_while_it_hangs),
 		KV_TEST(test_slower_than_computing),
 		KV_TEST(test_held_for_too_long),
+		KV_TEST(test_held_and_not_wanted),
 	};
 
 	return cmocka_run_group_tests_name("kv_store", tests, NULL, NULL);
