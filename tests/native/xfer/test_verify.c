@@ -247,14 +247,15 @@ static void test_changed_after_landing(void **state)
 
 static uint32_t many[5000];
 
+static const struct tandem_kv_layout many_layout[2] = {
+	/* 64 bytes a block. */
+	{ .type = 1, .layers = 2, .kv_width = 16, .block_tokens = 1, .blocks = 5000 },
+	{ .type = 1, .layers = 2, .kv_width = 16, .block_tokens = 1, .blocks = 5000 },
+};
+
 /* More questions than there are slots, of several pulls at once. */
 static void test_more_than_slots(void **state)
 {
-	/* 64 bytes a block. */
-	const struct tandem_kv_layout layout[2] = {
-		{ .type = 1, .layers = 2, .kv_width = 16, .block_tokens = 1, .blocks = 5000 },
-		{ .type = 1, .layers = 2, .kv_width = 16, .block_tokens = 1, .blocks = 5000 },
-	};
 	struct tandem_operation read[4] = { 0 };
 	struct tandem_pull part = { .layer_count = 2, .block_count = 500 };
 	struct tandem_push push = {
@@ -264,7 +265,7 @@ static void test_more_than_slots(void **state)
 	int i;
 
 	(void)state;
-	open_pair(&pair, false, layout);
+	open_pair(&pair, false, many_layout);
 	for (i = 0; i < 2000; i++)
 		many[i] = 2 * i;
 	for (i = 0; i < 4; i++) {
@@ -349,6 +350,44 @@ static void test_cancelled(void **state)
 	assert_int_equal(tandem_cancel(pair.loop, &read), 0);
 	assert_int_equal(pair_wait(&pair, &read), -ECANCELED);
 	assert_int_equal(pull(&pair, &again), 0);
+	pair_close(&pair);
+}
+
+static unsigned int asked;
+
+static int count_asked(struct tandem_connection *connection, const struct xfer_note *note)
+{
+	asked += note->kind == XFER_NOTE_SUM_ASKED;
+	return damage.below->tell(connection, note);
+}
+
+/* Of a pull that has ended nothing more is asked. */
+static void test_cancelled_with_questions_left(void **state)
+{
+	struct tandem_pull all = { .layer_count = 2, .block_count = 2000 };
+	struct tandem_operation read = { 0 };
+	unsigned int before;
+	struct pair pair;
+	int i;
+
+	(void)state;
+	open_pair(&pair, false, many_layout);
+	for (i = 0; i < 2000; i++)
+		many[i] = 2 * i;
+	all.local_blocks = many;
+	all.remote_blocks = many;
+	damage_begin(&pair, 1);
+	damage.ops.tell = count_asked;
+	asked = 0;
+	assert_int_equal(tandem_pull_start(pair.connection[1], &all, &read), 0);
+	while (!asked)
+		assert_true(tandem_loop_run(pair.loop, PAIR_PATIENCE_MS) > 0);
+	before = asked;
+	assert_true(before < 4000);
+	assert_int_equal(tandem_cancel(pair.loop, &read), 0);
+	assert_int_equal(pair_wait(&pair, &read), -ECANCELED);
+	assert_int_equal(asked, before);
+	heal();
 	pair_close(&pair);
 }
 
@@ -552,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_more_than_slots),
 		cmocka_unit_test(test_in_slices),
 		cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_cancelled_with_questions_left),
 		cmocka_unit_test(test_offer_cancelled),
 		cmocka_unit_test(test_owner_closed),
 		cmocka_unit_test(test_reader_closed),
