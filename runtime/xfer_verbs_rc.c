@@ -37,12 +37,7 @@ static int rc_create(struct verbs_pair *pair)
 	struct ibv_qp_init_attr attributes = {
 		.send_cq = pair->rail->queue,
 		.recv_cq = pair->rail->queue,
-		.cap = {
-			.max_send_wr = VERBS_SENDS,
-			.max_recv_wr = VERBS_RECEIVES,
-			.max_send_sge = 1,
-			.max_recv_sge = 1,
-		},
+		.cap = verbs_pair_capacity(),
 		.qp_type = IBV_QPT_RC,
 	};
 

@@ -18,6 +18,18 @@ int verbs_service_choose(const struct verbs_port *port, const struct verbs_servi
 	return 0;
 }
 
+struct ibv_qp_cap verbs_pair_capacity(void)
+{
+	const struct ibv_qp_cap capacity = {
+		.max_send_wr = VERBS_SENDS,
+		.max_recv_wr = VERBS_RECEIVES,
+		.max_send_sge = 1,
+		.max_recv_sge = 1,
+	};
+
+	return capacity;
+}
+
 void verbs_pair_stop(struct ibv_qp *pair)
 {
 	struct ibv_qp_attr attributes = { .qp_state = IBV_QPS_ERR };

@@ -81,6 +81,9 @@ extern const struct verbs_service *verbs_service_of_test;
 int verbs_service_choose(const struct verbs_port *port, const struct verbs_service **service,
 			 struct tandem_error *error);
 
+/* What each pair has room for, of whatever kind it is. */
+struct ibv_qp_cap verbs_pair_capacity(void);
+
 /* Take nothing in and send nothing any more. If that fails there is nothing to stop. */
 void verbs_pair_stop(struct ibv_qp *pair);
 

@@ -39,12 +39,7 @@ static int srd_create(struct verbs_pair *pair)
 	struct ibv_qp_init_attr_ex attributes = {
 		.send_cq = pair->rail->queue,
 		.recv_cq = pair->rail->queue,
-		.cap = {
-			.max_send_wr = VERBS_SENDS,
-			.max_recv_wr = VERBS_RECEIVES,
-			.max_send_sge = 1,
-			.max_recv_sge = 1,
-		},
+		.cap = verbs_pair_capacity(),
 		.qp_type = IBV_QPT_DRIVER,
 		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
 		.pd = pair->rail->domain,
