@@ -104,6 +104,7 @@ runtime-src += \
 	runtime/xfer_verbs.c \
 	runtime/xfer_verbs_control.c \
 	runtime/xfer_verbs_endpoint.c \
+	runtime/xfer_verbs_failover.c \
 	runtime/xfer_verbs_farewell.c \
 	runtime/xfer_verbs_grant.c \
 	runtime/xfer_verbs_key.c \

@@ -460,10 +460,10 @@ void connection_write_done(struct tandem_connection *connection, struct xfer_pus
 			push_stop(connection, push, result, XFER_CANCEL_GRACE_NS);
 			return;
 		}
-	} else if (result < 0) {
+	} else if (result < 0 && !(result == -ECANCELED && push->result)) {
 		connection_fail(connection, result);
 		return;
-	} else {
+	} else if (!result) {
 		push_count_bytes(connection, push, bytes);
 	}
 	if (!push->writes && !push->is_waiting)

@@ -91,7 +91,8 @@ struct xfer_room {
  * @push: of it; may be gone on return
  * @bytes: its length
  * @result: 0, or why it failed, upon which the connection fails; but a read that ends
- *	with -EACCES ends its pull alone
+ *	with -EACCES ends its pull alone, and -ECANCELED says of one of a push that is to end
+ *	early that it has not been carried out, and will not be
  *
  * Call connection_continue() when there are no more of these for now.
  */

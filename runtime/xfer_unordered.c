@@ -91,6 +91,12 @@ bool xfer_arrivals_take(struct xfer_arrivals *arrivals, uint32_t immediate, uint
 	return true;
 }
 
+bool xfer_arrivals_has(const struct xfer_arrivals *arrivals, uint64_t number)
+{
+	return number < arrivals->missing ||
+	       (number < arrivals->next && was_seen(arrivals, number));
+}
+
 bool xfer_arrivals_passed(const struct xfer_arrivals *arrivals, uint64_t number)
 {
 	return number <= arrivals->missing;

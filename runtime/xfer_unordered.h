@@ -82,6 +82,9 @@ uint32_t xfer_unordered_immediate(uint32_t transfer, uint32_t blocks, uint64_t n
 bool xfer_arrivals_take(struct xfer_arrivals *arrivals, uint32_t immediate, uint32_t *transfer,
 			uint32_t *blocks);
 
+/* Has this write been told of? One of the newest %XFER_UNORDERED_NUMBERS, or an older one. */
+bool xfer_arrivals_has(const struct xfer_arrivals *arrivals, uint64_t number);
+
 /**
  * xfer_arrivals_passed() - have all writes been told of that went before?
  * @arrivals: of the receiver

@@ -4,8 +4,8 @@
  *
  * NICs read and write device memory by themselves; no byte of a block is touched here.
  * To come to rest the queue pairs are destroyed, which returns when the NICs have let go of
- * them: nothing of either direction lands after that. When one pair fails, so does the
- * connection, as what it had under way may have landed or not.
+ * them: nothing of either direction lands after that. When one pair fails so does its rail,
+ * and when no rail is left the connection does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -65,6 +65,11 @@ static void verbs_destroy_pairs(struct verbs *verbs)
 	struct verbs_pair *pair;
 
 	verbs->at_rest = true;
+	for (struct verbs_rail *rail = verbs->rails; rail < verbs->rails + verbs->rail_count;
+	     rail++) {
+		loop_timer_stop(rail->drain_timer);
+		rail->drain_timer = NULL;
+	}
 	if (!verbs->made)
 		return;
 	for (pair = verbs->made; pair < verbs->made + count; pair++)
@@ -85,52 +90,77 @@ static void verbs_rest(struct verbs *verbs)
 	connection_quiesced(verbs->connection);
 }
 
-static void verbs_failed(struct verbs_pair *pair, const struct ibv_wc *completion)
+/* Is it the rail that does not work? Else one of the two sides has done what it may not. */
+static bool is_failure_of_rail(enum ibv_wc_status status)
 {
-	struct verbs *verbs = pair->rail->verbs;
+	switch (status) {
+	case IBV_WC_RETRY_EXC_ERR:
+	case IBV_WC_RNR_RETRY_EXC_ERR:
+	case IBV_WC_RESP_TIMEOUT_ERR:
+	case IBV_WC_REM_OP_ERR:
+	case IBV_WC_REM_ABORT_ERR:
+	case IBV_WC_WR_FLUSH_ERR:
+	case IBV_WC_LOC_QP_OP_ERR:
+	case IBV_WC_LOC_EEC_OP_ERR:
+	case IBV_WC_FATAL_ERR:
+	case IBV_WC_GENERAL_ERR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int verbs_pair_failed(struct verbs_pair *pair, const struct ibv_wc *completion)
+{
+	const bool granted =
+		!(completion->wr_id & (VERBS_WORK_RECEIVE | VERBS_WORK_PROBE | VERBS_WORK_CONTROL));
+	struct verbs_rail *rail = pair->rail;
 	int code = status_to_errno(completion->status);
 
+	/* It has been stopped. */
+	if (!verbs_is_up(pair))
+		return 0;
+	if (is_failure_of_rail(completion->status))
+		return verbs_rail_fail(rail, code);
 	/*
 	 * What was posted was granted. The grant, and its key, go before the queue
 	 * pairs do when the other side gives up, or is killed.
 	 */
-	if (code == -EACCES && verbs->connection->grants &&
-	    !(completion->wr_id & (VERBS_WORK_PROBE | VERBS_WORK_CONTROL)))
+	if (code == -EACCES && rail->verbs->connection->grants && granted)
 		code = -ECONNRESET;
-	if (pair == verbs_control_pair(verbs))
-		verbs->gone = true;
-	connection_fail(verbs->connection, code);
+	/* It cannot say goodbye; another rail can. */
+	if (pair == rail->first)
+		rail->state = VERBS_RAIL_FAILING;
+	return code;
 }
 
 static void verbs_completion(struct verbs *verbs, const struct ibv_wc *completion)
 {
+	const uint64_t number = completion->wr_id & VERBS_WORK_NUMBER;
 	struct verbs_pair *pair = verbs_work_pair(verbs, completion->wr_id);
-	int ret;
+	int ret = 0;
 
 	if (verbs->leaving) {
 		if (verbs_farewell_ends(verbs, completion))
 			verbs_rest(verbs);
 		return;
 	}
-	if (completion->wr_id & VERBS_WORK_RECEIVE) {
+	/* What it would tell has been told by the other side, or is as if it had not been. */
+	if (pair->rail->state >= VERBS_RAIL_DOWN)
+		return;
+	if (completion->wr_id & VERBS_WORK_RECEIVE)
 		verbs_received(pair, completion);
-		return;
-	}
-	if (completion->status != IBV_WC_SUCCESS) {
-		verbs_failed(pair, completion);
-		return;
-	}
-	if (completion->wr_id & VERBS_WORK_PROBE) {
+	else if (completion->status != IBV_WC_SUCCESS)
+		ret = verbs_pair_failed(pair, completion);
+	else if (completion->wr_id & VERBS_WORK_PROBE)
 		verbs_probed(pair);
-		return;
-	}
-	if (completion->wr_id & VERBS_WORK_CONTROL) {
-		ret = verbs_control_done(pair, completion->wr_id & VERBS_WORK_NUMBER);
-		if (ret < 0)
-			connection_fail(verbs->connection, -EIO);
-		return;
-	}
-	verbs_sent(pair, completion->wr_id & VERBS_WORK_NUMBER);
+	else if (!(completion->wr_id & VERBS_WORK_CONTROL))
+		verbs_sent(pair, number);
+	/* Those of a pair that is stopped are seen to otherwise. */
+	else if (verbs_is_up(pair))
+		ret = verbs_control_done(pair, number);
+	if (ret < 0)
+		connection_fail(verbs->connection, ret);
 }
 
 /* Receives that are wanted again, of all pairs of a rail. Return: 0 or -errno. */
@@ -140,9 +170,9 @@ static int rail_repost_receives(struct verbs_rail *rail)
 	int ret = 0;
 
 	for (unsigned int i = 0; i < verbs->pair_count && !ret; i++)
-		if (verbs->pairs[i]->rail == rail)
+		if (verbs->pairs[i]->rail == rail && verbs_is_up(verbs->pairs[i]))
 			ret = verbs_repost_receives(verbs->pairs[i]);
-	return ret;
+	return ret < 0 ? verbs_rail_fail(rail, ret) : 0;
 }
 
 bool verbs_drain(struct verbs_rail *rail)
@@ -150,21 +180,25 @@ bool verbs_drain(struct verbs_rail *rail)
 	struct verbs *verbs = rail->verbs;
 	struct tandem_connection *connection = verbs->connection;
 	struct ibv_wc completions[COMPLETIONS];
-	int total = 0, count, i;
+	int total = 0, count, i, ret;
 
 	while (!verbs->at_rest && total < COMPLETIONS_MAX) {
 		count = ibv_poll_cq(rail->queue, COMPLETIONS, completions);
 		if (!count)
 			return total;
 		if (count < 0) {
-			connection_fail(connection, -EIO);
+			verbs_rail_failed(rail, -EIO);
 			return true;
 		}
 		for (i = 0; i < count && !verbs->at_rest; i++)
 			verbs_completion(verbs, &completions[i]);
 		verbs_take_held(verbs);
-		if (!verbs->at_rest && rail_repost_receives(rail) < 0)
-			connection_fail(connection, -EIO);
+		ret = verbs->at_rest ? 0 : rail_repost_receives(rail);
+		if (!ret && !verbs->at_rest)
+			ret = verbs_write_again(verbs);
+		if (ret < 0)
+			connection_fail(connection, ret);
+		verbs_rail_drained(rail);
 		connection_continue(connection);
 		total += count;
 	}
@@ -368,10 +402,11 @@ static void use_pairs(struct verbs *verbs, const struct verbs_match *matches, un
 		rail = &verbs->rails[matches[i].local];
 		rail->number = i;
 		rail->remote = &verbs->remote.rails[matches[i].remote];
+		rail->first = &verbs->made[matches[i].local * verbs->rail_pairs];
 		rail->stats.pairs = rail_pairs;
 		verbs->rails_used[i] = rail;
 		for (j = 0; j < rail_pairs; j++) {
-			pair = &verbs->made[matches[i].local * verbs->rail_pairs + j];
+			pair = &rail->first[j];
 			pair->number = verbs->pair_count;
 			verbs->pairs[verbs->pair_count++] = pair;
 		}
@@ -385,7 +420,7 @@ static int prepare_receives(struct verbs *verbs)
 	unsigned int i;
 	int ret = 0;
 
-	verbs->messages = calloc(VERBS_MESSAGES, VERBS_MESSAGE_BYTES);
+	verbs->messages = calloc(1, verbs_messages_bytes(verbs->rail_used_count));
 	if (!verbs->messages)
 		return -ENOMEM;
 	for (i = 0; i < verbs->rail_used_count && !ret; i++)
@@ -450,8 +485,10 @@ static void verbs_rewind(struct verbs *verbs)
 	}
 	if (ret < 0)
 		connection_fail(verbs->connection, -EIO);
-	for (i = 0; i < verbs->rail_used_count; i++)
+	for (i = 0; i < verbs->rail_used_count; i++) {
 		verbs_rail_forget_messages(verbs->rails_used[i]);
+		verbs->rails_used[i]->remote = NULL;
+	}
 	free(verbs->messages);
 	verbs->messages = NULL;
 	memset(verbs->pairs, 0, sizeof(verbs->pairs));
@@ -547,6 +584,7 @@ const struct xfer_transport_ops xfer_verbs_ops = {
 	.write = verbs_write,
 	.flush = verbs_flush,
 	.tell = verbs_tell,
+	.repeats = verbs_repeats,
 	.rail = verbs_rail,
 	.probe = verbs_probe,
 	.grant = verbs_grant,

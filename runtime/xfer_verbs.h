@@ -7,6 +7,7 @@
  *	xfer_verbs_memory.c	registering the pool
  *	xfer_verbs_endpoint.c	what the two sides tell each other beforehand
  *	xfer_verbs_rail.c	a NIC with all that is made on it
+ *	xfer_verbs_failover.c	what happens when one fails, and others are left
  *	xfer_verbs_service.c	kinds of queue pairs, and xfer_verbs_rc.c: one
  *	xfer_verbs_send.c	writes and reads, over all of them
  *	xfer_verbs_receive.c	immediates and messages
@@ -19,8 +20,9 @@
  *	xfer_verbs.c		completions, the ops table
  *
  * A connection has one or several queue pairs on each of its NICs (rails). Nothing is assumed
- * of the order between them; some kinds keep order within a pair. The first one, the
- * control pair, also carries messages.
+ * of the order between them; some kinds keep order within a pair. The first one of each rail
+ * can carry messages, too; the one that does is the control pair, of the first rail that
+ * has not failed.
  */
 #ifndef TANDEM_RUNTIME_XFER_VERBS_H
 #define TANDEM_RUNTIME_XFER_VERBS_H
@@ -49,13 +51,13 @@
 #define VERBS_SENDS		(VERBS_SLOTS + 1 + VERBS_CONTROLS + 1)
 /* Room for a message; each receive has that much. */
 #define VERBS_MESSAGE_BYTES	512u
-/* Of receives, controls, the goodbye, and what is not looked at. */
-#define VERBS_MESSAGES		(VERBS_RECEIVES + VERBS_CONTROLS + 1 + 1)
+/* A rail's: of receives, controls, and the goodbye. */
+#define VERBS_RAIL_MESSAGES	(VERBS_RECEIVES + VERBS_CONTROLS + 1)
 /*
- * Messages between the next to be taken in and the newest: each is in a receive, or one of
- * the controls that the sender has under way. A power of two.
+ * Messages between the next to be taken in and the newest: each is in a receive of some
+ * rail, or one of the controls that the sender has under way. A power of two.
  */
-#define VERBS_HELD		512u
+#define VERBS_HELD		2048u
 /* Notes that wait to be posted; a side that has us answer without reading is lost. */
 #define VERBS_NOTES_MAX		4096u
 
@@ -280,6 +282,7 @@ enum verbs_message_kind {
 	VERBS_MESSAGE_GRANT = 0,
 	VERBS_MESSAGE_NOTE = 1,
 	VERBS_MESSAGE_OFFER = 2,
+	VERBS_MESSAGE_RAIL = 3,
 };
 
 /* Notes in one message. */
@@ -308,6 +311,34 @@ uint32_t verbs_notes_encode(const struct verbs_notes *notes, uint8_t *buffer);
 /* From the other side, not trusted. Return: 0 or -EPROTO. */
 int verbs_notes_decode(const uint8_t *buffer, size_t size, struct verbs_notes *notes);
 
+/**
+ * struct verbs_counted - the writes with an immediate that have been counted on a pair
+ * @before: all with a number below this
+ * @beyond: where there is no order, also these, a bit for each number from @before on
+ */
+struct verbs_counted {
+	uint32_t before;
+	uint64_t beyond[VERBS_SLOTS / 64];
+};
+
+/**
+ * struct verbs_report - a rail has failed, and its pairs of this side are gone
+ * @rail: number of it
+ * @count: of @pairs, at least 1
+ * @pairs: what has been counted on each pair of it; there will be no more
+ */
+struct verbs_report {
+	uint32_t rail;
+	uint32_t count;
+	struct verbs_counted pairs[VERBS_PAIRS_MAX];
+};
+
+/* @buffer: of %VERBS_MESSAGE_BYTES. Return: bytes. */
+uint32_t verbs_report_encode(const struct verbs_report *report, uint8_t *buffer);
+
+/* From the other side, not trusted. Return: 0 or -EPROTO. */
+int verbs_report_decode(const uint8_t *buffer, size_t size, struct verbs_report *report);
+
 /* @buffer: of %VERBS_MESSAGE_BYTES. Return: bytes. */
 uint32_t verbs_message_encode(const struct verbs_message *message, uint8_t *buffer);
 
@@ -322,12 +353,21 @@ struct verbs;
 struct verbs_grant;
 struct verbs_window;
 struct verbs_keys;
+struct verbs_pair;
 struct verbs_service;
+
+enum verbs_rail_state {
+	VERBS_RAIL_UP,
+	VERBS_RAIL_FAILING,	/* its pairs are stopped; what they have done is taken in */
+	VERBS_RAIL_DOWN,	/* they are gone; the other side has to say what it has counted */
+	VERBS_RAIL_GONE,	/* it has said so, and the rest goes over other rails */
+};
 
 /**
  * struct verbs_rail - a NIC that a connection uses, and all that is made on it
  * @verbs: the connection's
  * @number: of it among those that are used
+ * @state: of one that is used
  * @port: the way out
  * @service: the kind of its pairs
  * @domain: protection domain
@@ -340,14 +380,19 @@ struct verbs_service;
  * @channel_poll: the loop's watch of @channel
  * @async_poll: the loop's watch of the device's asynchronous events
  * @end: what the other side is told of it
- * @remote: what it told of its own that is joined to this
+ * @remote: what it told of its own that is joined to this; NULL for a rail that is not used
+ * @first: its pair that can carry messages
  * @spare: memory windows that are not bound
+ * @drain_timer: while %VERBS_RAIL_FAILING, ends that; or NULL
+ * @reported: the other side has said of it what is in @report
+ * @report: see there
  * @stats: see there
  * @repeats: that its port had counted when the connection was opened
  */
 struct verbs_rail {
 	struct verbs *verbs;
 	unsigned int number;
+	enum verbs_rail_state state;
 	struct verbs_port port;
 	const struct verbs_service *service;
 	struct ibv_pd *domain;
@@ -361,28 +406,44 @@ struct verbs_rail {
 	struct loop_poll *async_poll;
 	struct verbs_rail_end *end;
 	const struct verbs_rail_end *remote;
+	struct verbs_pair *first;
 	SLIST_HEAD(, verbs_window) spare;
+	struct loop_timer *drain_timer;
+	bool reported;
+	struct verbs_report report;
 	struct tandem_rail_stats stats;
 	uint64_t repeats;
 };
 
 /**
- * struct verbs_write - a write that the NIC has
- * @push: that it belongs to; NULL when it has been carried out
- * @bytes: length
+ * struct verbs_write - a write or read that the NIC has
+ * @write: what was asked for; its push is NULL when it has been carried out
+ * @keys: with grants, the keys for it, by the number of the pair
  * @immediate: it has one
+ * @number: of a write: that of the immediate which tells of it, perhaps another one's
  */
 struct verbs_write {
-	struct xfer_push *push;
-	uint64_t bytes;
+	struct xfer_write write;
+	uint32_t keys[VERBS_PAIRS_MAX];
 	bool immediate;
+	uint32_t number;
+};
+
+/**
+ * struct verbs_control - a control that is posted
+ * @size: of the message that it sends, whose number is
+ * @message: this. 0 for what is no message with a number
+ */
+struct verbs_control {
+	uint32_t size;
+	uint32_t message;
 };
 
 /**
  * struct verbs_pair - a queue pair that a connection uses
  * @rail: that it is on
  * @number: of it; the same on both sides
- * @queues: the queue pair; NULL once the connection has failed
+ * @queues: the queue pair; NULL once the connection, or the rail, has failed
  * @address: of datagrams: the other side's address; else NULL
  * @remote_number: of datagrams: the other end's &verbs_pair_end.number
  * @remote_key: likewise, its &verbs_pair_end.psn
@@ -397,17 +458,19 @@ struct verbs_write {
  * @unsignalled: writes since the last that will have a completion
  * @unsignalled_bytes: of these
  * @written: writes before @first with an immediate
- * @numbered: where there is no order, number of the next write with an immediate
+ * @numbered: number of the next write with an immediate
  * @arrived: immediates that have come; where there is no order, those before the oldest that
  *	has not
  * @arrivals: where there is no order, which ones
  * @idle: numbers of the receives to post again
  * @receives: entries of @idle
+ * @held: receives with messages in &verbs.held
  * @probing: a probe is under way
  * @control_first: number of the oldest control posted, counted from the first
  * @control_next: number of the next
  * @control_done: those from @control_first on that have been carried out, a bit for each by
  *	its number
+ * @controls: those from @control_first on, by their number
  */
 struct verbs_pair {
 	struct verbs_rail *rail;
@@ -426,19 +489,23 @@ struct verbs_pair {
 	unsigned int unsignalled;
 	uint64_t unsignalled_bytes;
 	uint32_t written;
-	uint64_t numbered;
+	uint32_t numbered;
 	uint32_t arrived;
 	struct xfer_arrivals arrivals;
 	uint16_t idle[VERBS_RECEIVES];
 	unsigned int receives;
+	unsigned int held;
 	bool probing;
 	uint64_t control_first;
 	uint64_t control_next;
 	uint64_t control_done;
+	struct verbs_control controls[VERBS_CONTROLS];
 };
 
 _Static_assert(VERBS_CONTROLS == 64, "there is a bit for each control");
 _Static_assert(VERBS_SLOTS <= XFER_UNORDERED_WRITES, "numbers of writes are told apart");
+_Static_assert(VERBS_RAILS_MAX * VERBS_RECEIVES + VERBS_CONTROLS <= VERBS_HELD,
+	       "there is a place for each message that comes early");
 
 /**
  * struct verbs_note - a note that has not been posted
@@ -454,10 +521,12 @@ struct verbs_note {
 
 /**
  * struct verbs_held - a message that has not been taken in yet
- * @receive: number of its receive
+ * @pair: that it came over
+ * @receive: number of its receive there
  * @size: of the message; 0 for none
  */
 struct verbs_held {
+	struct verbs_pair *pair;
 	uint16_t receive;
 	uint32_t size;
 };
@@ -478,7 +547,7 @@ struct verbs_held {
  * @local: what the other side is told
  * @remote: what it told
  * @at_rest: the pairs are gone
- * @gone: the other side has said goodbye, or the control pair has failed
+ * @gone: the other side has said goodbye
  * @leaving: this side has said goodbye, and waits until that and all before has arrived
  * @said_goodbye: it has
  * @farewell_timer: ends that; or NULL
@@ -489,8 +558,8 @@ struct verbs_held {
  * @held: messages that have come too early, or speak of writes which have not been counted
  *	yet, and those after them, by their numbers
  * @held_count: how many there are
- * @messages: buffers of receives, then of controls, then of the goodbye, all of the control
- *	pair; then one for what nobody looks at
+ * @messages: a buffer for what nobody looks at; then of each rail those of receives, of
+ *	controls, and of the goodbye
  * @windows: grants are memory windows
  * @working: grants of this side that have something to do, oldest first
  * @granted: the others
@@ -499,6 +568,9 @@ struct verbs_held {
  * @keys: what the other side has granted, what was asked for last first
  * @key_generation: the last of them
  * @key_bytes: memory that @keys take
+ * @reports_due: rails of which the other side is to be told that they have failed, a bit for
+ *	each by its number
+ * @again: writes and reads that have been handed to another rail when theirs had failed
  */
 struct verbs {
 	struct tandem_connection *connection;
@@ -534,33 +606,51 @@ struct verbs {
 	TAILQ_HEAD(verbs_keys_list, verbs_keys) keys;
 	uint64_t key_generation;
 	uint64_t key_bytes;
+	unsigned int reports_due;
+	uint64_t again;
 };
 
+static inline bool verbs_is_up(const struct verbs_pair *pair)
+{
+	return pair->rail->state == VERBS_RAIL_UP;
+}
+
+/* NULL when no rail is left, or before the sides are connected. */
 static inline struct verbs_pair *verbs_control_pair(const struct verbs *verbs)
 {
-	return verbs->pairs[0];
+	for (unsigned int i = 0; i < verbs->rail_used_count; i++)
+		if (verbs->rails_used[i]->state == VERBS_RAIL_UP)
+			return verbs->rails_used[i]->first;
+	return NULL;
 }
 
-/* Where the message of a receive or a control is. */
-static inline uint8_t *verbs_receive_message(struct verbs *verbs, unsigned int receive)
+/* Bytes of &verbs.messages, for so many rails. */
+static inline size_t verbs_messages_bytes(unsigned int rails)
 {
-	return verbs->messages + receive * VERBS_MESSAGE_BYTES;
+	return (1 + rails * VERBS_RAIL_MESSAGES) * VERBS_MESSAGE_BYTES;
 }
 
-static inline uint8_t *verbs_control_message(struct verbs *verbs, uint64_t number)
+/* Where the message of a receive or a control of a rail is. */
+static inline uint8_t *verbs_receive_message(const struct verbs_rail *rail, unsigned int receive)
 {
-	return verbs_receive_message(verbs, VERBS_RECEIVES + number % VERBS_CONTROLS);
+	return rail->verbs->messages + verbs_messages_bytes(rail->number) +
+	       receive * VERBS_MESSAGE_BYTES;
 }
 
-static inline uint8_t *verbs_goodbye_message(struct verbs *verbs)
+static inline uint8_t *verbs_control_message(const struct verbs_rail *rail, uint64_t number)
 {
-	return verbs_receive_message(verbs, VERBS_RECEIVES + VERBS_CONTROLS);
+	return verbs_receive_message(rail, VERBS_RECEIVES + number % VERBS_CONTROLS);
+}
+
+static inline uint8_t *verbs_goodbye_message(const struct verbs_rail *rail)
+{
+	return verbs_receive_message(rail, VERBS_RECEIVES + VERBS_CONTROLS);
 }
 
 /* Receives of immediates have to have memory, too, on some NICs; and a probe has a byte. */
-static inline uint8_t *verbs_no_message(struct verbs *verbs)
+static inline uint8_t *verbs_no_message(const struct verbs *verbs)
 {
-	return verbs_receive_message(verbs, VERBS_MESSAGES - 1);
+	return verbs->messages;
 }
 
 /* The id of a pair's work request. */
@@ -599,6 +689,8 @@ int verbs_rail_register(struct verbs_rail *rail, struct tandem_error *error);
 int verbs_rail_register_messages(struct verbs_rail *rail);
 void verbs_rail_forget_messages(struct verbs_rail *rail);
 
+/* Take in what its port has had to repeat. */
+void verbs_rail_count_repeats(struct verbs_rail *rail);
 /* As that of &struct xfer_transport_ops. */
 int verbs_rail(struct tandem_connection *connection, unsigned int number,
 	       struct tandem_rail_stats *stats);
@@ -614,11 +706,26 @@ void verbs_rail_close(struct verbs_rail *rail);
 int verbs_write(struct tandem_connection *connection, const struct xfer_write *write);
 int verbs_flush(struct tandem_connection *connection);
 int verbs_probe(struct tandem_connection *connection);
+uint64_t verbs_repeats(struct tandem_connection *connection);
 
 /* A write of a pair has completed; where there is order, all before it have been carried out. */
 void verbs_sent(struct verbs_pair *pair, uint64_t number);
 /* So has its probe. */
 void verbs_probed(struct verbs_pair *pair);
+
+/* Have its slots, which nobody gets any more, no part in what the connection may hand over. */
+void verbs_leave_slots(struct verbs_pair *pair);
+/*
+ * The writes of a pair whose rail is down are done if the other side has counted them.
+ * Return: 0; -EPROTO it cannot have counted that; -ECONNRESET it has not counted what it
+ * had acknowledged.
+ */
+int verbs_writes_counted(struct verbs_pair *pair, const struct verbs_counted *counted);
+/*
+ * Hand what rails that are gone have not carried out to others, as far as there is room.
+ * Return: 0 or -errno.
+ */
+int verbs_write_again(struct verbs *verbs);
 
 /*
  * xfer_verbs_receive.c
@@ -642,13 +749,53 @@ void verbs_take_held(struct verbs *verbs);
 /* Carry out what has completed on a rail, or much of it. Return: whether anything had. */
 bool verbs_drain(struct verbs_rail *rail);
 
+/* A request or receive of a pair has failed. Return: as verbs_rail_fail(). */
+int verbs_pair_failed(struct verbs_pair *pair, const struct ibv_wc *completion);
+
+/*
+ * xfer_verbs_failover.c
+ */
+
+/**
+ * verbs_rail_fail() - a rail is of no use any more
+ * @rail: perhaps not used, or failed before: nothing happens then
+ * @code: why, a negative errno
+ *
+ * Return: 0 when the connection goes on; a negative errno upon which it is to fail, as when
+ * no rail is left.
+ */
+int verbs_rail_fail(struct verbs_rail *rail, int code);
+/* The same, and the connection does fail then. */
+void verbs_rail_failed(struct verbs_rail *rail, int code);
+
+/* Some of what a failing rail had to tell has been taken in; was it all? */
+void verbs_rail_drained(struct verbs_rail *rail);
+
+/* The other side tells of a rail, not trusted. Return: as verbs_rail_fail(), or -EPROTO. */
+int verbs_report_take(struct verbs *verbs, const uint8_t *buffer, size_t size);
+
+/* As verbs_grant_next(), for the control pair: what there is to say of rails. */
+bool verbs_report_next(struct verbs_pair *pair, uint64_t number, struct ibv_send_wr *request,
+		       struct ibv_sge *range);
+/* Likewise, messages that may not have arrived over a rail which has failed. */
+bool verbs_message_again(struct verbs_pair *pair, uint64_t number, struct ibv_send_wr *request,
+			 struct ibv_sge *range);
+
 /*
  * xfer_verbs_control.c
  */
 
-/* Make @request send the message of @size bytes in @buffer, one of those above, as the next. */
-void verbs_control_send(struct verbs *verbs, uint8_t *buffer, uint32_t size,
+/* Make @request of @pair send @size bytes of a buffer of its rail. */
+void verbs_control_send(const struct verbs_pair *pair, const uint8_t *buffer, uint32_t size,
 			struct ibv_send_wr *request, struct ibv_sge *range);
+/* The same, as the message of this number. */
+void verbs_control_send_message(const struct verbs_pair *pair, const uint8_t *buffer,
+				uint32_t size, uint32_t message, struct ibv_send_wr *request,
+				struct ibv_sge *range);
+/* The same with the buffer of this control, which is remembered in case the rail fails. */
+void verbs_control_send_numbered(struct verbs_pair *pair, uint64_t number, uint32_t size,
+				 uint32_t message, struct ibv_send_wr *request,
+				 struct ibv_sge *range);
 /* Post what there is room for. Return: 0 or -errno. */
 int verbs_control_post(struct verbs *verbs);
 /*
@@ -667,7 +814,7 @@ int verbs_control_done(struct verbs_pair *pair, uint64_t number);
 int verbs_tell(struct tandem_connection *connection, const struct xfer_note *note);
 
 /* As verbs_grant_next(), for the control pair. */
-bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *request,
+bool verbs_notes_next(struct verbs_pair *pair, uint64_t number, struct ibv_send_wr *request,
 		      struct ibv_sge *range);
 
 /* Has everything been counted that they speak of? */
@@ -730,6 +877,9 @@ bool verbs_grant_next(struct verbs_pair *pair, uint64_t number, struct ibv_send_
 /* Controls have been carried out, and what follows from that has been posted. */
 void verbs_grant_done(struct verbs *verbs);
 
+/* Take back all keys for a rail; its pairs take nothing in any more. */
+void verbs_grants_leave_rail(struct verbs_rail *rail);
+
 /* Give up all grants of this side; nothing lands by them any more. */
 void verbs_grants_free(struct verbs *verbs);
 
@@ -752,14 +902,14 @@ void verbs_forget(struct tandem_connection *connection, uint64_t generation);
 int verbs_keys_take(struct verbs *verbs, const uint8_t *buffer, size_t size);
 
 /**
- * verbs_keys_use() - the key for a write or read
- * @pair: that it goes over
+ * verbs_keys_use() - the keys for a write or read
+ * @verbs: the transport
  * @write: of a grant that is there
- * @key: filled in
+ * @keys: filled in, by the number of the pair that it goes over
  *
  * Return: 0 or -EACCES.
  */
-int verbs_keys_use(struct verbs_pair *pair, const struct xfer_write *write, uint32_t *key);
+int verbs_keys_use(struct verbs *verbs, const struct xfer_write *write, uint32_t *keys);
 
 void verbs_keys_free(struct verbs *verbs);
 

@@ -11,30 +11,54 @@
 
 #define BATCH	(VERBS_CONTROLS / 4)
 
-void verbs_control_send(struct verbs *verbs, uint8_t *buffer, uint32_t size,
+void verbs_control_send(const struct verbs_pair *pair, const uint8_t *buffer, uint32_t size,
 			struct ibv_send_wr *request, struct ibv_sge *range)
 {
 	range->addr = (uintptr_t)buffer;
 	range->length = size;
-	range->lkey = verbs_control_pair(verbs)->rail->messages->lkey;
-	request->opcode = IBV_WR_SEND_WITH_IMM;
-	request->imm_data = htobe32(verbs->message_number++);
+	range->lkey = pair->rail->messages->lkey;
+	request->opcode = IBV_WR_SEND;
 	request->sg_list = range;
 	request->num_sge = 1;
+}
+
+void verbs_control_send_message(const struct verbs_pair *pair, const uint8_t *buffer,
+				uint32_t size, uint32_t message, struct ibv_send_wr *request,
+				struct ibv_sge *range)
+{
+	verbs_control_send(pair, buffer, size, request, range);
+	request->opcode = IBV_WR_SEND_WITH_IMM;
+	request->imm_data = htobe32(message);
+}
+
+static struct verbs_control *control_at(struct verbs_pair *pair, uint64_t number)
+{
+	return &pair->controls[number % VERBS_CONTROLS];
+}
+
+void verbs_control_send_numbered(struct verbs_pair *pair, uint64_t number, uint32_t size,
+				 uint32_t message, struct ibv_send_wr *request,
+				 struct ibv_sge *range)
+{
+	*control_at(pair, number) = (struct verbs_control){ size, message };
+	verbs_control_send_message(pair, verbs_control_message(pair->rail, number), size, message,
+				   request, range);
 }
 
 /* Of what grants do, notes wait for no more than they have to. */
 static bool next_control(struct verbs_pair *pair, struct ibv_send_wr *request,
 			 struct ibv_sge *range)
 {
-	struct verbs *verbs = pair->rail->verbs;
 	const uint64_t number = pair->control_next;
 
-	if (pair != verbs_control_pair(verbs))
+	control_at(pair, number)->size = 0;
+	if (pair != verbs_control_pair(pair->rail->verbs))
 		return verbs_grant_next(pair, number, request, range);
-	return verbs_notes_next(verbs, number, request, range) ||
+	return verbs_report_next(pair, number, request, range) ||
+	       verbs_message_again(pair, number, request, range) ||
+	       verbs_notes_next(pair, number, request, range) ||
 	       verbs_grant_next(pair, number, request, range) ||
-	       verbs_notes_next(verbs, number, request, range);
+	       verbs_notes_next(pair, number, request, range);
 }
 
 /* Return: how many. */
@@ -73,19 +97,29 @@ static int post_batch(struct verbs_pair *pair)
 	return ret ? ret : (int)count;
 }
 
+/* What could not be posted is with the rail, which fails. */
+static int post_pair(struct verbs_pair *pair)
+{
+	int ret;
+
+	do
+		ret = verbs_is_up(pair) ? post_batch(pair) : 0;
+	while (ret > 0);
+	return ret < 0 ? verbs_rail_fail(pair->rail, ret) : 0;
+}
+
 /* The control pair comes last: it may tell of what the others have been given to do. */
 int verbs_control_post(struct verbs *verbs)
 {
-	unsigned int i = verbs->pair_count;
-	int ret;
+	struct verbs_pair *control = verbs_control_pair(verbs);
+	unsigned int i;
+	int ret = 0;
 
-	while (i--)
-		do {
-			ret = post_batch(verbs->pairs[i]);
-			if (ret < 0)
-				return ret;
-		} while (ret);
-	return 0;
+	for (i = 0; i < verbs->pair_count && !ret; i++)
+		if (verbs->pairs[i] != control)
+			ret = post_pair(verbs->pairs[i]);
+	/* It may be another one by now, which has been given what there was to do. */
+	return ret || !control ? ret : post_pair(control);
 }
 
 static uint64_t control_bit(uint64_t number)

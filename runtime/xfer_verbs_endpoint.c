@@ -21,7 +21,7 @@
 
 #include "xfer_verbs.h"
 
-#define ENDPOINT_VERSION	3u
+#define ENDPOINT_VERSION	4u
 #define NUMBER_24_BITS		0xffffffu
 #define WRITE_BYTES_LEAST	4096u
 #define WRITE_BYTES_MOST	(1u << 30)

@@ -27,13 +27,15 @@ bool verbs_farewell_begin(struct verbs *verbs)
 {
 	struct verbs_pair *pair = verbs_control_pair(verbs);
 	struct ibv_send_wr request = { .send_flags = IBV_SEND_SIGNALED };
-	uint8_t *buffer = verbs_goodbye_message(verbs);
 	struct ibv_sge range;
+	uint8_t *buffer;
 
 	if (!pair || verbs->at_rest || verbs->gone || verbs->leaving)
 		return verbs->leaving;
+	buffer = verbs_goodbye_message(pair->rail);
 	request.wr_id = verbs_work(pair, VERBS_WORK_GOODBYE, 0);
-	verbs_control_send(verbs, buffer, goodbye_encode(verbs, buffer), &request, &range);
+	verbs_control_send_message(pair, buffer, goodbye_encode(verbs, buffer),
+				   verbs->message_number++, &request, &range);
 	verbs->leaving = !pair->rail->service->post(pair, &request);
 	return verbs->leaving;
 }
@@ -44,8 +46,8 @@ static bool is_goodbye(struct verbs *verbs, const struct ibv_wc *completion)
 	struct verbs_notes notes;
 
 	if (!(completion->wr_id & VERBS_WORK_RECEIVE) || completion->opcode != IBV_WC_RECV ||
-	    verbs_notes_decode(verbs_receive_message(verbs, receive), completion->byte_len,
-			       &notes) < 0)
+	    verbs_notes_decode(verbs_receive_message(verbs_control_pair(verbs)->rail, receive),
+			       completion->byte_len, &notes) < 0)
 		return false;
 	/* Nothing comes after it. */
 	return notes.notes[notes.count - 1].kind == XFER_NOTE_GOODBYE;

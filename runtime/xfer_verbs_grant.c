@@ -11,6 +11,9 @@
  * NIC. The message with the keys is sent when the other pairs have bound their windows;
  * the control pair's own are bound before it, since a pair carries out its requests in
  * order.
+ *
+ * A rail that has failed has no keys any more, nor gets any: grants go on over the others,
+ * and what is told of it is 0.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -59,8 +62,9 @@ enum grant_step {
  * @step: what it is doing
  * @revoke: it is to end
  * @at: index of the run that @step has come to, for each pair
- * @end: number after the last control posted for it, likewise
- * @windows: for each run one of each pair, or of each rail
+ * @told: index of the first run that has not been put into a message
+ * @end: number after the last control posted for it, for each pair
+ * @windows: for each run one of each pair, or of each rail; NULL where the rail has failed
  * @window_count: of each run
  * @run_count: runs
  * @runs: granted, in rising order
@@ -73,6 +77,7 @@ struct verbs_grant {
 	enum grant_step step;
 	bool revoke;
 	uint32_t at[VERBS_PAIRS_MAX];
+	uint32_t told;
 	uint64_t end[VERBS_PAIRS_MAX];
 	struct verbs_window **windows;
 	unsigned int window_count;
@@ -119,38 +124,42 @@ static void window_release(struct verbs_window *window)
 }
 
 /* A window, or without them a region of the run, whose key is good at once. */
-static struct verbs_window *window_make(struct verbs_rail *rail, const struct verbs_run *run,
-					bool offer)
+static int window_make(struct verbs_rail *rail, const struct verbs_run *run, bool offer,
+		       struct verbs_window **made)
 {
 	const int access = offer ? IBV_ACCESS_REMOTE_READ :
 				   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
 	struct tandem_connection *connection = rail->verbs->connection;
 	uint64_t block_bytes = tandem_kv_block_bytes(&connection->layout);
 	struct verbs_window *window = SLIST_FIRST(&rail->spare);
+	int ret = 0;
 
 	if (window) {
 		SLIST_REMOVE_HEAD(&rail->spare, spare);
-		return window;
+		*made = window;
+		return 0;
 	}
 	window = calloc(1, sizeof(*window));
 	if (!window)
-		return NULL;
+		return -ENOMEM;
 	window->rail = rail;
 	if (rail->verbs->windows)
 		window->window = ibv_alloc_mw(rail->domain, IBV_MW_TYPE_2);
-	if (window->window)
-		return window;
-	if (verbs_memory_register(rail->domain, &rail->port, connection,
-				  run->first * block_bytes, run->count * block_bytes, access,
-				  &window->region, NULL) < 0) {
+	if (!window->window)
+		ret = verbs_memory_register(rail->domain, &rail->port, connection,
+					    run->first * block_bytes, run->count * block_bytes,
+					    access, &window->region, NULL);
+	if (ret < 0) {
 		free(window);
-		return NULL;
+		return ret;
 	}
-	window->key = window->region->rkey;
-	return window;
+	if (window->region)
+		window->key = window->region->rkey;
+	*made = window;
+	return 0;
 }
 
-/* What a pair has for a run. */
+/* What a pair has for a run; or NULL. */
 static struct verbs_window *grant_window(const struct verbs_grant *grant, uint32_t run,
 					 const struct verbs_pair *pair)
 {
@@ -183,11 +192,11 @@ static void grant_set_step(struct verbs *verbs, struct verbs_grant *grant, enum 
 	memset(grant->at, 0, sizeof(grant->at));
 }
 
-static void grant_free(struct verbs *verbs, struct verbs_grant *grant)
+/* It is in no list. */
+static void grant_free(struct verbs_grant *grant)
 {
 	uint64_t count = (uint64_t)grant->run_count * grant->window_count, i;
 
-	grant_leave_list(verbs, grant);
 	for (i = 0; i < count; i++)
 		window_release(grant->windows[i]);
 	free(grant->windows);
@@ -216,21 +225,31 @@ static uint32_t grant_runs(const struct verbs *verbs, const struct xfer_grant *g
 	return n > UINT32_MAX ? 0 : n;
 }
 
-/* Return: 0 or -ENOMEM. */
+/* The rail that one of the windows of each run is of. */
+static struct verbs_rail *window_rail(const struct verbs *verbs, unsigned int which)
+{
+	return verbs->windows ? verbs->pairs[which]->rail : verbs->rails_used[which];
+}
+
+/* On the rails that are up. A device that is not there any more says so here, too. */
 static int grant_make_windows(struct verbs *verbs, struct verbs_grant *grant)
 {
 	struct verbs_window **window = grant->windows;
 	struct verbs_rail *rail;
 	unsigned int which;
 	uint32_t run;
+	int ret;
 
 	for (run = 0; run < grant->run_count; run++) {
 		for (which = 0; which < grant->window_count; which++, window++) {
-			rail = verbs->windows ? verbs->pairs[which]->rail :
-						verbs->rails_used[which];
-			*window = window_make(rail, &grant->runs[run], grant->offer);
-			if (!*window)
-				return -ENOMEM;
+			rail = window_rail(verbs, which);
+			if (rail->state != VERBS_RAIL_UP)
+				continue;
+			ret = window_make(rail, &grant->runs[run], grant->offer, window);
+			if (ret == -EIO || ret == -ENODEV)
+				ret = verbs_rail_fail(rail, ret);
+			if (ret < 0)
+				return ret;
 		}
 	}
 	return 0;
@@ -256,21 +275,27 @@ static int grant_start(struct tandem_connection *connection, uint32_t transfer,
 	new->generation = grant->generation;
 	new->transfer = transfer;
 	new->offer = offer;
-	TAILQ_INSERT_TAIL(&verbs->working, new, entry);
-	if (!new->windows)
-		goto no_memory;
+	if (!new->windows) {
+		ret = -ENOMEM;
+		goto free_grant;
+	}
 	grant_runs(verbs, grant, new->runs);
-	if (grant_make_windows(verbs, new) < 0)
-		goto no_memory;
+	ret = grant_make_windows(verbs, new);
+	if (ret < 0)
+		goto free_grant;
+	TAILQ_INSERT_TAIL(&verbs->working, new, entry);
 	verbs->grants_made++;
 	ret = verbs_control_post(verbs);
 	if (ret < 0)
-		connection_fail(connection, -EIO);
+		connection_fail(connection, ret);
 	return ret < 0 ? -ENOTCONN : 0;
 
-no_memory:
-	grant_free(verbs, new);
-	return -ENOMEM;
+free_grant:
+	grant_free(new);
+	if (verbs_control_pair(verbs))
+		return -ENOMEM;
+	connection_fail(connection, ret);
+	return -ENOTCONN;
 }
 
 int verbs_grant(struct tandem_connection *connection, uint32_t transfer,
@@ -297,7 +322,7 @@ static bool next_binding(struct verbs_pair *pair, struct verbs_grant *grant,
 	for (; *at < grant->run_count; ++*at) {
 		window = grant_window(grant, *at, pair);
 		run = &grant->runs[*at];
-		if (!window->window)
+		if (!window || !window->window)
 			continue;
 		window->key = ibv_inc_rkey(window->window->rkey);
 		request->opcode = IBV_WR_BIND_MW;
@@ -319,11 +344,14 @@ static void message_add_run(const struct verbs *verbs, const struct verbs_grant 
 			    uint32_t run, struct verbs_message *message)
 {
 	uint32_t *keys = message->keys[message->run_count];
+	const struct verbs_window *window;
 	unsigned int i;
 
 	message->runs[message->run_count++] = grant->runs[run];
-	for (i = 0; i < verbs->pair_count; i++)
-		keys[i] = grant_window(grant, run, verbs->pairs[i])->key;
+	for (i = 0; i < verbs->pair_count; i++) {
+		window = grant_window(grant, run, verbs->pairs[i]);
+		keys[i] = window ? window->key : 0;
+	}
 }
 
 /* Those of the control pair only. */
@@ -332,22 +360,22 @@ static bool next_message(struct verbs_pair *pair, struct verbs_grant *grant, uin
 {
 	struct verbs *verbs = pair->rail->verbs;
 	const uint32_t runs = verbs_message_runs(verbs->pair_count);
-	uint8_t *buffer = verbs_control_message(verbs, number);
-	uint32_t *at = &grant->at[pair->number];
+	uint8_t *buffer = verbs_control_message(pair->rail, number);
 	struct verbs_message message = {
 		.offer = grant->offer,
 		.generation = grant->generation,
 		.transfer = grant->transfer,
 		.run_total = grant->run_count,
-		.run_first = *at,
+		.run_first = grant->told,
 		.key_count = verbs->pair_count,
 	};
 
-	if (pair != verbs_control_pair(verbs) || *at == grant->run_count)
+	if (pair != verbs_control_pair(verbs) || grant->told == grant->run_count)
 		return false;
-	while (message.run_count < runs && *at < grant->run_count)
-		message_add_run(verbs, grant, (*at)++, &message);
-	verbs_control_send(verbs, buffer, verbs_message_encode(&message, buffer), request, range);
+	while (message.run_count < runs && grant->told < grant->run_count)
+		message_add_run(verbs, grant, grant->told++, &message);
+	verbs_control_send_numbered(pair, number, verbs_message_encode(&message, buffer),
+				    verbs->message_number++, request, range);
 	return true;
 }
 
@@ -359,7 +387,7 @@ static bool next_invalidation(struct verbs_pair *pair, struct verbs_grant *grant
 
 	for (; *at < grant->run_count; ++*at) {
 		window = grant_window(grant, *at, pair);
-		if (!window->window)
+		if (!window || !window->window)
 			continue;
 		request->opcode = IBV_WR_LOCAL_INV;
 		request->invalidate_rkey = window->key;
@@ -385,26 +413,35 @@ static bool grant_next(struct verbs_pair *pair, struct verbs_grant *grant, uint6
 	}
 }
 
-/* Have the pairs from number @from on carried out what was posted for it? */
+/*
+ * Have the pairs but for @except carried out what was posted for it? One that is gone takes
+ * nothing in any more, which is as good; one that is stopped may still be about to.
+ */
 static bool grant_carried_out(const struct verbs *verbs, const struct verbs_grant *grant,
-			      unsigned int from)
+			      const struct verbs_pair *except)
 {
+	const struct verbs_pair *pair;
 	unsigned int i;
 
-	for (i = from; i < verbs->pair_count; i++)
-		if (verbs->pairs[i]->control_first < grant->end[i])
+	for (i = 0; i < verbs->pair_count; i++) {
+		pair = verbs->pairs[i];
+		if (pair == except || pair->rail->state >= VERBS_RAIL_DOWN)
+			continue;
+		if (!verbs_is_up(pair) || pair->control_first < grant->end[i])
 			return false;
+	}
 	return true;
 }
 
 /* Has every pair been given all that there is to do in this step? */
 static bool grant_is_posted(const struct verbs *verbs, const struct verbs_grant *grant)
 {
-	const unsigned int pairs = grant->step == STEP_TELL ? 1 : verbs->pair_count;
 	unsigned int i;
 
-	for (i = 0; i < pairs; i++)
-		if (grant->at[i] < grant->run_count)
+	if (grant->step == STEP_TELL)
+		return grant->told == grant->run_count;
+	for (i = 0; i < verbs->pair_count; i++)
+		if (verbs_is_up(verbs->pairs[i]) && grant->at[i] < grant->run_count)
 			return false;
 	return true;
 }
@@ -414,7 +451,8 @@ static bool step_is_done(const struct verbs *verbs, const struct verbs_grant *gr
 	if (grant->step == STEP_GRANTED || grant->step == STEP_REVOKED ||
 	    !grant_is_posted(verbs, grant))
 		return false;
-	return grant->step != STEP_BIND || grant_carried_out(verbs, grant, 1);
+	return grant->step != STEP_BIND ||
+	       grant_carried_out(verbs, grant, verbs_control_pair(verbs));
 }
 
 static enum grant_step step_after(const struct verbs_grant *grant)
@@ -467,9 +505,10 @@ static void grant_revoked(struct verbs *verbs, struct verbs_grant *grant)
 	const bool offer = grant->offer;
 
 	for (uint64_t i = 0; i < count; i++)
-		if (grant->windows[i]->window)
+		if (grant->windows[i] && grant->windows[i]->window)
 			grant->windows[i]->window->rkey = grant->windows[i]->key;
-	grant_free(verbs, grant);
+	grant_leave_list(verbs, grant);
+	grant_free(grant);
 	if (offer)
 		connection_withdrawn(verbs->connection, generation);
 	else
@@ -481,7 +520,7 @@ static struct verbs_grant *find_revoked(const struct verbs *verbs)
 	struct verbs_grant *grant;
 
 	TAILQ_FOREACH(grant, &verbs->working, entry)
-		if (grant->step == STEP_REVOKED && grant_carried_out(verbs, grant, 0))
+		if (grant->step == STEP_REVOKED && grant_carried_out(verbs, grant, NULL))
 			break;
 	return grant;
 }
@@ -501,7 +540,7 @@ static void grant_deregister(struct verbs_grant *grant)
 	const uint64_t count = (uint64_t)grant->run_count * grant->window_count;
 
 	for (uint64_t i = 0; i < count; i++) {
-		if (!grant->windows[i]->region)
+		if (!grant->windows[i] || !grant->windows[i]->region)
 			continue;
 		ibv_dereg_mr(grant->windows[i]->region);
 		grant->windows[i]->region = NULL;
@@ -525,6 +564,7 @@ void verbs_revoke(struct tandem_connection *connection, uint64_t generation)
 {
 	struct verbs *verbs = connection->transport;
 	struct verbs_grant *grant = grant_find(verbs, generation);
+	int ret;
 
 	if (!grant || grant->revoke)
 		return;
@@ -532,25 +572,58 @@ void verbs_revoke(struct tandem_connection *connection, uint64_t generation)
 	grant_deregister(grant);
 	if (grant->step == STEP_GRANTED)
 		grant_set_step(verbs, grant, STEP_INVALIDATE);
-	if (verbs_control_post(verbs) < 0)
-		connection_fail(connection, -EIO);
+	ret = verbs_control_post(verbs);
+	if (ret < 0)
+		connection_fail(connection, ret);
 	else
 		verbs_grant_done(verbs);
 }
 
-void verbs_grants_free(struct verbs *verbs)
+static void grant_leave_rail(const struct verbs *verbs, struct verbs_grant *grant,
+			     const struct verbs_rail *rail)
+{
+	const uint64_t count = (uint64_t)grant->run_count * grant->window_count;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (window_rail(verbs, i % grant->window_count) != rail)
+			continue;
+		window_free(grant->windows[i]);
+		grant->windows[i] = NULL;
+	}
+}
+
+static void free_spare(struct verbs_rail *rail)
 {
 	struct verbs_window *window;
+
+	while ((window = SLIST_FIRST(&rail->spare))) {
+		SLIST_REMOVE_HEAD(&rail->spare, spare);
+		window_free(window);
+	}
+}
+
+void verbs_grants_leave_rail(struct verbs_rail *rail)
+{
+	struct verbs *verbs = rail->verbs;
+	struct verbs_grant *grant;
+
+	TAILQ_FOREACH(grant, &verbs->granted, entry)
+		grant_leave_rail(verbs, grant, rail);
+	TAILQ_FOREACH(grant, &verbs->working, entry)
+		grant_leave_rail(verbs, grant, rail);
+	free_spare(rail);
+}
+
+void verbs_grants_free(struct verbs *verbs)
+{
 	struct verbs_grant *grant;
 	struct verbs_rail *rail;
 
 	/* Which of them are bound does not matter: they are not used again. */
-	while ((grant = TAILQ_FIRST(&verbs->granted)) || (grant = TAILQ_FIRST(&verbs->working)))
-		grant_free(verbs, grant);
-	for (rail = verbs->rails; rail < verbs->rails + verbs->rail_count; rail++) {
-		while ((window = SLIST_FIRST(&rail->spare))) {
-			SLIST_REMOVE_HEAD(&rail->spare, spare);
-			window_free(window);
-		}
+	while ((grant = TAILQ_FIRST(&verbs->granted)) || (grant = TAILQ_FIRST(&verbs->working))) {
+		grant_leave_list(verbs, grant);
+		grant_free(grant);
 	}
+	for (rail = verbs->rails; rail < verbs->rails + verbs->rail_count; rail++)
+		free_spare(rail);
 }

@@ -210,27 +210,26 @@ static uint32_t keys_run(const struct verbs_keys *keys, uint64_t block)
 	return low;
 }
 
-int verbs_keys_use(struct verbs_pair *pair, const struct xfer_write *write, uint32_t *key)
+int verbs_keys_use(struct verbs *verbs, const struct xfer_write *write, uint32_t *keys)
 {
-	struct verbs *verbs = pair->rail->verbs;
-	struct verbs_keys *keys = keys_find(verbs, write->generation);
+	struct verbs_keys *found = keys_find(verbs, write->generation);
 	uint64_t first, last;
 	uint32_t run;
 
-	if (!keys || !keys_allow(keys, write))
+	if (!found || !keys_allow(found, write))
 		return -EACCES;
-	first = write->remote_offset / keys->grant->block_bytes;
-	last = (write->remote_offset + write->length - 1) / keys->grant->block_bytes;
-	run = keys_run(keys, first);
+	first = write->remote_offset / found->grant->block_bytes;
+	last = (write->remote_offset + write->length - 1) / found->grant->block_bytes;
+	run = keys_run(found, first);
 	/* It would have to span two keys: this side's runs do not, if the other's are whole. */
-	if (last - keys->runs[run].first >= keys->runs[run].count)
+	if (last - found->runs[run].first >= found->runs[run].count)
 		return -EACCES;
-	*key = keys->keys[run * verbs->pair_count + pair->number];
-	if (keys->offer)
+	memcpy(keys, &found->keys[run * verbs->pair_count], verbs->pair_count * sizeof(keys[0]));
+	if (found->offer)
 		return 0;
-	keys->left -= write->blocks;
-	if (!keys->left)
-		keys_free(verbs, keys);
+	found->left -= write->blocks;
+	if (!found->left)
+		keys_free(verbs, found);
 	return 0;
 }
 

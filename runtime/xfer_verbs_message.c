@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
  * What the two sides tell each other over the control pair: which blocks have been
- * granted, and the keys for them; and notes.
+ * granted, and the keys for them; notes; and that a rail has failed.
  *
  * Layout, all little-endian:
  *
  *	 0  u32  magic "TXVM"
  *	 4  u16  version
- *	 6  u16  runs, or notes, in this message
+ *	 6  u16  runs, notes, or pairs, in this message
  *	 8  u64  generation of the grant
- *	16  u32  transfer
+ *	16  u32  transfer; or number of the rail
  *	20  u32  runs of the grant
  *	24  u32  runs in the messages before
  *	28  u16  kind: 0 for a grant; 1 for notes, where the four before are zero, and the one
- *		 after; 2 for an offer
+ *		 after; 2 for an offer; 3 for a rail, where all are but its number
  *	30  u16  keys of each run
  *	32       runs: u64 first block, u32 blocks, u32 for each key.
- *		 Or 8 times u32, writes carried out on each pair; then notes
+ *		 Or 8 times u32, writes carried out on each pair; then notes.
+ *		 Or pairs of the rail: u32 writes counted before the first that has not been,
+ *		 2 times u64 a bit for each from there on that has
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +26,7 @@
 #include "xfer_verbs.h"
 
 #define MESSAGE_MAGIC	0x4d565854u
-#define MESSAGE_VERSION	3u
+#define MESSAGE_VERSION	4u
 
 enum {
 	AT_MAGIC = 0,
@@ -39,12 +41,19 @@ enum {
 	AT_RUNS = 32,
 	AT_WRITTEN = 32,
 	AT_NOTES = 64,
+	AT_PAIRS = 32,
 };
 
 enum {
 	RUN_FIRST = 0,
 	RUN_COUNT = 8,
 	RUN_KEYS = 12,
+};
+
+enum {
+	PAIR_BEFORE = 0,
+	PAIR_BEYOND = 4,
+	PAIR_BYTES = 20,
 };
 
 #define KEY_BYTES	4u
@@ -54,6 +63,9 @@ _Static_assert(AT_RUNS + VERBS_MESSAGE_RUNS * (RUN_KEYS + KEY_BYTES) == VERBS_ME
 	       "a message fits its buffer");
 _Static_assert(AT_NOTES + VERBS_MESSAGE_NOTES * XFER_NOTE_BYTES == VERBS_MESSAGE_BYTES,
 	       "a message of notes fits as well");
+_Static_assert(AT_PAIRS + VERBS_PAIRS_MAX * PAIR_BYTES <= VERBS_MESSAGE_BYTES &&
+	       PAIR_BEYOND + sizeof(((struct verbs_counted *)0)->beyond) == PAIR_BYTES,
+	       "and one about a rail");
 
 static uint32_t run_bytes(uint32_t key_count)
 {
@@ -82,7 +94,7 @@ int verbs_message_kind(const uint8_t *buffer, size_t size)
 	    xfer_get16(buffer + AT_VERSION) != MESSAGE_VERSION)
 		return -EPROTO;
 	kind = xfer_get16(buffer + AT_KIND);
-	return kind <= VERBS_MESSAGE_OFFER ? (int)kind : -EPROTO;
+	return kind <= VERBS_MESSAGE_RAIL ? (int)kind : -EPROTO;
 }
 
 static void run_encode(const struct verbs_message *message, uint32_t run, uint8_t *at)
@@ -177,5 +189,48 @@ int verbs_notes_decode(const uint8_t *buffer, size_t size, struct verbs_notes *n
 		if (xfer_note_decode(buffer + AT_NOTES + i * XFER_NOTE_BYTES,
 				     &notes->notes[i]) < 0)
 			return -EPROTO;
+	return 0;
+}
+
+static void counted_encode(const struct verbs_counted *counted, uint8_t *at)
+{
+	xfer_put32(at + PAIR_BEFORE, counted->before);
+	for (unsigned int i = 0; i < VERBS_SLOTS / 64; i++)
+		xfer_put64(at + PAIR_BEYOND + i * 8, counted->beyond[i]);
+}
+
+static void counted_decode(const uint8_t *at, struct verbs_counted *counted)
+{
+	counted->before = xfer_get32(at + PAIR_BEFORE);
+	for (unsigned int i = 0; i < VERBS_SLOTS / 64; i++)
+		counted->beyond[i] = xfer_get64(at + PAIR_BEYOND + i * 8);
+}
+
+uint32_t verbs_report_encode(const struct verbs_report *report, uint8_t *buffer)
+{
+	uint32_t i;
+
+	head_encode(buffer, VERBS_MESSAGE_RAIL, report->count);
+	xfer_put32(buffer + AT_TRANSFER, report->rail);
+	for (i = 0; i < report->count; i++)
+		counted_encode(&report->pairs[i], buffer + AT_PAIRS + i * PAIR_BYTES);
+	return AT_PAIRS + report->count * PAIR_BYTES;
+}
+
+int verbs_report_decode(const uint8_t *buffer, size_t size, struct verbs_report *report)
+{
+	uint32_t i;
+
+	if (verbs_message_kind(buffer, size) != VERBS_MESSAGE_RAIL)
+		return -EPROTO;
+	report->rail = xfer_get32(buffer + AT_TRANSFER);
+	report->count = xfer_get16(buffer + AT_COUNT);
+	if (!report->count || report->count > VERBS_PAIRS_MAX || report->rail >= VERBS_RAILS_MAX ||
+	    size != AT_PAIRS + report->count * PAIR_BYTES ||
+	    xfer_get64(buffer + AT_GENERATION) || xfer_get32(buffer + AT_RUN_TOTAL) ||
+	    xfer_get32(buffer + AT_RUN_FIRST) || xfer_get16(buffer + AT_KEYS))
+		return -EPROTO;
+	for (i = 0; i < report->count; i++)
+		counted_decode(buffer + AT_PAIRS + i * PAIR_BYTES, &report->pairs[i]);
 	return 0;
 }

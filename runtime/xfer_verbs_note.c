@@ -3,8 +3,9 @@
  * Notes over the control pair, several in one message. With them goes how many writes have
  * been carried out on each pair: a note speaks of these, and is taken in when they have
  * been counted. On a pair without order, where that many may be other ones, it waits for all
- * that have been given a number. It may also speak of a grant or an offer, and does not go
- * before that.
+ * that have been given a number. Of a rail that has failed nothing is waited for once all
+ * has been taken in: what had not been carried out there comes over others, and is counted
+ * there. A note may also speak of a grant or an offer, and does not go before that.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -48,13 +49,14 @@ static bool may_post(const struct verbs *verbs)
 
 static uint32_t writes_before(const struct verbs_pair *pair)
 {
-	return pair->rail->service->ordered ? pair->written : (uint32_t)pair->numbered;
+	return pair->rail->service->ordered ? pair->written : pair->numbered;
 }
 
-bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *request,
+bool verbs_notes_next(struct verbs_pair *pair, uint64_t number, struct ibv_send_wr *request,
 		      struct ibv_sge *range)
 {
-	uint8_t *buffer = verbs_control_message(verbs, number);
+	uint8_t *buffer = verbs_control_message(pair->rail, number);
+	struct verbs *verbs = pair->rail->verbs;
 	struct verbs_notes notes;
 	unsigned int i;
 
@@ -66,7 +68,8 @@ bool verbs_notes_next(struct verbs *verbs, uint64_t number, struct ibv_send_wr *
 		notes.notes[notes.count++] = take_first(verbs);
 	for (i = 0; i < verbs->pair_count; i++)
 		notes.written[i] = writes_before(verbs->pairs[i]);
-	verbs_control_send(verbs, buffer, verbs_notes_encode(&notes, buffer), request, range);
+	verbs_control_send_numbered(pair, number, verbs_notes_encode(&notes, buffer),
+				    verbs->message_number++, request, range);
 	return true;
 }
 
@@ -75,7 +78,8 @@ bool verbs_notes_due(const struct verbs *verbs, const struct verbs_notes *notes)
 	unsigned int i;
 
 	for (i = 0; i < verbs->pair_count; i++)
-		if ((int32_t)(notes->written[i] - verbs->pairs[i]->arrived) > 0)
+		if (verbs->pairs[i]->rail->state < VERBS_RAIL_DOWN &&
+		    (int32_t)(notes->written[i] - verbs->pairs[i]->arrived) > 0)
 			return false;
 	return true;
 }

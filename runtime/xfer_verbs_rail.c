@@ -39,7 +39,7 @@ static void rail_arm(struct loop_poller *poller)
 		return;
 	rail->armed = !ibv_req_notify_cq(rail->queue, 0);
 	if (!rail->armed)
-		connection_fail(rail->verbs->connection, -EIO);
+		verbs_rail_failed(rail, -EIO);
 }
 
 static void channel_ready(void *user, int events)
@@ -59,23 +59,25 @@ static void channel_ready(void *user, int events)
 	if (verbs->at_rest)
 		return;
 	if (events < 0)
-		connection_fail(verbs->connection, -EIO);
-	else
-		verbs_drain(rail);
+		verbs_rail_failed(rail, -EIO);
+	verbs_drain(rail);
 }
 
+/* What is not the rail's alone is the connection's: the other side broke the rules. */
 static void async_ready(void *user, int events)
 {
 	struct verbs_rail *rail = user;
+	int failure = 0, rail_failure = events < 0 ? -EIO : 0;
 	struct ibv_async_event event;
-	int failure = events < 0 ? -EIO : 0;
 
 	while (!ibv_get_async_event(rail->port.context, &event)) {
 		switch (event.event_type) {
 		case IBV_EVENT_CQ_ERR:
 		case IBV_EVENT_QP_FATAL:
-		case IBV_EVENT_QP_REQ_ERR:
 		case IBV_EVENT_DEVICE_FATAL:
+			rail_failure = -EIO;
+			break;
+		case IBV_EVENT_QP_REQ_ERR:
 			failure = -EIO;
 			break;
 		/* The other side wrote where it may not. */
@@ -83,13 +85,18 @@ static void async_ready(void *user, int events)
 			failure = -EACCES;
 			break;
 		default:
-			/* A port that is down may come back: the deadline decides. */
+			/* A port that is down may come back: its pairs try until they fail. */
 			break;
 		}
 		ibv_ack_async_event(&event);
 	}
+	/* That of a device which has been removed. */
+	if (errno == EIO)
+		rail_failure = -EIO;
 	if (failure)
 		connection_fail(rail->verbs->connection, failure);
+	else if (rail_failure)
+		verbs_rail_failed(rail, rail_failure);
 }
 
 static int set_nonblocking(int fd)
@@ -161,6 +168,15 @@ static uint64_t count_repeats(const struct verbs_port *port)
 	return sum;
 }
 
+/* A port that is gone has no counters. */
+void verbs_rail_count_repeats(struct verbs_rail *rail)
+{
+	const uint64_t repeats = count_repeats(&rail->port);
+
+	if (repeats > rail->repeats)
+		rail->stats.repeats = repeats - rail->repeats;
+}
+
 int verbs_rail(struct tandem_connection *connection, unsigned int number,
 	       struct tandem_rail_stats *stats)
 {
@@ -170,8 +186,9 @@ int verbs_rail(struct tandem_connection *connection, unsigned int number,
 	if (number >= verbs->rail_used_count)
 		return -ENOENT;
 	rail = verbs->rails_used[number];
+	if (rail->state == VERBS_RAIL_UP)
+		verbs_rail_count_repeats(rail);
 	*stats = rail->stats;
-	stats->repeats = count_repeats(&rail->port) - rail->repeats;
 	return 0;
 }
 
@@ -265,7 +282,8 @@ int verbs_rail_register_messages(struct verbs_rail *rail)
 {
 	errno = 0;
 	rail->messages = ibv_reg_mr(rail->domain, rail->verbs->messages,
-				    VERBS_MESSAGES * VERBS_MESSAGE_BYTES, IBV_ACCESS_LOCAL_WRITE);
+				    verbs_messages_bytes(rail->verbs->rail_used_count),
+				    IBV_ACCESS_LOCAL_WRITE);
 	if (!rail->messages)
 		return errno ? -errno : -ENOMEM;
 	return 0;
@@ -281,6 +299,7 @@ void verbs_rail_forget_messages(struct verbs_rail *rail)
 void verbs_rail_close(struct verbs_rail *rail)
 {
 	loop_poller_stop(rail->verbs->connection->loop, &rail->poller);
+	loop_timer_stop(rail->drain_timer);
 	loop_poll_stop(rail->async_poll);
 	loop_poll_stop(rail->channel_poll);
 	if (rail->queue)

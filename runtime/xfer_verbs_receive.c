@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * What comes from the other side: immediates on every pair, messages on the control pair.
+ * What comes from the other side: immediates on every pair, messages on the first one of
+ * each rail, mostly that of the first.
  *
  * Pairs have no order between them, so a note can be here before the immediate of a write
  * that it speaks of. Such a message waits, and all after it, until that has been counted.
  * Where the control pair has no order, messages can overtake one another: they have numbers
- * in their immediates, and are taken in by these.
+ * in their immediates, and are taken in by these. Those that come again, over another rail
+ * when theirs has failed, are known by them. What is told of a rail has no number, and is
+ * taken in at once: others may wait for that.
  */
 #include <errno.h>
 #include <string.h>
@@ -25,10 +28,8 @@ void verbs_receives_init(struct verbs_pair *pair)
 static void fill_receive(struct verbs_pair *pair, unsigned int receive,
 			 struct ibv_recv_wr *request, struct ibv_sge *range)
 {
-	struct verbs *verbs = pair->rail->verbs;
-	uint8_t *buffer = pair == verbs_control_pair(verbs) ?
-				  verbs_receive_message(verbs, receive) :
-				  verbs_no_message(verbs);
+	uint8_t *buffer = pair == pair->rail->first ? verbs_receive_message(pair->rail, receive) :
+						      verbs_no_message(pair->rail->verbs);
 
 	memset(request, 0, sizeof(*request));
 	request->wr_id = verbs_work(pair, VERBS_WORK_RECEIVE, receive);
@@ -54,10 +55,10 @@ int verbs_post_receives(struct verbs_pair *pair)
 				     &ranges[i]);
 		for (i = 1; i < count; i++)
 			requests[i - 1].next = &requests[i];
+		pair->receives -= count;
 		ret = ibv_post_recv(pair->queues, requests, &bad);
 		if (ret)
 			return -ret;
-		pair->receives -= count;
 	}
 	return 0;
 }
@@ -95,23 +96,38 @@ static int take_message(struct verbs *verbs, const uint8_t *buffer, size_t size)
 	}
 }
 
-/* Return: 0; -EPROTO a number that is none of those under way. */
-static int hold(struct verbs *verbs, const struct ibv_wc *completion)
+static void give_back(struct verbs_pair *pair, unsigned int receive)
 {
-	const uint32_t number = be32toh(completion->imm_data);
-	struct verbs_held *held = &verbs->held[number % VERBS_HELD];
+	pair->idle[pair->receives++] = receive;
+}
 
-	if (number - verbs->message_due >= VERBS_HELD || held->size || !completion->byte_len)
+/* Return: 0; -EPROTO a number that is none of those under way. */
+static int hold(struct verbs_pair *pair, const struct ibv_wc *completion)
+{
+	const unsigned int receive = completion->wr_id & VERBS_WORK_NUMBER;
+	const uint32_t number = be32toh(completion->imm_data);
+	struct verbs *verbs = pair->rail->verbs;
+	struct verbs_held *held = &verbs->held[number % VERBS_HELD];
+	const int32_t ahead = number - verbs->message_due;
+
+	if (ahead <= -(int32_t)VERBS_HELD || ahead >= (int32_t)VERBS_HELD ||
+	    !completion->byte_len)
 		return -EPROTO;
-	held->receive = completion->wr_id & VERBS_WORK_NUMBER;
+	/* It has come before. */
+	if (ahead < 0 || held->size) {
+		give_back(pair, receive);
+		return 0;
+	}
+	held->pair = pair;
+	held->receive = receive;
 	held->size = completion->byte_len;
+	pair->held++;
 	verbs->held_count++;
 	return 0;
 }
 
 void verbs_take_held(struct verbs *verbs)
 {
-	struct verbs_pair *pair = verbs_control_pair(verbs);
 	struct verbs_held *held;
 	int ret = 0;
 
@@ -119,11 +135,12 @@ void verbs_take_held(struct verbs *verbs)
 		held = &verbs->held[verbs->message_due % VERBS_HELD];
 		if (!held->size)
 			return;
-		ret = take_message(verbs, verbs_receive_message(verbs, held->receive),
+		ret = take_message(verbs, verbs_receive_message(held->pair->rail, held->receive),
 				   held->size);
 		if (ret == -EAGAIN)
 			return;
-		pair->idle[pair->receives++] = held->receive;
+		give_back(held->pair, held->receive);
+		held->pair->held--;
 		held->size = 0;
 		verbs->held_count--;
 		verbs->message_due++;
@@ -158,20 +175,28 @@ static int take_immediate(struct verbs_pair *pair, const struct ibv_wc *completi
 	return 0;
 }
 
-static int take_failure(struct verbs_pair *pair, const struct ibv_wc *completion)
-{
-	struct verbs *verbs = pair->rail->verbs;
-
-	if (pair == verbs_control_pair(verbs))
-		verbs->gone = true;
-	return completion->status == IBV_WC_WR_FLUSH_ERR ? -ECONNRESET : -EIO;
-}
-
+/* A message, with or without a number. */
 static bool is_message(const struct verbs_pair *pair, const struct ibv_wc *completion)
 {
-	return completion->status == IBV_WC_SUCCESS && completion->opcode == IBV_WC_RECV &&
-	       completion->wc_flags & IBV_WC_WITH_IMM &&
-	       pair == verbs_control_pair(pair->rail->verbs);
+	return completion->opcode == IBV_WC_RECV && pair == pair->rail->first &&
+	       (completion->wc_flags & IBV_WC_WITH_IMM || completion->byte_len > 1);
+}
+
+static int take_in(struct verbs_pair *pair, const struct ibv_wc *completion)
+{
+	const unsigned int receive = completion->wr_id & VERBS_WORK_NUMBER;
+	struct verbs *verbs = pair->rail->verbs;
+	int ret;
+
+	if (completion->wc_flags & IBV_WC_WITH_IMM) {
+		ret = hold(pair, completion);
+		if (!ret)
+			verbs_take_held(verbs);
+		return ret;
+	}
+	give_back(pair, receive);
+	return verbs_report_take(verbs, verbs_receive_message(pair->rail, receive),
+				 completion->byte_len);
 }
 
 /* That it came is all that the other side wants to know. */
@@ -182,22 +207,18 @@ static bool is_probe(const struct ibv_wc *completion)
 
 void verbs_received(struct verbs_pair *pair, const struct ibv_wc *completion)
 {
-	struct verbs *verbs = pair->rail->verbs;
+	const bool failed = completion->status != IBV_WC_SUCCESS;
 	int ret = 0;
 
-	if (is_message(pair, completion)) {
-		ret = hold(verbs, completion);
-		if (ret < 0)
-			connection_fail(verbs->connection, ret);
-		else
-			verbs_take_held(verbs);
-		return;
+	if (!failed && is_message(pair, completion)) {
+		ret = take_in(pair, completion);
+	} else {
+		give_back(pair, completion->wr_id & VERBS_WORK_NUMBER);
+		if (failed)
+			ret = verbs_pair_failed(pair, completion);
+		else if (!is_probe(completion))
+			ret = take_immediate(pair, completion);
 	}
-	pair->idle[pair->receives++] = completion->wr_id & VERBS_WORK_NUMBER;
-	if (completion->status != IBV_WC_SUCCESS)
-		ret = take_failure(pair, completion);
-	else if (!is_probe(completion))
-		ret = take_immediate(pair, completion);
 	if (ret < 0)
-		connection_fail(verbs->connection, ret);
+		connection_fail(pair->rail->verbs->connection, ret);
 }

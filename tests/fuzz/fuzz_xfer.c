@@ -66,6 +66,7 @@ static void use_verbs_message(const uint8_t *bytes, size_t size)
 {
 	uint8_t again[VERBS_MESSAGE_BYTES];
 	struct verbs_message message;
+	struct verbs_report report;
 	struct verbs_notes notes;
 
 	if (verbs_message_decode(bytes, size, &message) == 0) {
@@ -75,6 +76,11 @@ static void use_verbs_message(const uint8_t *bytes, size_t size)
 	}
 	if (verbs_notes_decode(bytes, size, &notes) == 0) {
 		if (verbs_notes_encode(&notes, again) != size)
+			abort();
+		same(again, bytes, size);
+	}
+	if (verbs_report_decode(bytes, size, &report) == 0) {
+		if (verbs_report_encode(&report, again) != size)
 			abort();
 		same(again, bytes, size);
 	}

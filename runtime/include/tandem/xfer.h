@@ -61,7 +61,8 @@ int tandem_transport_parse(const char *name);
  * @rdma_device: VERBS: name of the RDMA device, such as "rxe0", or names of up to four
  *	with commas between, over which blocks are spread; NULL for the first with an
  *	active port. Those of the two sides are joined whose addresses have most in
- *	common; what one side has more is not used
+ *	common; what one side has more is not used. When one fails, the connection goes
+ *	on over the others: see tandem_connection_get_rail()
  * @rdma_pairs: VERBS: queue pairs on each device, up to 8 in all; 0 for the default,
  *	one, which fills a NIC: more are of use where the network chooses a path for each
  *	(ECMP, bonded ports). The smaller of both sides' numbers counts
@@ -230,8 +231,9 @@ const char *tandem_connection_transport_reason(const struct tandem_connection *c
  * @bytes: written and acknowledged, or read
  * @writes: handed to the transport, of a pull its reads
  * @retries: TCP segments that the kernel sent again meanwhile, on all of the
- *	connection's sockets. 0 with other transports: LOCAL repeats nothing, and
- *	of what a NIC repeats by itself nothing is known
+ *	connection's sockets; VERBS: writes and reads of the connection that were handed to
+ *	another NIC meanwhile, as theirs had failed (of what a NIC repeats by itself nothing
+ *	is known). 0 with LOCAL, which repeats nothing
  * @id: names it in this process, and in traces; filled in at once, before all else
  * @post_ns: how long it took to start it, of the calling thread's time
  * @transport: &enum tandem_transport
@@ -718,6 +720,8 @@ void tandem_connection_get_stats(const struct tandem_connection *connection,
  * @writes: that have been carried out
  * @repeats: what its port has had to send again since the connection was opened, for
  *	whomever: packets or attempts, as its driver counts. 0 where none is counted
+ * @failure: 0; or the negative errno that it failed with: nothing goes over it any more
+ * @again: writes and reads that it had not carried out then, and other NICs were given
  */
 struct tandem_rail_stats {
 	char name[64];
@@ -726,6 +730,8 @@ struct tandem_rail_stats {
 	uint64_t bytes_pulled;
 	uint64_t writes;
 	uint64_t repeats;
+	int failure;
+	uint64_t again;
 };
 
 /**

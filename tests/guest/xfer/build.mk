@@ -30,6 +30,7 @@ guest-tests += \
 	tests/guest/xfer/test_record_verbs \
 	tests/guest/xfer/test_slow_device \
 	tests/guest/xfer/test_verbs \
+	tests/guest/xfer/test_verbs_failover \
 	tests/guest/xfer/test_verbs_grant \
 	tests/guest/xfer/test_verbs_rails \
 	tests/guest/xfer/test_verify_accel_ipc \
@@ -88,6 +89,10 @@ tests/guest/xfer/test_process_accel-src := \
 tests/guest/xfer/test_record_verbs-src := \
 	tests/native/xfer/test_record.c tests/native/xfer/pair.c \
 	tests/guest/xfer/kinds_inproc_verbs.c
+
+tests/guest/xfer/test_verbs_failover-src := \
+	tests/guest/xfer/test_verbs_failover.c tests/guest/xfer/disorder.c \
+	tests/native/xfer/pair.c
 
 tests/guest/xfer/test_verbs_grant-src := \
 	tests/guest/xfer/test_verbs_grant.c tests/native/xfer/pair.c

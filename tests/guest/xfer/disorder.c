@@ -86,7 +86,7 @@ static void post_later(void *user)
 
 	bag->timer = NULL;
 	if (post_some(bag, false) < 0)
-		connection_fail(bag->pair->rail->verbs->connection, -EIO);
+		verbs_rail_failed(bag->pair->rail, -EIO);
 }
 
 static int post_some(struct bag *bag, bool all)

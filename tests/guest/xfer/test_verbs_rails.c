@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One connection over several NICs and queue pairs: all of them have a share, the two sides
- * need not have the same number, and when one fails the connection does, on both sides.
+ * One connection over several NICs and queue pairs: all of them have a share, and the two sides
+ * need not have the same number. See test_verbs_failover.c for what happens when one fails.
  */
 #include <errno.h>
 #include <string.h>
@@ -181,40 +181,6 @@ static void test_refusals(void **state)
 	pair_close(&pair);
 }
 
-/* A pair fails, whichever: both sides find out, and can begin anew. */
-static void check_pair_fails(unsigned int which)
-{
-	struct tandem_operation sent = { 0 }, received = { 0 };
-	uint32_t local[BLOCKS], remote[BLOCKS];
-	struct tandem_push push;
-	struct pair pair;
-
-	kind.rdma_device = "rxe0,rxe1";
-	open_alike(&pair, small, kind.rdma_device, 1);
-	push = whole(&pair, local, remote);
-	assert_int_equal(tandem_expect_start(pair.connection[1], 1, 3 * BLOCKS, 0, &received), 0);
-	assert_int_equal(tandem_push_start(pair.connection[0], &push, &sent), 0);
-	verbs_pair_stop(verbs_of(&pair, 0)->pairs[which]->queues);
-	assert_int_equal(pair_wait(&pair, &sent), -ECONNRESET);
-	assert_int_equal(pair_wait(&pair, &received), -ECONNRESET);
-	pair_reconnect(&pair);
-	pair_push_and_check(&pair, &push);
-	pair_close(&pair);
-	kind.rdma_device = NULL;
-}
-
-static void test_first_pair_fails(void **state)
-{
-	(void)state;
-	check_pair_fails(0);
-}
-
-static void test_other_pair_fails(void **state)
-{
-	(void)state;
-	check_pair_fails(1);
-}
-
 /* The answer to STOP waits for a write of the other NIC that has not been counted. */
 static void test_note_overtakes_write(void **state)
 {
@@ -253,8 +219,6 @@ int main(void)
 		cmocka_unit_test(test_large_blocks),
 		cmocka_unit_test(test_sides_that_differ),
 		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_first_pair_fails),
-		cmocka_unit_test(test_other_pair_fails),
 		cmocka_unit_test(test_note_overtakes_write),
 	};
 

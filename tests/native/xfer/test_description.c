@@ -259,8 +259,8 @@ static void test_endpoint_fields_wrong(void **state)
 		{ PART_WRITE_BYTES, 1 },	/* no power of two */
 		{ PART_WRITE_BYTES + 2, 0 },	/* nothing */
 		{ PART_WRITE_BYTES + 3, 0x80 },
-		{ PART_VERSION, 2 },
-		{ PART_VERSION, 4 },
+		{ PART_VERSION, 3 },
+		{ PART_VERSION, 5 },
 		{ PART_RAIL_COUNT, 0 },
 		{ PART_RAIL_COUNT, 1 },	/* the size does not fit any more */
 		{ PART_RAIL_COUNT, 3 },

@@ -82,8 +82,11 @@ static int use(uint64_t block, uint32_t blocks, uint64_t generation, uint32_t *k
 		.transfer = 7,
 		.generation = generation,
 	};
+	uint32_t keys[VERBS_PAIRS_MAX] = { 0 };
+	int ret = verbs_keys_use(&verbs, &write, keys);
 
-	return verbs_keys_use(&pairs[0], &write, key);
+	*key = keys[0];
+	return ret;
 }
 
 static int granted(uint64_t generation, uint32_t transfer)
@@ -178,8 +181,11 @@ static int use_to_read_over(unsigned int pair, uint64_t block, uint32_t blocks, 
 		.blocks = blocks,
 		.generation = FIRST_GENERATION,
 	};
+	uint32_t keys[VERBS_PAIRS_MAX] = { 0 };
+	int ret = verbs_keys_use(&verbs, &read, keys);
 
-	return verbs_keys_use(&pairs[pair], &read, key);
+	*key = keys[pair];
+	return ret;
 }
 
 static int use_to_read(uint64_t block, uint32_t blocks, uint32_t *key)
@@ -356,11 +362,49 @@ static void test_notes(void **state)
 		assert_int_equal(verbs_notes_decode(buffer, size, &read), -EPROTO);
 	}
 	size = verbs_notes_encode(&notes, buffer);
-	xfer_put16(buffer + 28, VERBS_MESSAGE_OFFER + 1);
+	xfer_put16(buffer + 28, VERBS_MESSAGE_RAIL + 1);
 	assert_int_equal(verbs_message_kind(buffer, size), -EPROTO);
 	notes.notes[0].transfer = XFER_TRANSFERS;
 	size = verbs_notes_encode(&notes, buffer);
 	assert_int_equal(verbs_notes_decode(buffer, size, &read), -EPROTO);
+}
+
+static void test_reports(void **state)
+{
+	struct verbs_report report = { .rail = VERBS_RAILS_MAX - 1, .count = VERBS_PAIRS_MAX },
+			    read = { 0 };
+	uint8_t buffer[VERBS_MESSAGE_BYTES], again[VERBS_MESSAGE_BYTES];
+	uint32_t size, i;
+
+	(void)state;
+	for (i = 0; i < VERBS_PAIRS_MAX; i++)
+		report.pairs[i] = (struct verbs_counted){ i << 28 | i, { 1ull << i, ~0ull << i } };
+	size = verbs_report_encode(&report, buffer);
+	assert_true(size <= sizeof(buffer));
+	assert_int_equal(verbs_report_decode(buffer, size, &read), 0);
+	assert_int_equal(read.rail, VERBS_RAILS_MAX - 1);
+	assert_int_equal(read.pairs[3].before, 3u << 28 | 3);
+	assert_true(read.pairs[3].beyond[1] == ~0ull << 3);
+	assert_int_equal(verbs_report_encode(&read, again), size);
+	assert_memory_equal(again, buffer, size);
+	assert_int_equal(verbs_keys_take(&verbs, buffer, size), -EPROTO);
+	for (i = 0; i < size; i++)
+		assert_int_equal(verbs_report_decode(buffer, i, &read), -EPROTO);
+	xfer_put16(buffer + 6, 0);
+	assert_int_equal(verbs_report_decode(buffer, 32, &read), -EPROTO);
+	xfer_put16(buffer + 6, VERBS_PAIRS_MAX + 1);
+	assert_int_equal(verbs_report_decode(buffer, size + 20, &read), -EPROTO);
+	/* What is zero stays so. */
+	for (i = 8; i < 32; i++) {
+		if ((i >= 16 && i < 20) || i == 28 || i == 29)
+			continue;
+		verbs_report_encode(&report, buffer);
+		buffer[i] = 1;
+		assert_int_equal(verbs_report_decode(buffer, size, &read), -EPROTO);
+	}
+	report.rail = VERBS_RAILS_MAX;
+	verbs_report_encode(&report, buffer);
+	assert_int_equal(verbs_report_decode(buffer, size, &read), -EPROTO);
 }
 
 /* They wait for what has been written on any pair, also when the counts come round. */
@@ -424,6 +468,7 @@ int main(void)
 		KEY_TEST(test_messages_that_do_not_hold_together),
 		KEY_TEST(test_memory_is_bounded),
 		KEY_TEST(test_notes),
+		KEY_TEST(test_reports),
 		KEY_TEST(test_notes_wait),
 		KEY_TEST(test_random_bytes),
 	};

@@ -40,7 +40,10 @@ static int setup(void **state)
 	verbs.connection = &connection;
 	verbs.parts = 1;
 	verbs.pair_count = 3;
+	verbs.rail_used_count = 2;
 	for (i = 0; i < 2; i++) {
+		verbs.rails_used[i] = &verbs.rails[i];
+		verbs.rails[i].first = &pairs[2 * i];
 		verbs.rails[i].verbs = &verbs;
 		verbs.rails[i].number = i;
 		verbs.rails[i].service = &verbs_rc;
@@ -219,6 +222,117 @@ static void test_completions_are_asked_for(void **state)
 }
 
 /*
+ * When a rail fails
+ */
+
+static int post_nothing(struct verbs_pair *pair, struct ibv_send_wr *requests)
+{
+	(void)pair;
+	(void)requests;
+	return 0;
+}
+
+static const struct verbs_service no_nic = { .ordered = true, .post = post_nothing };
+
+/* The second rail fails, whose only pair has as many writes as the others. */
+static void fail_second(unsigned int writes)
+{
+	unsigned int i;
+
+	connection.state = CONNECTION_CONNECTED;
+	connection.write_slots = 3 * VERBS_SLOTS;
+	/* So that its end is not waited for. */
+	push.is_waiting = true;
+	TAILQ_INIT(&connection.rooms);
+	verbs.rails[0].service = verbs.rails[1].service = &no_nic;
+	for (i = 0; i < writes; i++)
+		write_some(1, 8 * KIB, 1);
+	assert_int_equal(verbs_flush(&connection), 0);
+	verbs.rails[1].state = VERBS_RAIL_GONE;
+	verbs_leave_slots(&pairs[2]);
+}
+
+/* The other side has counted the first immediate of two, each of which stands for 32 writes. */
+static void test_what_is_not_counted_goes_elsewhere(void **state)
+{
+	const struct verbs_counted counted = { .before = 1 };
+	unsigned int i;
+
+	(void)state;
+	fail_second(3 * 64);
+	assert_int_equal(pairs[2].numbered, 2);
+	/* What is free, but for what is kept for the writes of that pair. */
+	assert_int_equal(connection.write_slots - connection.writes, 2 * (VERBS_SLOTS - 64) - 64);
+	assert_int_equal(verbs_writes_counted(&pairs[2], &counted), 0);
+	assert_int_equal(connection.writes, 3 * 64 - 32);
+	assert_int_equal(verbs.rails[1].stats.writes, 32);
+	assert_int_equal(verbs_write_again(&verbs), 0);
+	assert_true(pairs[2].first == pairs[2].next);
+	assert_int_equal(verbs.again, 32);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(pairs[i].next, 64 + 16);
+		assert_int_equal(pairs[i].numbered, 3);
+		assert_int_equal(immediate(&pairs[i], 15), 1 << 16 | 16);
+	}
+	assert_int_equal(connection.writes, 3 * 64 - 32);
+	assert_int_equal(connection.write_slots - connection.writes, 2 * (VERBS_SLOTS - 80));
+}
+
+/* It waits for slots that get free, and has them before anything else. */
+static void test_all_waits_for_room(void **state)
+{
+	const struct verbs_counted counted = { 0 };
+
+	(void)state;
+	fail_second(3 * VERBS_SLOTS);
+	assert_int_equal(verbs_writes_counted(&pairs[2], &counted), 0);
+	assert_int_equal(verbs_write_again(&verbs), 0);
+	assert_int_equal(verbs.again, 0);
+	verbs_sent(&pairs[0], 31);
+	assert_true(connection.write_slots < connection.writes);
+	assert_int_equal(verbs_write_again(&verbs), 0);
+	assert_int_equal(verbs.again, 32);
+	assert_int_equal(pairs[2].next - pairs[2].first, VERBS_SLOTS - 32);
+	assert_int_equal(pairs[0].next, VERBS_SLOTS + 32);
+}
+
+/* Of a push that is to end early nothing is sent again. */
+static void test_stopped_is_dropped(void **state)
+{
+	const struct verbs_counted counted = { .before = 1 };
+	const uint64_t bytes = 3 * 64 * 8 * KIB;
+
+	(void)state;
+	fail_second(3 * 64);
+	push.result = -ECANCELED;
+	assert_int_equal(verbs_writes_counted(&pairs[2], &counted), 0);
+	assert_int_equal(verbs_write_again(&verbs), 0);
+	assert_int_equal(verbs.again, 0);
+	assert_true(pairs[2].first == pairs[2].next);
+	assert_int_equal(push.writes, 2 * 64);
+	/* What has been counted, alone, has been written. */
+	assert_int_equal(push.bytes_left, bytes - 32 * 8 * KIB);
+	assert_int_equal(connection.write_bytes_under_way, bytes - 64 * 8 * KIB);
+}
+
+/* More than there was, or less than has been carried out. */
+static void test_wrong_counts(void **state)
+{
+	struct verbs_counted counted = { .before = 3 };
+
+	(void)state;
+	fail_second(3 * 64);
+	assert_int_equal(verbs_writes_counted(&pairs[2], &counted), -EPROTO);
+	verbs_sent(&pairs[2], 31);
+	assert_int_equal(pairs[2].written, 1);
+	counted.before = 0;
+	assert_int_equal(verbs_writes_counted(&pairs[2], &counted), -ECONNRESET);
+	counted.before = 1;
+	assert_int_equal(verbs_writes_counted(&pairs[2], &counted), 0);
+	assert_int_equal(pairs[2].first, 32);
+}
+
+/*
  * Without order
  */
 
@@ -297,6 +411,28 @@ static void test_the_oldest_is_waited_for(void **state)
 	assert_int_equal(connection.write_slots, VERBS_SLOTS);
 }
 
+/* Each write is known by its number. */
+static void test_what_is_counted_in_any_order(void **state)
+{
+	struct verbs_counted counted = { .before = 2, .beyond = { 1 << 3 } };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 8; i++)
+		write_some(1, KIB, 1);
+	verbs_sent(&pairs[0], 5);
+	verbs.rails[0].state = VERBS_RAIL_GONE;
+	connection.state = CONNECTION_CONNECTED;
+	push.is_waiting = true;
+	TAILQ_INIT(&connection.rooms);
+	assert_int_equal(verbs_writes_counted(&pairs[0], &counted), 0);
+	assert_int_equal(pairs[0].first, 2);
+	assert_int_equal(connection.writes, 5);
+	/* One of which this side had been told is not among these. */
+	counted.beyond[0] = 1 << 4;
+	assert_int_equal(verbs_writes_counted(&pairs[0], &counted), -ECONNRESET);
+}
+
 static void test_controls_in_any_order(void **state)
 {
 	(void)state;
@@ -328,7 +464,7 @@ static void receive(uint32_t number, unsigned int buffer, uint32_t size)
 /* Messages wait for those that they have overtaken. */
 static void test_messages_in_any_order(void **state)
 {
-	static uint8_t messages[VERBS_MESSAGES * VERBS_MESSAGE_BYTES];
+	static uint8_t messages[(1 + VERBS_RAIL_MESSAGES) * VERBS_MESSAGE_BYTES];
 	struct verbs_notes notes = { .count = 1,
 				     .notes = { { .kind = XFER_NOTE_STOPPED,
 						  .transfer = 1 } } };
@@ -340,7 +476,7 @@ static void test_messages_in_any_order(void **state)
 	for (i = 0; i < 3; i++) {
 		/* Only the one that comes last, and is the first, speaks of a write. */
 		notes.written[0] = i == 2;
-		size = verbs_notes_encode(&notes, verbs_receive_message(&verbs, i));
+		size = verbs_notes_encode(&notes, verbs_receive_message(&verbs.rails[0], i));
 	}
 	receive(1, 0, size);
 	receive(2, 1, size);
@@ -363,11 +499,16 @@ int main(void)
 		SEND_TEST(test_immediates_are_joined),
 		SEND_TEST(test_parts_are_told_of),
 		SEND_TEST(test_completions_are_asked_for),
+		SEND_TEST(test_what_is_not_counted_goes_elsewhere),
+		SEND_TEST(test_all_waits_for_room),
+		SEND_TEST(test_stopped_is_dropped),
+		SEND_TEST(test_wrong_counts),
 #undef SEND_TEST
 #define SEND_TEST(name)	cmocka_unit_test_setup(name, setup_without_order)
 		SEND_TEST(test_each_stands_for_itself),
 		SEND_TEST(test_completions_in_any_order),
 		SEND_TEST(test_the_oldest_is_waited_for),
+		SEND_TEST(test_what_is_counted_in_any_order),
 		SEND_TEST(test_controls_in_any_order),
 		SEND_TEST(test_messages_in_any_order),
 #undef SEND_TEST
