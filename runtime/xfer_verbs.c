@@ -229,35 +229,13 @@ static int pairs_check(unsigned int rails, unsigned int rail_pairs, struct tande
 				rails, rail_pairs, VERBS_RAILS_MAX, VERBS_PAIRS_MAX);
 }
 
-/* Open the devices whose names are in a list. Return: 0 or -errno. */
-static int open_rails(struct verbs *verbs, const struct tandem_connection_options *options,
-		      struct tandem_error *error)
+static int open_rail(struct verbs *verbs, const char *device,
+		     const struct tandem_connection_options *options, struct tandem_error *error)
 {
-	char names[NAMES_BYTES + 1] = "", *next = names, *name;
-	struct verbs_rail *rail;
-	unsigned int rails = 1;
-	const char *at;
-	int ret;
+	struct verbs_rail *rail = &verbs->rails[verbs->rail_count];
 
-	for (at = options->rdma_device; at && *at; at++)
-		rails += *at == ',';
-	verbs->rail_pairs = options->rdma_pairs ? options->rdma_pairs : RAIL_PAIRS_DEFAULT;
-	ret = pairs_check(rails, verbs->rail_pairs, error);
-	if (ret < 0)
-		return ret;
-	if (options->rdma_device && strlen(options->rdma_device) >= sizeof(names))
-		return tandem_error_set(error, -ENODEV, "verbs: there is no RDMA device %s",
-					options->rdma_device);
-	if (options->rdma_device)
-		strcpy(names, options->rdma_device);
-	do {
-		name = strsep(&next, ",");
-		rail = &verbs->rails[verbs->rail_count];
-		rail->end = &verbs->local.rails[verbs->rail_count++];
-		ret = verbs_rail_open(verbs, rail, options->rdma_device ? name : NULL, options,
-				      error);
-	} while (!ret && next);
-	return ret;
+	rail->end = &verbs->local.rails[verbs->rail_count++];
+	return verbs_rail_open(verbs, rail, device, options, error);
 }
 
 /* Memory windows only if all can; and they are bound before a message by order alone. */
@@ -273,6 +251,73 @@ static int register_rails(struct verbs *verbs, struct tandem_error *error)
 				 verbs_windows_usable(&verbs->rails[i].port.limits);
 	for (i = 0; i < verbs->rail_count && !ret; i++)
 		ret = verbs_rail_register(&verbs->rails[i], error);
+	return ret;
+}
+
+/* Open the devices whose names are in a list, all of them. Return: 0 or -errno. */
+static int open_named(struct verbs *verbs, const struct tandem_connection_options *options,
+		      struct tandem_error *error)
+{
+	char names[NAMES_BYTES + 1], *next = names;
+	unsigned int rails = 1;
+	const char *at;
+	int ret;
+
+	for (at = options->rdma_device; *at; at++)
+		rails += *at == ',';
+	ret = pairs_check(rails, verbs->rail_pairs, error);
+	if (ret < 0)
+		return ret;
+	if (strlen(options->rdma_device) >= sizeof(names))
+		return tandem_error_set(error, -ENODEV, "verbs: there is no RDMA device %s",
+					options->rdma_device);
+	strcpy(names, options->rdma_device);
+	while (!ret && next)
+		ret = open_rail(verbs, strsep(&next, ","), options, error);
+	return ret ? ret : register_rails(verbs, error);
+}
+
+/*
+ * Open the first device that can be used. What is said if there is none is of the first one
+ * that has an active port, or cannot be opened. Return: 0 or -errno.
+ */
+static int open_first(struct verbs *verbs, const struct tandem_connection_options *options,
+		      struct ibv_device **devices, struct tandem_error *error)
+{
+	struct verbs_rail *rail = &verbs->rails[0];
+	struct tandem_error why;
+	int ret, refusal = 0;
+
+	for (; *devices; devices++) {
+		ret = open_rail(verbs, ibv_get_device_name(*devices), options, &why);
+		if (!ret)
+			ret = register_rails(verbs, &why);
+		if (!ret)
+			return 0;
+		if (!refusal && (ret != -ENODEV || rail->port.name[0]))
+			refusal = tandem_error_set(error, ret, "%s", why.message);
+		verbs_rail_close(rail);
+		memset(rail, 0, sizeof(*rail));
+		memset(&verbs->local.rails[0], 0, sizeof(verbs->local.rails[0]));
+		verbs->rail_count = 0;
+	}
+	return refusal ? refusal : verbs_port_none(error);
+}
+
+static int open_any(struct verbs *verbs, const struct tandem_connection_options *options,
+		    struct tandem_error *error)
+{
+	struct ibv_device **devices;
+	int ret;
+
+	ret = pairs_check(1, verbs->rail_pairs, error);
+	if (ret < 0)
+		return ret;
+	devices = ibv_get_device_list(NULL);
+	if (!devices)
+		return verbs_port_none(error);
+	ret = open_first(verbs, options, devices, error);
+	ibv_free_device_list(devices);
 	return ret;
 }
 
@@ -364,9 +409,9 @@ static int verbs_open(struct tandem_connection *connection,
 	TAILQ_INIT(&verbs->granted);
 	TAILQ_INIT(&verbs->keys);
 	STAILQ_INIT(&verbs->notes);
-	ret = open_rails(verbs, options, error);
-	if (!ret)
-		ret = register_rails(verbs, error);
+	verbs->rail_pairs = options->rdma_pairs ? options->rdma_pairs : RAIL_PAIRS_DEFAULT;
+	ret = options->rdma_device ? open_named(verbs, options, error) :
+				     open_any(verbs, options, error);
 	if (!ret)
 		ret = make_pairs(verbs, error);
 	if (ret < 0) {

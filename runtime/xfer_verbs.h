@@ -103,15 +103,17 @@ struct verbs_port {
 
 /**
  * verbs_port_open() - choose and open
- * @device: name of the RDMA device; NULL for the first with an active port
+ * @device: name of the RDMA device
  * @options: what the application wants otherwise
- * @port: filled in
+ * @port: filled in; on failure only its name, where it has an active port
  * @error: filled in on failure
  *
  * Return: 0, -ENODEV, -EINVAL for a GID index that is none, -ENOMEM, -EACCES.
  */
 int verbs_port_open(const char *device, const struct tandem_connection_options *options,
 		    struct verbs_port *port, struct tandem_error *error);
+/* There is no device that could be used. Return: -ENODEV. */
+int verbs_port_none(struct tandem_error *error);
 void verbs_port_close(struct verbs_port *port);
 
 /*
@@ -673,7 +675,7 @@ static inline struct verbs_pair *verbs_work_pair(const struct verbs *verbs, uint
  * verbs_rail_open() - open a NIC, and make on it what the connection needs but for pairs
  * @verbs: the transport
  * @rail: of it, zero but for @verbs and @end
- * @device: name; NULL for the first with an active port
+ * @device: name
  * @options: from the application
  * @error: filled in on failure
  *

@@ -95,14 +95,16 @@ static int port_choose(struct verbs_port *port, unsigned int wanted)
 	return -ENODEV;
 }
 
+static const char help[] = "load one (for soft-RoCE: `rdma link add rxe0 type rxe netdev eth0`)";
+
+int verbs_port_none(struct tandem_error *error)
+{
+	return tandem_error_set(error, -ENODEV, "verbs: no RDMA device with an active port; %s",
+				help);
+}
+
 static int port_not_found(const char *device, unsigned int port, struct tandem_error *error)
 {
-	static const char help[] =
-		"load one (for soft-RoCE: `rdma link add rxe0 type rxe netdev eth0`)";
-
-	if (!device)
-		return tandem_error_set(error, -ENODEV,
-					"verbs: no RDMA device with an active port; %s", help);
 	if (!port)
 		return tandem_error_set(error, -ENODEV,
 					"verbs: no RDMA device %s with an active port; `rdma link` shows them, or %s",
@@ -117,11 +119,12 @@ static int port_open_one(struct ibv_device *device, unsigned int wanted, struct 
 	port->context = ibv_open_device(device);
 	if (!port->context)
 		return errno ? -errno : -ENODEV;
+	if (port_choose(port, wanted) < 0) {
+		verbs_port_close(port);
+		return -ENODEV;
+	}
 	snprintf(port->name, sizeof(port->name), "%s", ibv_get_device_name(device));
-	if (!port_choose(port, wanted))
-		return 0;
-	verbs_port_close(port);
-	return -ENODEV;
+	return 0;
 }
 
 int verbs_port_open(const char *device, const struct tandem_connection_options *options,
@@ -134,19 +137,17 @@ int verbs_port_open(const char *device, const struct tandem_connection_options *
 	devices = ibv_get_device_list(NULL);
 	if (!devices)
 		return port_not_found(device, options->rdma_port, error);
-	for (i = 0; devices[i] && ret == -ENODEV; i++) {
-		if (device && strcmp(device, ibv_get_device_name(devices[i])))
-			continue;
+	for (i = 0; devices[i]; i++)
+		if (!strcmp(device, ibv_get_device_name(devices[i])))
+			break;
+	if (devices[i])
 		ret = port_open_one(devices[i], options->rdma_port, port);
-		if (ret < 0 && ret != -ENODEV)
-			tandem_error_set(error, ret, "verbs: cannot open %s: %s",
-					 ibv_get_device_name(devices[i]), strerror(-ret));
-	}
 	ibv_free_device_list(devices);
 	if (ret == -ENODEV)
 		return port_not_found(device, options->rdma_port, error);
 	if (ret < 0)
-		return ret;
+		return tandem_error_set(error, ret, "verbs: cannot open %s: %s", device,
+					strerror(-ret));
 	ret = gid_find(port, options->gid_index, error);
 	if (ret < 0)
 		verbs_port_close(port);

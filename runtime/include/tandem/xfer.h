@@ -59,10 +59,12 @@ int tandem_transport_parse(const char *name);
  * struct tandem_connection_options - how to open a connection
  * @transport: &enum tandem_transport
  * @rdma_device: VERBS: name of the RDMA device, such as "rxe0", or names of up to four
- *	with commas between, over which blocks are spread; NULL for the first with an
- *	active port. Those of the two sides are joined whose addresses have most in
- *	common; what one side has more is not used. When one fails, the connection goes
- *	on over the others: see tandem_connection_get_rail()
+ *	with commas between, over which blocks are spread, and which all have to be
+ *	usable; NULL for the first that is: one without an active port or an address,
+ *	or that the library or the memory is not for, is passed over. Those of the two
+ *	sides are joined whose addresses have most in common; what one side has more is
+ *	not used. When one fails later, the connection goes on over the others:
+ *	see tandem_connection_get_rail()
  * @rdma_pairs: VERBS: queue pairs on each device, up to 8 in all; 0 for the default,
  *	one, which fills a NIC: more are of use where the network chooses a path for each
  *	(ECMP, bonded ports). The smaller of both sides' numbers counts

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * One connection over several NICs and queue pairs: all of them have a share, and the two sides
- * need not have the same number. See test_verbs_failover.c for what happens when one fails.
+ * need not have the same number; and which NICs are taken. See test_verbs_failover.c for what
+ * happens when one fails.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/xfer_verbs_service.h"
@@ -181,6 +184,66 @@ static void test_refusals(void **state)
 	pair_close(&pair);
 }
 
+static void set_link(const char *change)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "ip link set eth0 %s", change);
+	assert_int_equal(system(command), 0);
+}
+
+/* One whose port is down is passed over, unless it has been asked for. */
+static void test_unusable_is_passed_over(void **state)
+{
+	struct tandem_error error = { 0 };
+	struct tandem_rail_stats rail;
+	struct pair pair;
+	int side;
+
+	(void)state;
+	set_link("down");
+	pair_kind = &kind;
+	pair_open(&pair, small);
+	assert_int_equal(try_open(&pair, 0, "rxe0", 1, &error), -ENODEV);
+	assert_non_null(strstr(error.message, "rxe0"));
+	assert_int_equal(try_open(&pair, 0, "rxe0,rxe1", 1, &error), -ENODEV);
+	pair_connect(&pair);
+	set_link("up");
+	for (side = 0; side < 2; side++) {
+		tandem_connection_get_rail(pair.connection[side], 0, &rail);
+		assert_string_equal(rail.name, "rxe1");
+	}
+	pair_close(&pair);
+	/* With the link back up it is the first again; that may take a moment. */
+	pair_open(&pair, small);
+	while (try_open(&pair, 0, "rxe0", 1, &error) < 0)
+		pair_run(&pair, 20);
+	pair_close(&pair);
+}
+
+/* If none can be used, what is said is why the first one with an active port cannot. */
+static void test_reason_of_the_first(void **state)
+{
+	struct tandem_connection_options options;
+	struct tandem_error error = { 0 };
+	struct pair pair;
+
+	(void)state;
+	pair_kind = &kind;
+	pair_open(&pair, small);
+	options = pair_options();
+	options.gid_index = 200;
+	assert_int_equal(tandem_connection_open(pair.loop, pair.pool[0], &options,
+						&pair.connection[0], &error), -EINVAL);
+	assert_non_null(strstr(error.message, "rxe0"));
+	options.gid_index = -1;
+	options.rdma_port = 7;
+	assert_int_equal(tandem_connection_open(pair.loop, pair.pool[0], &options,
+						&pair.connection[0], &error), -ENODEV);
+	assert_non_null(strstr(error.message, "no RDMA device with an active port"));
+	pair_close(&pair);
+}
+
 /* The answer to STOP waits for a write of the other NIC that has not been counted. */
 static void test_note_overtakes_write(void **state)
 {
@@ -219,6 +282,8 @@ int main(void)
 		cmocka_unit_test(test_large_blocks),
 		cmocka_unit_test(test_sides_that_differ),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_unusable_is_passed_over),
+		cmocka_unit_test(test_reason_of_the_first),
 		cmocka_unit_test(test_note_overtakes_write),
 	};
 
