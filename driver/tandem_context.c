@@ -460,12 +460,12 @@ static int map_region(struct tandem_context *context,
 		      struct drm_tandem_region_map *args)
 {
 	struct tandem_region *region;
-	u64 end;
-	int index;
+	int index, ret;
 
-	if (check_add_overflow(args->offset, args->length, &end) ||
-	    end > object->size)
-		return -EINVAL;
+	ret = tandem_gem_check_region(object, args->offset, args->length,
+				      args->flags);
+	if (ret)
+		return ret;
 	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 	if (!region)
 		return -ENOMEM;
@@ -496,7 +496,7 @@ int tandem_ioctl_region_map(struct drm_device *drm, void *data,
 	struct tandem_context *context;
 	int ret;
 
-	if (!args->length || !PAGE_ALIGNED(args->offset) || !args->flags ||
+	if (!args->length || !args->flags ||
 	    args->flags & ~(TANDEM_REGION_READ | TANDEM_REGION_WRITE))
 		return -EINVAL;
 	context = tandem_context_find(file, args->context);

@@ -133,7 +133,7 @@ static void show_objects_of(struct seq_file *m, struct drm_file *filp)
 		seq_printf(m, "  handle=%d address=%#llx size=%zu handles=%u %s\n",
 			   handle, tandem_gem_address(object), object->size,
 			   READ_ONCE(object->handle_count),
-			   tandem_gem_is_host(object) ? "imported" : "device");
+			   tandem_gem_kind(object));
 		drm_gem_object_put(object);
 		handle++;
 	}

@@ -171,7 +171,8 @@ static int ioctl_get_param(struct drm_device *drm, void *data,
 			      TANDEM_CAPABILITY_SUBMIT |
 			      TANDEM_CAPABILITY_PRIORITY |
 			      TANDEM_CAPABILITY_QUERY |
-			      TANDEM_CAPABILITY_MEMORY_CLASS;
+			      TANDEM_CAPABILITY_MEMORY_CLASS |
+			      TANDEM_CAPABILITY_REGISTER;
 		break;
 	case TANDEM_PARAM_MEMORY_CLASSES:
 		args->value = identity->memory.count;
@@ -204,6 +205,7 @@ static const struct drm_ioctl_desc tandem_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(TANDEM_CONTEXT_QUERY, tandem_ioctl_context_query, 0),
 	DRM_IOCTL_DEF_DRV(TANDEM_QUEUE_QUERY, tandem_ioctl_queue_query, 0),
 	DRM_IOCTL_DEF_DRV(TANDEM_SUBMIT, tandem_ioctl_submit, 0),
+	DRM_IOCTL_DEF_DRV(TANDEM_GEM_REGISTER, tandem_ioctl_gem_register, 0),
 };
 
 static int file_open(struct drm_device *drm, struct drm_file *filp)

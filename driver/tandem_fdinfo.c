@@ -13,22 +13,22 @@
 #include "tandem_gem.h"
 #include "tandem_queue.h"
 
-/* Regions are kinds of device memory, and then what was imported. */
-#define REGION_IMPORTED	(TANDEM_HW_MEMORY_SRAM + 1)
-#define REGIONS		(REGION_IMPORTED + 1)
+/* Regions are kinds of device memory, and then all host memory. */
+#define REGION_HOST	(TANDEM_HW_MEMORY_SRAM + 1)
+#define REGIONS		(REGION_HOST + 1)
 
 static const char *region_name(u32 region)
 {
 	/* The name that the format has for memory of the system. */
-	return region == REGION_IMPORTED ? "memory" :
-					   tandem_memory_kind_name(region);
+	return region == REGION_HOST ? "memory" :
+				       tandem_memory_kind_name(region);
 }
 
 static u32 region_of(const struct tandem_device *tdev,
 		     const struct drm_gem_object *object)
 {
 	if (tandem_gem_is_host(object))
-		return REGION_IMPORTED;
+		return REGION_HOST;
 	return tdev->identity.memory.class[tandem_gem_class(object)].kind;
 }
 
@@ -78,14 +78,14 @@ static void mark_active(struct tandem_file *file, struct xarray *marks)
 }
 
 static void count_object(struct drm_memory_stats *stats,
-			 struct drm_gem_object *object, bool imported,
-			 bool active)
+			 struct drm_gem_object *object, bool host, bool active)
 {
 	if (drm_gem_object_is_shared_for_memory_stats(object))
 		stats->shared += object->size;
 	else
 		stats->private += object->size;
-	if (!imported)
+	/* Host memory counts for its exporter, or its process, already. */
+	if (!host)
 		stats->resident += object->size;
 	if (active)
 		stats->active += object->size;
@@ -95,7 +95,7 @@ static void show_memory(struct drm_printer *p, struct tandem_device *tdev,
 			struct drm_file *filp, struct xarray *marks)
 {
 	struct drm_memory_stats stats[REGIONS] = {};
-	bool exists[REGIONS] = { [REGION_IMPORTED] = true };
+	bool exists[REGIONS] = { [REGION_HOST] = true };
 	struct drm_gem_object *object;
 	u32 region, i;
 	int handle;
@@ -103,7 +103,7 @@ static void show_memory(struct drm_printer *p, struct tandem_device *tdev,
 	spin_lock(&filp->table_lock);
 	idr_for_each_entry(&filp->object_idr, object, handle) {
 		region = region_of(tdev, object);
-		count_object(&stats[region], object, region == REGION_IMPORTED,
+		count_object(&stats[region], object, region == REGION_HOST,
 			     xa_load(marks, (unsigned long)object));
 	}
 	spin_unlock(&filp->table_lock);

@@ -7,6 +7,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/nospec.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 
 #include "tandem_accel.h"
@@ -14,20 +15,27 @@
 #include "tandem_file.h"
 #include "tandem_gem.h"
 #include "tandem_memory.h"
+#include "tandem_registration.h"
 #include "tandem_trace.h"
 
 /**
  * struct tandem_gem - an object
  * @base: the GEM object
- * @memory: its device memory; NULL for an imported object. Constant while the
- *	object lives
- * @sgt: of an imported object
+ * @memory: its device memory, or NULL
+ * @sgt: of an imported object, or NULL
+ * @registration: its memory of a process, or NULL
+ * @owner: of @registration: the only file that may have handles
  * @bus_address: of an imported object
+ *
+ * It has one of @memory, @sgt and @registration, which is constant while it
+ * lives.
  */
 struct tandem_gem {
 	struct drm_gem_object base;
 	struct tandem_memory *memory;
 	struct sg_table *sgt;
+	struct tandem_registration *registration;
+	const struct drm_file *owner;
 	u64 bus_address;
 };
 
@@ -40,8 +48,10 @@ u64 tandem_gem_address(const struct drm_gem_object *object)
 {
 	const struct tandem_gem *gem = to_gem(object);
 
+	if (gem->memory)
+		return tandem_memory_address(gem->memory);
 	return gem->sgt ? gem->bus_address :
-			  tandem_memory_address(gem->memory);
+			  gem->registration->user.bus_address;
 }
 
 u32 tandem_gem_class(const struct drm_gem_object *object)
@@ -51,7 +61,32 @@ u32 tandem_gem_class(const struct drm_gem_object *object)
 
 bool tandem_gem_is_host(const struct drm_gem_object *object)
 {
-	return to_gem(object)->sgt;
+	return !to_gem(object)->memory;
+}
+
+const char *tandem_gem_kind(const struct drm_gem_object *object)
+{
+	const struct tandem_gem *gem = to_gem(object);
+
+	if (gem->memory)
+		return "device";
+	return gem->sgt ? "imported" : "registered";
+}
+
+int tandem_gem_check_region(const struct drm_gem_object *object, u64 offset,
+			    u64 length, u32 flags)
+{
+	const struct tandem_registration *registration =
+		to_gem(object)->registration;
+	u64 end;
+
+	if (check_add_overflow(offset, length, &end) || end > object->size)
+		return -EINVAL;
+	/* What a process registers need not begin with a page. */
+	if (!registration)
+		return PAGE_ALIGNED(offset) ? 0 : -EINVAL;
+	return flags & TANDEM_REGION_WRITE && !registration->user.write ?
+		       -EACCES : 0;
 }
 
 static unsigned long page_count_of(const struct tandem_gem *gem)
@@ -64,15 +99,18 @@ static void gem_free(struct drm_gem_object *object)
 	struct tandem_device *tdev = to_tandem_device(object->dev);
 	struct tandem_gem *gem = to_gem(object);
 
-	if (gem->sgt || gem->memory)
+	if (gem->sgt || gem->memory || gem->registration)
 		trace_tandem_object_free(tdev, tandem_gem_address(object),
-					 object->size, gem->sgt);
+					 object->size,
+					 tandem_gem_is_host(object));
 	if (gem->sgt) {
 		tdev->bus->unmap(tdev->dev, gem->bus_address);
 		drm_prime_gem_destroy(object, gem->sgt);
 	}
 	if (gem->memory)
 		tandem_memory_free(tdev, gem->memory);
+	if (gem->registration)
+		tandem_registration_free(tdev, gem->registration);
 	drm_gem_object_release(object);
 	atomic_dec(&tdev->objects);
 	kfree(gem);
@@ -147,6 +185,29 @@ static const struct drm_gem_object_funcs gem_funcs = {
 	.vm_ops = &gem_vm_ops,
 };
 
+/*
+ * Registered memory is no other file's, also where an administrator opens it by
+ * a global name: that ends with the last handle, so the owner is still there.
+ */
+static int registered_open(struct drm_gem_object *object, struct drm_file *filp)
+{
+	return filp == to_gem(object)->owner ? 0 : -EACCES;
+}
+
+/* Its pages would outlive the process, and then count for nobody. */
+static struct dma_buf *registered_export(struct drm_gem_object *object,
+					 int flags)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+/* Nor is there a mapping: the process has one. */
+static const struct drm_gem_object_funcs registered_funcs = {
+	.free = gem_free,
+	.open = registered_open,
+	.export = registered_export,
+};
+
 static struct tandem_gem *gem_alloc(struct tandem_device *tdev, u64 size)
 {
 	struct tandem_gem *gem;
@@ -218,6 +279,31 @@ tandem_gem_import(struct drm_device *drm, struct dma_buf_attachment *attachment,
 	return &gem->base;
 }
 
+/* An object of memory of the current process, or an error pointer. */
+static struct drm_gem_object *gem_register(struct drm_file *filp, u64 address,
+					   u64 size, bool write)
+{
+	struct tandem_file *file = filp->driver_priv;
+	struct tandem_registration *registration;
+	struct tandem_gem *gem;
+
+	gem = gem_alloc(file->tdev, size);
+	if (!gem)
+		return ERR_PTR(-ENOMEM);
+	gem->base.funcs = &registered_funcs;
+	gem->owner = filp;
+	registration = tandem_registration_create(file->tdev, address, size,
+						  write);
+	if (IS_ERR(registration)) {
+		drm_gem_object_put(&gem->base);
+		return ERR_CAST(registration);
+	}
+	gem->registration = registration;
+	trace_tandem_object_create(file->tdev, tandem_gem_address(&gem->base),
+				   size, true);
+	return &gem->base;
+}
+
 static bool is_full(const struct drm_gem_object *object)
 {
 	return object == ERR_PTR(-ENOSPC) || object == ERR_PTR(-EDQUOT);
@@ -271,9 +357,34 @@ int tandem_ioctl_gem_mmap_offset(struct drm_device *drm, void *data,
 	object = drm_gem_object_lookup(filp, args->handle);
 	if (!object)
 		return -ENOENT;
-	ret = drm_gem_create_mmap_offset(object);
+	if (to_gem(object)->registration)
+		ret = -EOPNOTSUPP;
+	else
+		ret = drm_gem_create_mmap_offset(object);
 	if (!ret)
 		args->offset = drm_vma_node_offset_addr(&object->vma_node);
+	drm_gem_object_put(object);
+	return ret;
+}
+
+int tandem_ioctl_gem_register(struct drm_device *drm, void *data,
+			      struct drm_file *filp)
+{
+	struct drm_tandem_gem_register *args = data;
+	struct drm_gem_object *object;
+	int ret;
+
+	if (!args->size || !PAGE_ALIGNED(args->size) ||
+	    args->size > TANDEM_REGISTRATION_BYTES_MAX ||
+	    !PAGE_ALIGNED(args->address) ||
+	    args->flags & ~TANDEM_REGISTER_READ_ONLY)
+		return -EINVAL;
+	object = gem_register(filp, args->address, args->size,
+			      !(args->flags & TANDEM_REGISTER_READ_ONLY));
+	if (IS_ERR(object))
+		return PTR_ERR(object);
+	ret = drm_gem_handle_create(filp, object, &args->handle);
+	/* The handle holds the object now. */
 	drm_gem_object_put(object);
 	return ret;
 }

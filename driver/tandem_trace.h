@@ -274,29 +274,29 @@ TRACE_EVENT(tandem_context_ban,
 
 DECLARE_EVENT_CLASS(tandem_object,
 		    TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size,
-			     bool imported),
-		    TP_ARGS(tdev, address, size, imported),
+			     bool host),
+		    TP_ARGS(tdev, address, size, host),
 		    TP_STRUCT__entry(__string(dev, dev_name(tdev->dev))
 				     __field(u64, address)
 				     __field(u64, size)
-				     __field(bool, imported)
+				     __field(bool, host)
 				     ),
 		    TP_fast_assign(__assign_str(dev);
 				   __entry->address = address;
 				   __entry->size = size;
-				   __entry->imported = imported;
+				   __entry->host = host;
 				   ),
-		    TP_printk("dev=%s address=%#llx size=%llu imported=%d",
+		    TP_printk("dev=%s address=%#llx size=%llu host=%d",
 			      __get_str(dev), __entry->address, __entry->size,
-			      __entry->imported)
+			      __entry->host)
 );
 
 DEFINE_EVENT(tandem_object, tandem_object_create,
-	     TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size, bool imported),
-	     TP_ARGS(tdev, address, size, imported));
+	     TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size, bool host),
+	     TP_ARGS(tdev, address, size, host));
 DEFINE_EVENT(tandem_object, tandem_object_free,
-	     TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size, bool imported),
-	     TP_ARGS(tdev, address, size, imported));
+	     TP_PROTO(const struct tandem_device *tdev, u64 address, u64 size, bool host),
+	     TP_ARGS(tdev, address, size, host));
 
 #endif /* _TANDEM_TRACE_H */
 

@@ -7,23 +7,30 @@
 #include "tandem_device.h"
 #include "tandem_user.h"
 
+/* Pages to pin or to unpin at a time: this is done with interrupts off. */
+#define BATCH_PAGES	1024ul
+
 static void unpin(struct tandem_user_memory *user)
 {
-	unpin_user_pages_dirty_lock(user->pages, user->count, user->write);
+	unsigned long done, batch;
+
+	for (done = 0; done < user->count; done += batch) {
+		batch = min(user->count - done, BATCH_PAGES);
+		unpin_user_pages_dirty_lock(user->pages + done, batch,
+					    user->write);
+		cond_resched();
+	}
 	kvfree(user->pages);
 	user->pages = NULL;
 	user->count = 0;
 }
 
-int tandem_user_pin(struct tandem_user_memory *user, u64 address, u64 length,
-		    bool write)
+static int pin(struct tandem_user_memory *user, u64 address, u64 length,
+	       bool write, unsigned int flags)
 {
-	unsigned int flags = write ? FOLL_WRITE : 0;
 	unsigned long start, count;
 	int ret;
 
-	if (length > TANDEM_USER_BYTES_MAX)
-		return -EINVAL;
 	if (!access_ok(u64_to_user_ptr(address), length))
 		return -EFAULT;
 	start = address & PAGE_MASK;
@@ -37,11 +44,13 @@ int tandem_user_pin(struct tandem_user_memory *user, u64 address, u64 length,
 
 	while (user->count < count) {
 		ret = pin_user_pages_fast(start + (user->count << PAGE_SHIFT),
-					  count - user->count, flags,
+					  min(count - user->count, BATCH_PAGES),
+					  flags | (write ? FOLL_WRITE : 0),
 					  user->pages + user->count);
 		if (ret <= 0)
 			goto err;
 		user->count += ret;
+		cond_resched();
 	}
 	ret = sg_alloc_table_from_pages(&user->sgt, user->pages, count,
 					offset_in_page(address), length,
@@ -51,7 +60,24 @@ int tandem_user_pin(struct tandem_user_memory *user, u64 address, u64 length,
 	return 0;
 err:
 	unpin(user);
-	return ret == -ENOMEM ? -ENOMEM : -EFAULT;
+	return ret ?: -EFAULT;
+}
+
+int tandem_user_pin(struct tandem_user_memory *user, u64 address, u64 length,
+		    bool write)
+{
+	int ret;
+
+	if (length > TANDEM_USER_BYTES_MAX)
+		return -EINVAL;
+	ret = pin(user, address, length, write, 0);
+	return !ret || ret == -ENOMEM ? ret : -EFAULT;
+}
+
+int tandem_user_pin_longterm(struct tandem_user_memory *user, u64 address,
+			     u64 length, bool write)
+{
+	return pin(user, address, length, write, FOLL_LONGTERM);
 }
 
 static enum dma_data_direction direction(const struct tandem_user_memory *user)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Memory of a user's that the device reaches for the time of a command.
+ * Memory of a user's that the device reaches: for the time of a command, or for
+ * as long as it is registered (see tandem_registration.h).
  */
 #ifndef _TANDEM_USER_H
 #define _TANDEM_USER_H
@@ -32,9 +33,20 @@ struct tandem_user_memory {
 	u64 bus_address;
 };
 
-/* Of the current process. Errors: -EFAULT, -EINVAL, -ENOMEM. May fault. */
+/*
+ * Of the current process, for a command. Errors: -EFAULT, -EINVAL, -ENOMEM. May
+ * fault, and so take as long as a user likes.
+ */
 int tandem_user_pin(struct tandem_user_memory *user, u64 address, u64 length,
 		    bool write);
+/*
+ * The same for as long as anybody likes, and for any length of which the pages
+ * can be counted in an int. Errors: -EFAULT, -ENOMEM, and what else
+ * pin_user_pages() says to FOLL_LONGTERM.
+ */
+int tandem_user_pin_longterm(struct tandem_user_memory *user, u64 address,
+			     u64 length, bool write);
+/* -ENOMEM, also when the device has no bus addresses left; -ENODEV. */
 int tandem_user_map(struct tandem_device *tdev, struct tandem_user_memory *user);
 /* Undoes what was done. The device does not reach the memory afterwards. */
 void tandem_user_release(struct tandem_device *tdev,

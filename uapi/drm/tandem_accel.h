@@ -43,6 +43,7 @@ extern "C" {
 #define DRM_TANDEM_CONTEXT_QUERY	0x09
 #define DRM_TANDEM_QUEUE_QUERY		0x0a
 #define DRM_TANDEM_SUBMIT		0x0b
+#define DRM_TANDEM_GEM_REGISTER		0x0c
 
 /**
  * enum tandem_param - what GET_PARAM can be asked
@@ -122,6 +123,8 @@ enum tandem_param {
 #define TANDEM_CAPABILITY_QUERY		(1ull << 5)
 /* GEM_CREATE takes TANDEM_GEM_CLASS(). */
 #define TANDEM_CAPABILITY_MEMORY_CLASS	(1ull << 6)
+/* There is GEM_REGISTER. */
+#define TANDEM_CAPABILITY_REGISTER	(1ull << 7)
 
 /**
  * enum tandem_memory_kind - what memory is made of
@@ -168,13 +171,52 @@ struct drm_tandem_gem_create {
 };
 
 /**
+ * struct drm_tandem_gem_register - make an object of memory of the process
+ * @address: in: user address of the first page
+ * @size: in: bytes, whole pages, not zero, and up to 256 GiB
+ * @flags: in: TANDEM_REGISTER_READ_ONLY: the device may not write it, nor need
+ *	the process be able to
+ * @handle: out: GEM handle of this file
+ *
+ * The object is the pages that are at the address now. They are pinned, and
+ * stay the object's until it is freed with its last handle and region, whatever
+ * is done to the address meanwhile: after munmap(2), madvise(2) with
+ * MADV_DONTNEED, or mremap(2), the object is what was there before, and what
+ * comes to be there is not the object's. After fork(2) the pages stay those of
+ * the process that registered them, and the child has copies of private ones.
+ *
+ * It can be anonymous or shared memory, of any page size, also the mapping of
+ * an object; to be read only, a file's too. Regions of it begin with any byte.
+ * It takes no device memory, but counts in RLIMIT_MEMLOCK of the process that
+ * calls, with what else is pinned (VmPin in /proc/PID/status), until it is
+ * freed. It is of this file alone: it cannot be exported (EOPNOTSUPP), mapped
+ * (EOPNOTSUPP), or opened by name (EACCES). Nothing keeps CPU and device from
+ * working on the same bytes at once.
+ *
+ * Errors: EFAULT for memory that is not there, or that the process may not
+ * write (unless read only), or that cannot be pinned for long: shared mappings
+ * of files on disks that are to be written, and of other drivers' memory;
+ * EOPNOTSUPP for files that are memory themselves (DAX); ENOMEM, also past
+ * RLIMIT_MEMLOCK without CAP_IPC_LOCK, for more than the machine has, and when
+ * bus addresses run out; EINTR when the process was killed meanwhile.
+ */
+struct drm_tandem_gem_register {
+	__u64 address;
+	__u64 size;
+	__u32 flags;
+#define TANDEM_REGISTER_READ_ONLY	(1 << 0)
+	__u32 handle;
+};
+
+/**
  * struct drm_tandem_gem_mmap_offset - how to map an object
  * @handle: in
  * @flags: in: zero
  * @offset: out: offset for mmap(2) of the accel node, with MAP_SHARED
  *
  * The mapping consists of ordinary pages: RDMA memory regions and io_uring
- * registered buffers can be made of it. Errors: ENOENT for no such handle.
+ * registered buffers can be made of it. Errors: ENOENT for no such handle,
+ * EOPNOTSUPP for an object from GEM_REGISTER.
  */
 struct drm_tandem_gem_mmap_offset {
 	__u32 handle;
@@ -213,13 +255,15 @@ struct drm_tandem_context_destroy {
  * struct drm_tandem_region_map - let a context reach a range of an object
  * @context: in
  * @handle: in
- * @offset: in: bytes from the start of the object, a multiple of 4096
+ * @offset: in: bytes from the start of the object, a multiple of 4096; of an
+ *	object from GEM_REGISTER, any
  * @length: in: bytes, not zero; the end lies within the object
  * @flags: in: TANDEM_REGION_READ | TANDEM_REGION_WRITE, one at least
  * @region: out: index that commands and programs of this context use
  *
  * The region holds a reference to the object. Errors: ENOENT for no such
- * context or handle, ENOSPC when the table is full.
+ * context or handle, ENOSPC when the table is full, EACCES for writing to what
+ * was registered to be read only.
  */
 struct drm_tandem_region_map {
 	__u32 context;
@@ -385,6 +429,8 @@ struct drm_tandem_queue_query {
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_QUEUE_QUERY, struct drm_tandem_queue_query)
 #define DRM_IOCTL_TANDEM_SUBMIT \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_TANDEM_SUBMIT, struct drm_tandem_submit)
+#define DRM_IOCTL_TANDEM_GEM_REGISTER \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_TANDEM_GEM_REGISTER, struct drm_tandem_gem_register)
 
 /*
  * In place of a region: memory of the calling process. The offset is then a

@@ -12,6 +12,7 @@ driver-tests := \
 	tests/guest/driver/test_driver_classes \
 	tests/guest/driver/test_driver_cgroup \
 	tests/guest/driver/test_driver_import \
+	tests/guest/driver/test_driver_register \
 	tests/guest/driver/test_driver_residue \
 	tests/guest/driver/test_driver_commands \
 	tests/guest/driver/test_driver_fence \

@@ -464,6 +464,7 @@ static void test_arguments_that_cannot_be_read(void **state)
 		DRM_IOCTL_TANDEM_CONTEXT_QUERY,
 		DRM_IOCTL_TANDEM_QUEUE_QUERY,
 		DRM_IOCTL_TANDEM_SUBMIT,
+		DRM_IOCTL_TANDEM_GEM_REGISTER,
 	};
 	size_t i;
 

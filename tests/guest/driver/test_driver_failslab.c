@@ -151,6 +151,18 @@ static void close_object(struct scene *scene)
 	accel_object_close(&scene->accel, scene->id);
 }
 
+static int act_gem_register(struct scene *scene)
+{
+	struct drm_tandem_gem_register args = {
+		.address = address_of(scene->memory),
+		.size = OBJECT_SIZE,
+	};
+	int ret = call_ioctl(scene, DRM_IOCTL_TANDEM_GEM_REGISTER, &args);
+
+	scene->id = args.handle;
+	return ret;
+}
+
 static int act_mmap(struct scene *scene)
 {
 	struct drm_tandem_gem_mmap_offset args = { .handle = scene->object };
@@ -450,6 +462,7 @@ static const struct call calls[] = {
 	{ "open", NULL, act_open, close_fd, NULL, NULL },
 	{ "GET_PARAM", NULL, act_get_param, nothing, NULL, NULL },
 	{ "GEM_CREATE", NULL, act_gem_create, close_object, NULL, NULL },
+	{ "GEM_REGISTER", NULL, act_gem_register, close_object, NULL, NULL },
 	{ "mmap", NULL, act_mmap, unmap, NULL, NULL },
 	{ "PRIME_HANDLE_TO_FD", NULL, act_export, close_fd, NULL, NULL },
 	{ "CONTEXT_CREATE", NULL, act_context_create, destroy_context, NULL, NULL },
@@ -534,7 +547,7 @@ static void scene_open(struct scene *scene)
 	scene->dmabuf = accel_export(&scene->other, exported);
 	scene->heap = make_heap_buffer();
 	scene->object = accel_object(&scene->accel, OBJECT_SIZE);
-	scene->memory = malloc(OBJECT_SIZE);
+	scene->memory = aligned_alloc(4096, OBJECT_SIZE);
 	assert_non_null(scene->memory);
 	fill_pattern(scene->memory, OBJECT_SIZE, 1);
 }

@@ -196,7 +196,7 @@ static void contexts_and_objects(void **state)
 	tracing_read(&tracing);
 	created = tracing_find(&tracing, 0, "tandem_object_create", "size", 3 * SIZE);
 	assert_non_null(strstr(line(created), " dev=tandem-emu1 "));
-	assert_int_equal(tracing_field(line(created), "imported"), 0);
+	assert_int_equal(tracing_field(line(created), "host"), 0);
 	freed = tracing_find(&tracing, created, "tandem_object_free", "address",
 			     tracing_field(line(created), "address"));
 	assert_int_equal(tracing_field(line(freed), "size"), 3 * SIZE);
