@@ -15,8 +15,7 @@ static uint64_t place_in(struct fuzz_worker *worker, uint32_t size, uint64_t len
 	return fuzz_one_in(&worker->random, 2) ? offset & ~63ull : offset;
 }
 
-/* The arena for files of this kind. */
-static uint8_t *arena_of(struct fuzz_worker *worker, const struct fuzz_file *file)
+uint8_t *fuzz_arena_of(struct fuzz_worker *worker, const struct fuzz_file *file)
 {
 	return file->private ? worker->arena : worker->shared_arena;
 }
@@ -40,7 +39,7 @@ static uint64_t user_address(struct fuzz_worker *worker, const struct fuzz_file 
 		return fuzz_bad_address(worker);
 	if (length >= FUZZ_ARENA)
 		length = FUZZ_ARENA - 1;
-	return (uintptr_t)arena_of(worker, file) +
+	return (uintptr_t)fuzz_arena_of(worker, file) +
 	       fuzz_below(&worker->random, FUZZ_ARENA - length);
 }
 

@@ -92,6 +92,37 @@ static void gem_create(struct fuzz_worker *worker)
 	make_object(worker, fuzz_any_file(worker));
 }
 
+static bool is_in_arena(const uint8_t *arena, const struct drm_tandem_gem_register *args)
+{
+	return args->address >= (uintptr_t)arena && args->size <= FUZZ_ARENA &&
+	       args->address - (uintptr_t)arena <= FUZZ_ARENA - args->size;
+}
+
+/* A part of the arena; the device could make anything of other memory of the fuzzer's. */
+static void gem_register(struct fuzz_worker *worker)
+{
+	struct fuzz_file *file = fuzz_any_file(worker);
+	struct fuzz_object *object = &file->object[fuzz_below(&worker->random, FUZZ_OBJECTS)];
+	uint32_t first = fuzz_below(&worker->random, FUZZ_ARENA / 4096);
+	uint8_t *arena = fuzz_arena_of(worker, file);
+	struct drm_tandem_gem_register args = {
+		.address = (uintptr_t)arena + 4096ull * first,
+		.size = 4096ull * (1 + fuzz_below(&worker->random, FUZZ_ARENA / 4096 - first)),
+		.flags = fuzz_one_in(&worker->random, 4) ? TANDEM_REGISTER_READ_ONLY : 0,
+	};
+
+	if (object->handle && !fuzz_one_in(&worker->random, 8))
+		return;
+	if (fuzz_one_in(&worker->random, 12))
+		fuzz_mutate(&worker->random, &args, sizeof(args));
+	if (!is_in_arena(arena, &args))
+		args.address = fuzz_bad_address(worker);
+	if (fuzz_ioctl_unchanged(worker, file, FUZZ_GEM_REGISTER, &args, (const int[]){ 0 }))
+		return;
+	object->size = args.size;
+	object->handle = args.handle;
+}
+
 static void gem_close(struct fuzz_worker *worker)
 {
 	struct fuzz_file *file = fuzz_any_file(worker);
@@ -128,7 +159,8 @@ static void map_object(struct fuzz_worker *worker)
 	int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED, ret;
 	void *memory;
 
-	ret = fuzz_ioctl(worker, file, FUZZ_GEM_MMAP_OFFSET, &args, (const int[]){ ENOENT, 0 });
+	ret = fuzz_ioctl(worker, file, FUZZ_GEM_MMAP_OFFSET, &args,
+			 (const int[]){ ENOENT, EOPNOTSUPP, 0 });
 	if (ret == -ENOENT)
 		object->handle = 0;
 	if (ret)
@@ -497,7 +529,8 @@ const struct fuzz_op fuzz_file_ops[] = {
 	{ "param", 5, get_param },
 	{ "furnish", 60, furnish },
 	{ "gem-create", 16, gem_create },
-	{ "gem-close", 10, gem_close },
+	{ "gem-register", 10, gem_register },
+	{ "gem-close", 12, gem_close },
 	{ "map", 20, map_object },
 	{ "unmap", 12, unmap_object },
 	{ "touch", 40, touch_map },

@@ -59,6 +59,8 @@ struct fuzz_command {
 
 void fuzz_command(struct fuzz_worker *worker, struct fuzz_file *file,
 		  struct fuzz_command *made);
+/* The arena for files of this kind. */
+uint8_t *fuzz_arena_of(struct fuzz_worker *worker, const struct fuzz_file *file);
 /* Nowhere that a page of the fuzzer's own is. */
 uint64_t fuzz_bad_address(struct fuzz_worker *worker);
 

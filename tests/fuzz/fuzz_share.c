@@ -53,7 +53,7 @@ static void export_object(struct fuzz_worker *worker)
 	};
 
 	if (!fuzz_ioctl(worker, file, FUZZ_PRIME_EXPORT, &args,
-			(const int[]){ ENOENT, EMFILE, 0 }))
+			(const int[]){ ENOENT, EMFILE, EOPNOTSUPP, 0 }))
 		put_dmabuf(worker, args.fd);
 }
 

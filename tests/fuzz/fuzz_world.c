@@ -73,12 +73,16 @@ void fuzz_told(struct fuzz_worker *worker, enum fuzz_call call, int result)
 int fuzz_ioctl(struct fuzz_worker *worker, struct fuzz_file *file, enum fuzz_call call,
 	       void *arguments, const int *errors)
 {
-	unsigned long request = fuzz_call_request(call);
-	int ret;
-
 	if (fuzz_one_in(&worker->random, 12))
-		fuzz_mutate(&worker->random, arguments, _IOC_SIZE(request));
-	ret = ioctl(file->fd, request, arguments) < 0 ? -errno : 0;
+		fuzz_mutate(&worker->random, arguments, _IOC_SIZE(fuzz_call_request(call)));
+	return fuzz_ioctl_unchanged(worker, file, call, arguments, errors);
+}
+
+int fuzz_ioctl_unchanged(struct fuzz_worker *worker, struct fuzz_file *file,
+			 enum fuzz_call call, void *arguments, const int *errors)
+{
+	int ret = ioctl(file->fd, fuzz_call_request(call), arguments) < 0 ? -errno : 0;
+
 	fuzz_told(worker, call, ret);
 	if (ret == -ENODEV)
 		file->gone = true;

@@ -297,6 +297,9 @@ void fuzz_note(struct fuzz_worker *worker, const char *format, ...)
  */
 int fuzz_ioctl(struct fuzz_worker *worker, struct fuzz_file *file, enum fuzz_call call,
 	       void *arguments, const int *errors);
+/* The same with arguments that stay what they are. */
+int fuzz_ioctl_unchanged(struct fuzz_worker *worker, struct fuzz_file *file,
+			 enum fuzz_call call, void *arguments, const int *errors);
 
 /* Another call, already made: counts it and tells of it. @result: as that of an ioctl. */
 void fuzz_told(struct fuzz_worker *worker, enum fuzz_call call, int result);
