@@ -72,6 +72,8 @@ int accel_memory_map(struct tandem_memory *memory, void **pointer);
 int accel_memory_export(struct tandem_memory *memory);
 int accel_memory_import(struct tandem_device *device, int fd, uint64_t size, bool writable,
 			struct tandem_memory **memory, struct tandem_error *error);
+int accel_memory_register(struct tandem_device *device, void *pointer, uint64_t size,
+			  struct tandem_memory **memory, struct tandem_error *error);
 
 /*
  * accel_fence.c

@@ -224,6 +224,7 @@ static const struct tandem_device_ops accel_ops = {
 	.memory_map = accel_memory_map,
 	.memory_export = accel_memory_export,
 	.memory_import = accel_memory_import,
+	.memory_register = accel_memory_register,
 	.queue_open = accel_queue_open,
 	.queue_close = accel_queue_close,
 	.fence_create = accel_fence_create,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <xf86drm.h>
@@ -30,17 +31,24 @@ struct accel_handle {
 	unsigned int references;
 };
 
+/* What an object is made of. */
+enum accel_source {
+	SOURCE_DEVICE,
+	SOURCE_DMABUF,
+	SOURCE_PROCESS,
+};
+
 /**
  * struct accel_memory - an object, or a view of another device's
  * @base: generic part
  * @handle: of the object; held
- * @view: it is of another device
- * @pointer: its mapping, or NULL
+ * @source: what it is
+ * @pointer: its mapping, or NULL; the application's of memory of the process
  */
 struct accel_memory {
 	struct tandem_memory base;
 	struct accel_handle *handle;
-	bool view;
+	enum accel_source source;
 	void *pointer;
 };
 
@@ -80,22 +88,6 @@ static void handle_put(struct accel_device *device, struct accel_handle *handle)
 	free(handle);
 }
 
-static int region_map(struct accel_device *device, uint32_t handle, uint64_t size,
-		      uint32_t access, uint32_t *region)
-{
-	struct drm_tandem_region_map args = {
-		.context = device->context,
-		.handle = handle,
-		.length = size,
-		.flags = access,
-	};
-
-	if (drmIoctl(device->fd, DRM_IOCTL_TANDEM_REGION_MAP, &args) < 0)
-		return -errno;
-	*region = args.region;
-	return 0;
-}
-
 static int memory_failed(struct accel_device *device, int code, struct tandem_error *error)
 {
 	if (code == -ENOSPC)
@@ -110,28 +102,31 @@ static int memory_failed(struct accel_device *device, int code, struct tandem_er
 				device->base.name, strerror(-code));
 }
 
-/* Takes over the handle @number, also when it fails. @access: TANDEM_REGION_* */
-static int memory_create(struct accel_device *device, uint32_t number, uint64_t size, bool view,
-			 uint32_t access, struct tandem_memory **memory,
+/* Takes over the handle of @range, also when it fails; the context is filled in. */
+static int memory_create(struct accel_device *device, enum accel_source source,
+			 struct drm_tandem_region_map *range, struct tandem_memory **memory,
 			 struct tandem_error *error)
 {
 	struct accel_handle *handle;
 	struct accel_memory *new;
 	int ret = -ENOMEM;
 
-	handle = handle_get(device, number);
+	handle = handle_get(device, range->handle);
 	if (!handle)
 		goto fail;
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		goto put_handle;
-	ret = region_map(device, number, size, access, &new->base.region);
-	if (ret < 0)
+	range->context = device->context;
+	if (drmIoctl(device->fd, DRM_IOCTL_TANDEM_REGION_MAP, range) < 0) {
+		ret = -errno;
 		goto free_memory;
+	}
 	new->base.device = &device->base;
-	new->base.size = size;
+	new->base.size = range->length;
+	new->base.region = range->region;
 	new->handle = handle;
-	new->view = view;
+	new->source = source;
 	*memory = &new->base;
 	return 0;
 
@@ -214,6 +209,7 @@ int accel_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t index
 {
 	struct accel_device *device = to_accel(base);
 	struct drm_tandem_gem_create args = { .size = size };
+	struct drm_tandem_region_map range = { .flags = TANDEM_REGION_READ | TANDEM_REGION_WRITE };
 	uint64_t classes = 0;
 
 	/* All of it can be exported. */
@@ -226,9 +222,11 @@ int accel_memory_alloc(struct tandem_device *base, uint64_t size, uint32_t index
 						base->name, index, classes);
 		args.flags = TANDEM_GEM_CLASS(index);
 	}
-	if (!drmIoctl(device->fd, DRM_IOCTL_TANDEM_GEM_CREATE, &args))
-		return memory_create(device, args.handle, args.size, false,
-				     TANDEM_REGION_READ | TANDEM_REGION_WRITE, memory, error);
+	if (!drmIoctl(device->fd, DRM_IOCTL_TANDEM_GEM_CREATE, &args)) {
+		range.handle = args.handle;
+		range.length = args.size;
+		return memory_create(device, SOURCE_DEVICE, &range, memory, error);
+	}
 	switch (errno) {
 	case ENOSPC:
 		return memory_full(device, size, index, error);
@@ -243,34 +241,116 @@ int accel_memory_share(struct tandem_memory *memory, struct tandem_device *base,
 		       struct tandem_memory **shared, struct tandem_error *error)
 {
 	struct accel_device *device = to_accel(base);
-	int dmabuf = accel_memory_export(memory);
-	uint32_t handle;
-	int code;
+	struct drm_tandem_region_map range = {
+		.length = memory->size,
+		.flags = TANDEM_REGION_READ | TANDEM_REGION_WRITE,
+	};
+	int dmabuf, code;
 
+	if (to_accel_memory(memory)->source == SOURCE_PROCESS)
+		return accel_memory_register(base, to_accel_memory(memory)->pointer, memory->size,
+					     shared, error);
+	dmabuf = accel_memory_export(memory);
 	if (dmabuf < 0)
 		return tandem_error_set(error, dmabuf, "%s: cannot export memory: %s",
 					memory->device->name, strerror(-dmabuf));
-	code = drmPrimeFDToHandle(device->fd, dmabuf, &handle) < 0 ? -errno : 0;
+	code = drmPrimeFDToHandle(device->fd, dmabuf, &range.handle) < 0 ? -errno : 0;
 	close(dmabuf);
 	if (code < 0)
 		return tandem_error_set(error, code, "%s: cannot import memory of %s: %s",
 					base->name, memory->device->name, strerror(-code));
-	return memory_create(device, handle, memory->size, true,
-			     TANDEM_REGION_READ | TANDEM_REGION_WRITE, shared, error);
+	return memory_create(device, SOURCE_DMABUF, &range, shared, error);
 }
 
 int accel_memory_import(struct tandem_device *base, int fd, uint64_t size, bool writable,
 			struct tandem_memory **memory, struct tandem_error *error)
 {
 	struct accel_device *device = to_accel(base);
-	uint32_t handle;
+	struct drm_tandem_region_map range = {
+		.length = size,
+		.flags = TANDEM_REGION_READ | (writable ? TANDEM_REGION_WRITE : 0),
+	};
 
-	if (drmPrimeFDToHandle(device->fd, fd, &handle) < 0)
+	if (drmPrimeFDToHandle(device->fd, fd, &range.handle) < 0)
 		return tandem_error_set(error, -errno, "%s: cannot import the dma-buf: %s",
 					base->name, strerror(errno));
-	return memory_create(device, handle, size, true,
-			     TANDEM_REGION_READ | (writable ? TANDEM_REGION_WRITE : 0), memory,
-			     error);
+	return memory_create(device, SOURCE_DMABUF, &range, memory, error);
+}
+
+static int register_failed(struct accel_device *device, const void *pointer, uint64_t size,
+			   int code, struct tandem_error *error)
+{
+	const char *name = device->base.name;
+	struct rlimit limit;
+
+	switch (code) {
+	case -EFAULT:
+	case -EOPNOTSUPP:
+		return tandem_error_set(error, code,
+					"%s: the %" PRIu64
+					" bytes at %p are not all there, or cannot be pinned: anonymous and shared memory can, and files in memory",
+					name, size, pointer);
+	case -EINVAL:
+		return tandem_error_set(error, code,
+					"%s: %" PRIu64 " bytes are more than tandem.ko registers at once; register parts",
+					name, size);
+	case -ENOMEM:
+		if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+			break;
+		return tandem_error_set(error, code,
+					"%s: cannot register %" PRIu64
+					" bytes: out of memory, or more than the limit of %llu bytes that may be pinned (ulimit -l)",
+					name, size, (unsigned long long)limit.rlim_cur);
+	}
+	return memory_failed(device, code, error);
+}
+
+/*
+ * The pages that the memory lies in. What the device cannot be let write, it may yet
+ * be let read.
+ */
+static int register_pages(struct accel_device *device, uint64_t start, uint64_t end,
+			  struct drm_tandem_region_map *range)
+{
+	const uint64_t page = sysconf(_SC_PAGESIZE);
+	struct drm_tandem_gem_register args = {
+		.address = start & -page,
+		.size = ((end + page - 1) & -page) - (start & -page),
+	};
+	int ret;
+
+	range->offset = start - args.address;
+	range->flags = TANDEM_REGION_READ | TANDEM_REGION_WRITE;
+	ret = drmIoctl(device->fd, DRM_IOCTL_TANDEM_GEM_REGISTER, &args);
+	if (ret < 0 && errno == EFAULT) {
+		args.flags = TANDEM_REGISTER_READ_ONLY;
+		range->flags = TANDEM_REGION_READ;
+		ret = drmIoctl(device->fd, DRM_IOCTL_TANDEM_GEM_REGISTER, &args);
+	}
+	range->handle = args.handle;
+	return ret < 0 ? -errno : 0;
+}
+
+int accel_memory_register(struct tandem_device *base, void *pointer, uint64_t size,
+			  struct tandem_memory **memory, struct tandem_error *error)
+{
+	struct accel_device *device = to_accel(base);
+	struct drm_tandem_region_map range = { .length = size };
+	uint64_t capabilities;
+	int ret;
+
+	accel_param(device, TANDEM_PARAM_CAPABILITIES, 0, &capabilities);
+	if (!(capabilities & TANDEM_CAPABILITY_REGISTER))
+		return tandem_error_set(error, -EOPNOTSUPP,
+					"%s: this tandem.ko registers no memory of a process; install a newer one, make a dma-buf of the memory (udmabuf), or use verbs or tcp",
+					base->name);
+	ret = register_pages(device, (uintptr_t)pointer, (uintptr_t)pointer + size, &range);
+	if (ret < 0)
+		return register_failed(device, pointer, size, ret, error);
+	ret = memory_create(device, SOURCE_PROCESS, &range, memory, error);
+	if (!ret)
+		to_accel_memory(*memory)->pointer = pointer;
+	return ret;
 }
 
 static void region_unmap(struct accel_device *device, uint32_t region)
@@ -290,7 +370,7 @@ void accel_memory_free(struct tandem_memory *memory)
 	struct accel_memory *accel = to_accel_memory(memory);
 
 	region_unmap(device, memory->region);
-	if (accel->pointer)
+	if (accel->pointer && accel->source != SOURCE_PROCESS)
 		munmap(accel->pointer, memory->size);
 	handle_put(device, accel->handle);
 	free(accel);
@@ -328,7 +408,7 @@ int accel_memory_map(struct tandem_memory *memory, void **pointer)
 	int ret;
 
 	if (!accel->pointer) {
-		if (accel->view)
+		if (accel->source == SOURCE_DMABUF)
 			ret = map_dmabuf(memory, &mapping);
 		else
 			ret = map_object(to_accel(memory->device), accel->handle->handle,

@@ -136,7 +136,7 @@ enum device_kind {
  * @memory_export: see tandem_memory_export()
  * @memory_import: see tandem_memory_import(), and with @writable
  *	tandem_memory_import_dmabuf(); @fd is a dma-buf of @size bytes then
- * @memory_register: see tandem_memory_register(). NULL where there is no such thing
+ * @memory_register: see tandem_memory_register()
  * @queue_open: see tandem_queue_open()
  * @queue_close: free it
  * @fence_create: see tandem_fence_create()

@@ -118,10 +118,6 @@ int tandem_memory_import_dmabuf(struct tandem_device *device, int fd,
 int tandem_memory_register(struct tandem_device *device, void *pointer, uint64_t size,
 			   struct tandem_memory **memory, struct tandem_error *error)
 {
-	if (!device->ops->memory_register)
-		return tandem_error_set(error, -EOPNOTSUPP,
-					"%s: memory of the process is reached only by tandem_write() and tandem_read(); make a dma-buf of it (udmabuf), or use verbs or tcp",
-					device->name);
 	if (!pointer || !size || size > UINTPTR_MAX - (uintptr_t)pointer)
 		return tandem_error_set(error, -EINVAL,
 					"%s: cannot register %" PRIu64 " bytes at %p", device->name,

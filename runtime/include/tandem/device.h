@@ -283,7 +283,7 @@ int tandem_memory_import_dmabuf(struct tandem_device *device, int fd,
 
 /**
  * tandem_memory_register() - let a device read and write memory of this process
- * @device: an inproc device
+ * @device: that is to reach it
  * @pointer: the memory, at any address. It stays mapped until tandem_memory_free() of
  *	@memory, which does not free it
  * @size: bytes, any number but 0
@@ -291,8 +291,16 @@ int tandem_memory_import_dmabuf(struct tandem_device *device, int fd,
  *	within this process
  * @error: filled in on failure; may be NULL
  *
- * Return: 0; -EOPNOTSUPP the device is an accel device, which reaches memory of a process
- * only during tandem_write() and tandem_read(); -EINVAL, -ENOSPC, -ENOMEM, -ENODEV.
+ * An accel device's driver pins the pages, which counts in RLIMIT_MEMLOCK (`ulimit -l`),
+ * for each device anew. The device goes on with these very pages should others be mapped
+ * at the address after all. What cannot be pinned to be written - it is mapped for
+ * reading only, or a file that is not in memory - is for reading only: copies to it end
+ * with -EACCES. An inproc device crashes the process then.
+ *
+ * Return: 0; -EFAULT (accel devices) memory that is not there, or of another driver that
+ * cannot be pinned; -EOPNOTSUPP the driver is too old, or a file of a kind that it cannot
+ * pin (DAX); -EINVAL; -ENOSPC no region left; -ENOMEM, also for more than may be pinned;
+ * -ENODEV.
  */
 int tandem_memory_register(struct tandem_device *device, void *pointer, uint64_t size,
 			   struct tandem_memory **memory, struct tandem_error *error);

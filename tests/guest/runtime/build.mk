@@ -10,7 +10,8 @@ guest-tests += \
 	tests/guest/runtime/test_file \
 	tests/guest/runtime/test_loop \
 	tests/guest/runtime/test_memory_class \
-	tests/guest/runtime/test_queue
+	tests/guest/runtime/test_queue \
+	tests/guest/runtime/test_register
 
 guest-scripts += tests/guest/runtime/test_memory_class_sram.sh
 
@@ -37,5 +38,9 @@ tests/guest/runtime/test_file-src := \
 	tests/guest/runtime/default_devices.c
 tests/guest/runtime/test_queue-src := \
 	tests/native/runtime/test_queue.c \
+	tests/native/runtime/devices.c \
+	tests/guest/runtime/default_devices.c
+tests/guest/runtime/test_register-src := \
+	tests/native/runtime/test_register.c \
 	tests/native/runtime/devices.c \
 	tests/guest/runtime/default_devices.c

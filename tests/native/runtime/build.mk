@@ -9,7 +9,8 @@ native-tests += \
 	tests/native/runtime/test_inproc \
 	tests/native/runtime/test_loop \
 	tests/native/runtime/test_memory_class \
-	tests/native/runtime/test_queue
+	tests/native/runtime/test_queue \
+	tests/native/runtime/test_register
 
 thread-tests += \
 	tests/native/runtime/test_device \
@@ -38,5 +39,9 @@ tests/native/runtime/test_fence-src := \
 	tests/native/runtime/default_devices.c
 tests/native/runtime/test_queue-src := \
 	tests/native/runtime/test_queue.c \
+	tests/native/runtime/devices.c \
+	tests/native/runtime/default_devices.c
+tests/native/runtime/test_register-src := \
+	tests/native/runtime/test_register.c \
 	tests/native/runtime/devices.c \
 	tests/native/runtime/default_devices.c

@@ -145,7 +145,6 @@ static bool import_dmabuf(struct plain *plain, int side, int fd)
 static bool make_host(struct plain *plain, int side)
 {
 	struct part *part = &plain->part[side];
-	struct tandem_error error = { 0 };
 
 	part->host = aligned_alloc(PAGE, 2 * page_bytes(side));
 	assert_non_null(part->host);
@@ -153,11 +152,10 @@ static bool make_host(struct plain *plain, int side)
 	part->bytes = part->host + (pair_kind->transport == TANDEM_TRANSPORT_VERBS ? 0 : 37);
 	if (pair_kind->transport != TANDEM_TRANSPORT_LOCAL)
 		return true;
-	if (!tandem_memory_register(plain->pair.device[side], part->bytes, units[side] * UNIT,
-				    &part->memory, &error))
-		return !xfer_ipc_always;
-	assert_int_equal(error.code, -EOPNOTSUPP);
-	return false;
+	assert_int_equal(tandem_memory_register(plain->pair.device[side], part->bytes,
+						units[side] * UNIT, &part->memory, NULL), 0);
+	/* Between processes it is refused, see test_registered_stays_here(). */
+	return !xfer_ipc_always;
 }
 
 static bool make_device(struct plain *plain, int side)
@@ -466,6 +464,28 @@ static void connect_refused(struct tandem_connection *from, struct tandem_connec
 	assert_non_null(strstr(error.message, "do not match"));
 }
 
+/* What is the process's stays there. */
+static void test_registered_stays_here(void **state)
+{
+	uint8_t description[TANDEM_DESCRIPTION_MAX];
+	struct tandem_error error = { 0 };
+	struct plain *plain = *state;
+	int side, size;
+
+	if (!xfer_ipc_always || pair_kind->transport != TANDEM_TRANSPORT_LOCAL)
+		return;
+	for (side = 0; side < 2; side++) {
+		part_make(plain, side, HOST);
+		assert_true(connection_open(plain, side, false));
+	}
+	size = tandem_connection_describe(plain->connection[0], description, sizeof(description));
+	assert_true(size > 0);
+	assert_int_equal(tandem_connection_connect(plain->connection[1], description, size,
+						   &error), -EOPNOTSUPP);
+	if (!strstr(error.message, "cannot be shown to another"))
+		fail_msg("%s", error.message);
+}
+
 /* A pool is not taken for memory, nor one unit for another. */
 static void test_mismatch(void **state)
 {
@@ -542,6 +562,7 @@ int main(void)
 		MEMORY_TEST(test_granted_units),
 		MEMORY_TEST(test_out_of_range),
 		MEMORY_TEST(test_refused),
+		MEMORY_TEST(test_registered_stays_here),
 		MEMORY_TEST(test_mismatch),
 		MEMORY_TEST(test_no_dmabuf),
 		MEMORY_TEST(test_dmabuf_for_reading),
