@@ -43,9 +43,8 @@ static void dup_file(struct fuzz_worker *worker)
 	/* As before a close. */
 	if (file->private)
 		fuzz_rings_settle(worker);
-	fd = dup(file->fd);
-	if (fd >= 0 && file->private)
-		fd = fuzz_set_apart(fd);
+	/* With all that is in it, it is at no number of the others', not for a moment. */
+	fd = file->private ? fuzz_dup_apart(file->fd) : dup(file->fd);
 	if (fd < 0)
 		return;
 	old = atomic_exchange(&file->fd, fd);

@@ -222,9 +222,14 @@ void fuzz_file_forget(struct fuzz_file *file)
 	file->fd = fd;
 }
 
+int fuzz_dup_apart(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, PRIVATE_FD);
+}
+
 int fuzz_set_apart(int fd)
 {
-	int apart = fcntl(fd, F_DUPFD_CLOEXEC, PRIVATE_FD);
+	int apart = fuzz_dup_apart(fd);
 
 	close(fd);
 	return apart;

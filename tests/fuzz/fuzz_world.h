@@ -279,6 +279,8 @@ void fuzz_file_forget(struct fuzz_file *file);
  * they might use it late. The old one is closed.
  */
 int fuzz_set_apart(int fd);
+/* The same, and the old one stays. */
+int fuzz_dup_apart(int fd);
 void fuzz_file_open(struct fuzz_worker *worker, struct fuzz_file *file);
 void fuzz_file_close(struct fuzz_worker *worker, struct fuzz_file *file);
 
