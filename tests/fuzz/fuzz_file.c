@@ -112,6 +112,12 @@ static void gem_register(struct fuzz_worker *worker)
 
 	if (object->handle && !fuzz_one_in(&worker->random, 8))
 		return;
+	/*
+	 * A device that says of a command too early that it has ended can write to where
+	 * its memory was when another's is there, which would be no fault of the driver's.
+	 */
+	if (file->private && file->wrong)
+		return;
 	if (fuzz_one_in(&worker->random, 12))
 		fuzz_mutate(&worker->random, &args, sizeof(args));
 	if (!is_in_arena(arena, &args))

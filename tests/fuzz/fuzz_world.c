@@ -240,6 +240,7 @@ void fuzz_file_open(struct fuzz_worker *worker, struct fuzz_file *file)
 	/* More often the one that does right, on which nobody has to wait for long. */
 	uint32_t device = fuzz_one_in(&worker->random, 3);
 	int node = worker->shared->node[device], fd, none = -1;
+	bool wrong = device && node >= 0;
 	char path[32];
 
 	if (node < 0)
@@ -252,6 +253,7 @@ void fuzz_file_open(struct fuzz_worker *worker, struct fuzz_file *file)
 	if (fd < 0)
 		return;
 	fuzz_file_forget(file);
+	file->wrong = wrong;
 	if (!atomic_compare_exchange_strong(&file->fd, &none, fd))
 		close(fd);
 }

@@ -104,6 +104,7 @@ struct fuzz_program {
  * @fd: negative for none
  * @private: one worker's
  * @gone: its device has gone
+ * @wrong: its device may do wrong
  * @program: not in private files, whose memory has nothing but the tag
  *
  * Of files that are not private, every member may change at any time.
@@ -112,6 +113,7 @@ struct fuzz_file {
 	_Atomic int fd;
 	bool private;
 	_Atomic bool gone;
+	_Atomic bool wrong;
 	struct fuzz_object object[FUZZ_OBJECTS];
 	_Atomic uint32_t context[FUZZ_CONTEXTS];
 	struct fuzz_region region[FUZZ_REGIONS];
