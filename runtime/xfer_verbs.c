@@ -67,8 +67,8 @@ static void verbs_destroy_pairs(struct verbs *verbs)
 	verbs->at_rest = true;
 	for (struct verbs_rail *rail = verbs->rails; rail < verbs->rails + verbs->rail_count;
 	     rail++) {
-		loop_timer_stop(rail->drain_timer);
-		rail->drain_timer = NULL;
+		loop_timer_stop(rail->timer);
+		rail->timer = NULL;
 	}
 	if (!verbs->made)
 		return;

@@ -385,7 +385,8 @@ enum verbs_rail_state {
  * @remote: what it told of its own that is joined to this; NULL for a rail that is not used
  * @first: its pair that can carry messages
  * @spare: memory windows that are not bound
- * @drain_timer: while %VERBS_RAIL_FAILING, ends that; or NULL
+ * @timer: while %VERBS_RAIL_UP, its port is down, and it fails when that has lasted; while
+ *	%VERBS_RAIL_FAILING, ends that; or NULL
  * @reported: the other side has said of it what is in @report
  * @report: see there
  * @stats: see there
@@ -410,7 +411,7 @@ struct verbs_rail {
 	const struct verbs_rail_end *remote;
 	struct verbs_pair *first;
 	SLIST_HEAD(, verbs_window) spare;
-	struct loop_timer *drain_timer;
+	struct loop_timer *timer;
 	bool reported;
 	struct verbs_report report;
 	struct tandem_rail_stats stats;
@@ -769,6 +770,9 @@ int verbs_pair_failed(struct verbs_pair *pair, const struct ibv_wc *completion);
 int verbs_rail_fail(struct verbs_rail *rail, int code);
 /* The same, and the connection does fail then. */
 void verbs_rail_failed(struct verbs_rail *rail, int code);
+
+/* The port of a rail is down, or up again. If it stays down it fails, unless it is the last. */
+void verbs_rail_port_changed(struct verbs_rail *rail, bool down);
 
 /* Some of what a failing rail had to tell has been taken in; was it all? */
 void verbs_rail_drained(struct verbs_rail *rail);

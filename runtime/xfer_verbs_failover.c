@@ -28,6 +28,8 @@
  * what it would have told is then as if it had not been carried out.
  */
 #define DRAIN_MS 200u
+/* A port that is down may come back; its pairs would try for some seconds. */
+#define PORT_DOWN_MS 1000u
 
 /* All receives of a rail that are posted have completed: stopped pairs have no more to tell. */
 static bool rail_is_drained(const struct verbs_rail *rail)
@@ -64,8 +66,8 @@ static void rail_go_down(struct verbs_rail *rail)
 	struct verbs *verbs = rail->verbs;
 	int ret;
 
-	loop_timer_stop(rail->drain_timer);
-	rail->drain_timer = NULL;
+	loop_timer_stop(rail->timer);
+	rail->timer = NULL;
 	loop_poller_stop(verbs->connection->loop, &rail->poller);
 	loop_poll_stop(rail->channel_poll);
 	rail->channel_poll = NULL;
@@ -92,7 +94,7 @@ static void drain_expired(void *user)
 {
 	struct verbs_rail *rail = user;
 
-	rail->drain_timer = NULL;
+	rail->timer = NULL;
 	if (rail->verbs->leaving)
 		return;
 	verbs_drain(rail);
@@ -121,6 +123,8 @@ int verbs_rail_fail(struct verbs_rail *rail, int code)
 	verbs_rail_count_repeats(rail);
 	rail->stats.failure = code;
 	rail->state = VERBS_RAIL_FAILING;
+	loop_timer_stop(rail->timer);
+	rail->timer = NULL;
 	if (!verbs_control_pair(verbs))
 		return code;
 	/* A device that is gone would not stop telling so. */
@@ -131,7 +135,7 @@ int verbs_rail_fail(struct verbs_rail *rail, int code)
 		verbs_leave_slots(&rail->first[i]);
 	}
 	ret = loop_timer_start(verbs->connection->loop, DRAIN_MS, drain_expired, rail,
-			       &rail->drain_timer);
+			       &rail->timer);
 	return ret < 0 ? ret : verbs_control_post(verbs);
 }
 
@@ -141,6 +145,32 @@ void verbs_rail_failed(struct verbs_rail *rail, int code)
 
 	if (ret < 0)
 		connection_fail(rail->verbs->connection, ret);
+}
+
+static void port_expired(void *user)
+{
+	struct verbs_rail *rail = user;
+	const struct verbs *verbs = rail->verbs;
+
+	rail->timer = NULL;
+	for (unsigned int i = 0; i < verbs->rail_used_count; i++) {
+		if (verbs->rails_used[i] == rail || !verbs_is_up(verbs->rails_used[i]->first))
+			continue;
+		verbs_rail_failed(rail, -ENETDOWN);
+		return;
+	}
+}
+
+void verbs_rail_port_changed(struct verbs_rail *rail, bool down)
+{
+	if (rail->state != VERBS_RAIL_UP)
+		return;
+	loop_timer_stop(rail->timer);
+	rail->timer = NULL;
+	/* Without memory for that the pairs find out. */
+	if (down)
+		loop_timer_start(rail->verbs->connection->loop, PORT_DOWN_MS, port_expired, rail,
+				 &rail->timer);
 }
 
 /*

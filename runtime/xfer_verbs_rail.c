@@ -84,8 +84,13 @@ static void async_ready(void *user, int events)
 		case IBV_EVENT_QP_ACCESS_ERR:
 			failure = -EACCES;
 			break;
+		case IBV_EVENT_PORT_ERR:
+		case IBV_EVENT_PORT_ACTIVE:
+			if (event.element.port_num == rail->port.number)
+				verbs_rail_port_changed(rail,
+							event.event_type == IBV_EVENT_PORT_ERR);
+			break;
 		default:
-			/* A port that is down may come back: its pairs try until they fail. */
 			break;
 		}
 		ibv_ack_async_event(&event);
@@ -299,7 +304,7 @@ void verbs_rail_forget_messages(struct verbs_rail *rail)
 void verbs_rail_close(struct verbs_rail *rail)
 {
 	loop_poller_stop(rail->verbs->connection->loop, &rail->poller);
-	loop_timer_stop(rail->drain_timer);
+	loop_timer_stop(rail->timer);
 	loop_poll_stop(rail->async_poll);
 	loop_poll_stop(rail->channel_poll);
 	if (rail->queue)

@@ -221,6 +221,30 @@ static void test_unusable_is_passed_over(void **state)
 	pair_close(&pair);
 }
 
+/* It is given up when it has been down for a while, though nothing is under way over it. */
+static void test_port_goes_down(void **state)
+{
+	struct tandem_rail_stats rail = { 0 };
+	uint32_t local[BLOCKS], remote[BLOCKS];
+	struct tandem_push push;
+	struct pair pair;
+
+	(void)state;
+	open_alike(&pair, small, "rxe0,rxe1", 1);
+	set_link("down");
+	while (!rail.failure) {
+		tandem_loop_run(pair.loop, 100);
+		tandem_connection_get_rail(pair.connection[0], 0, &rail);
+	}
+	set_link("up");
+	assert_int_equal(rail.failure, -ENETDOWN);
+	push = whole(&pair, local, remote);
+	pair_push_and_check(&pair, &push);
+	tandem_connection_get_rail(pair.connection[0], 1, &rail);
+	assert_int_equal(rail.failure, 0);
+	pair_close(&pair);
+}
+
 /* If none can be used, what is said is why the first one with an active port cannot. */
 static void test_reason_of_the_first(void **state)
 {
@@ -283,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_sides_that_differ),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_unusable_is_passed_over),
+		cmocka_unit_test(test_port_goes_down),
 		cmocka_unit_test(test_reason_of_the_first),
 		cmocka_unit_test(test_note_overtakes_write),
 	};
