@@ -402,7 +402,14 @@ static void test_files_elsewhere_are_only_read(void **state)
 	assert_int_equal(ftruncate(fd, PAGE), 0);
 	assert_int_equal(pwrite(fd, "read", 4, 0), 4);
 	memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_ptr_not_equal(memory, MAP_FAILED);
+	unlink(SHARE);
+	/* The file system of User Mode Linux can do that, 9p without a cache cannot. */
+	if (memory == MAP_FAILED) {
+		print_message("# skip: %s cannot be mapped: %s\n", SHARE,
+			      strerror(errno));
+		close(fd);
+		skip();
+	}
 	assert_refused(memory, PAGE, 0, -EFAULT);
 	assert_int_equal(try_register(&accel, memory, PAGE,
 				      TANDEM_REGISTER_READ_ONLY, &handle), 0);
@@ -412,7 +419,6 @@ static void test_files_elsewhere_are_only_read(void **state)
 	forget(handle, region);
 	munmap(memory, PAGE);
 	close(fd);
-	unlink(SHARE);
 }
 
 static void test_read_only(void **state)
