@@ -30,7 +30,9 @@ bool verbs_farewell_begin(struct verbs *verbs)
 	struct ibv_sge range;
 	uint8_t *buffer;
 
-	if (!pair || verbs->at_rest || verbs->gone || verbs->leaving)
+	if (!pair || verbs->at_rest)
+		return false;
+	if (verbs->gone || verbs->leaving)
 		return verbs->leaving;
 	buffer = verbs_goodbye_message(pair->rail);
 	request.wr_id = verbs_work(pair, VERBS_WORK_GOODBYE, 0);
