@@ -111,7 +111,6 @@ static int write_header(const struct kv_file_format *format, const struct tandem
 {
 	char bytes[KV_FILE_ALIGNMENT] = { 0 };
 	struct header header = {
-		.magic = MAGIC,
 		.version = VERSION,
 		.type = format->layout.type,
 		.layers = format->layout.layers,
@@ -121,6 +120,7 @@ static int write_header(const struct kv_file_format *format, const struct tandem
 	};
 	ssize_t ret;
 
+	memcpy(header.magic, MAGIC, sizeof(header.magic));
 	if (getrandom(&header.seed, sizeof(header.seed), 0) != sizeof(header.seed))
 		return -errno;
 	header.checksum = checksum_of(&header, sizeof(header));
