@@ -346,6 +346,7 @@ install: programs
 		$(DESTDIR)$(PREFIX)/include/tandem
 	install -m 644 uapi/drm/tandem_accel.h $(DESTDIR)$(PREFIX)/include/drm
 	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@VERSION@,$(version),' \
+		-e 's,@EFA@,$(if $(has-efa), libefa),' \
 		runtime/tandem.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
 
