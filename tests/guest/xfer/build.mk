@@ -107,3 +107,5 @@ tests/guest/xfer/test_verify_accel_ipc-src := \
 tests/guest/xfer/test_verify_verbs-src := \
 	tests/native/xfer/test_verify.c tests/native/xfer/pair.c \
 	tests/guest/xfer/kinds_verbs_grant.c
+
+guest-scripts += tests/guest/xfer/test_nic_removed.sh
