@@ -253,6 +253,14 @@ static const struct tandem_kv_layout many_layout[2] = {
 	{ .type = 1, .layers = 2, .kv_width = 16, .block_tokens = 1, .blocks = 5000 },
 };
 
+/* No two of the first 2,000 of @many are neighbours. */
+static void open_many(struct pair *pair)
+{
+	open_pair(pair, false, many_layout);
+	for (uint32_t i = 0; i < 2000; i++)
+		many[i] = 2 * i;
+}
+
 /* More questions than there are slots, of several pulls at once. */
 static void test_more_than_slots(void **state)
 {
@@ -265,9 +273,7 @@ static void test_more_than_slots(void **state)
 	int i;
 
 	(void)state;
-	open_pair(&pair, false, many_layout);
-	for (i = 0; i < 2000; i++)
-		many[i] = 2 * i;
+	open_many(&pair);
 	for (i = 0; i < 4; i++) {
 		part.local_blocks = many + i * 500;
 		part.remote_blocks = part.local_blocks;
@@ -368,12 +374,9 @@ static void test_cancelled_with_questions_left(void **state)
 	struct tandem_operation read = { 0 };
 	unsigned int before;
 	struct pair pair;
-	int i;
 
 	(void)state;
-	open_pair(&pair, false, many_layout);
-	for (i = 0; i < 2000; i++)
-		many[i] = 2 * i;
+	open_many(&pair);
 	all.local_blocks = many;
 	all.remote_blocks = many;
 	damage_begin(&pair, 1);
