@@ -118,7 +118,7 @@ static void test_small_shapes(void **state)
 						      (m + n + k) % 4);
 }
 
-/* Around the sizes at which implementations change path: 8, 96, 512, 1024. */
+/* Around the sizes at which implementations change path: 8, 96, 512, 1024, 8192. */
 static void test_large_shapes(void **state)
 {
 	static const struct {
@@ -130,6 +130,7 @@ static void test_large_shapes(void **state)
 		{ 200, 3, 9 },	 { 98, 7, 1025 }, { 5, 130, 64 },
 		{ 32, 64, 288 }, { 1, 2, 5003 },  { 4, 5, 5003 },
 		{ 7, 33, 2050 }, { 3, 9, 1024 },  { 2, 8, 1023 },
+		{ 1, 9, 8192 },	 { 1, 10, 9001 }, { 1, 3, 17000 },
 	};
 	const struct tandem_kernels *kernels = kernels_or_skip(state);
 
@@ -223,6 +224,8 @@ static void test_independence(void **state)
 		for (size_t i = 0; i < sizeof(depths) / sizeof(*depths); i++) {
 			check_independence(kernels, type, 37, 29, depths[i]);
 			check_independence(kernels, type, 101, 6, depths[i]);
+			check_independence(kernels, type, 3, 11,
+					   depths[i] + 8192);
 		}
 }
 
