@@ -13,7 +13,8 @@ kernels-avx512-src := \
 	kernels/matmul_avx512.c
 
 kernels-vnni-src := \
-	kernels/quantised_vnni.c
+	kernels/quantised_vnni.c \
+	kernels/quantised_vnni_direct.c
 
 kernels-bf16-src := \
 	kernels/matmul_bf16.c
@@ -44,3 +45,7 @@ $(foreach src,$(kernels-vnni-src),$(eval \
 	cflags-$(src) := $(avx512-flags) -mavx512vnni))
 $(foreach src,$(kernels-bf16-src),$(eval \
 	cflags-$(src) := $(avx512-flags) -mavx512bf16))
+
+# With sixteen rows at a time, induction variables that GCC makes up for their
+# addresses do not fit the registers; without, one row takes an eighth less time.
+cflags-kernels/quantised_vnni_direct.c += -fno-ivopts
