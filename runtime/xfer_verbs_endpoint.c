@@ -19,7 +19,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "xfer_verbs.h"
+#include "xfer_description.h"
+#include "xfer_verbs_endpoint.h"
 
 #define ENDPOINT_VERSION	4u
 #define NUMBER_24_BITS		0xffffffu

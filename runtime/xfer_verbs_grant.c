@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "xfer_verbs.h"
+#include "xfer_verbs_memory.h"
 
 /*
  * Eight bits of a window's key change with each binding. Before they could come

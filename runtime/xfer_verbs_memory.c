@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "xfer_verbs.h"
+#include "xfer_verbs_memory.h"
 
 /* NULL where NIC or device cannot do it this way. */
 static struct ibv_mr *register_dmabuf(struct ibv_pd *domain, struct tandem_memory *memory,

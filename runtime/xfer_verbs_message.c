@@ -23,7 +23,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "xfer_verbs.h"
+#include "xfer.h"
+#include "xfer_verbs_message.h"
 
 #define MESSAGE_MAGIC	0x4d565854u
 #define MESSAGE_VERSION	4u

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "error.h"
-#include "xfer_verbs.h"
+#include "xfer_verbs_port.h"
 
 static bool gid_is_zero(const union ibv_gid *gid)
 {

@@ -13,6 +13,7 @@
 
 #include "error.h"
 #include "kv.h"
+#include "xfer_verbs_memory.h"
 #include "xfer_verbs_service.h"
 
 /*
