@@ -83,7 +83,7 @@ unsigned long fuzz_call_request(enum fuzz_call call);
 const char *fuzz_call_name(enum fuzz_call call);
 /* One line for each kind, and one for all. */
 void fuzz_print_counts(const struct fuzz_count *counts);
-/* A kind of which no call succeeded; FUZZ_CALLS for none. */
+/* A kind of which no call succeeded, of enough that it is no chance; FUZZ_CALLS for none. */
 enum fuzz_call fuzz_find_unsuccessful(const struct fuzz_count *counts);
 
 #endif /* FUZZ_CALLS_H */
