@@ -477,6 +477,20 @@ static void test_slower_than_computing(void **state)
 	check_slow(fixture, 1000, true);
 }
 
+/* A store that is about to keep two blocks of a full cache, and has not yet. */
+static void hold_two(struct fixture *fixture, struct store *store, uint32_t *held)
+{
+	open_store(store, fixture);
+	tandem_kv_pool_set_store_wait(fixture->pool, WAIT_MS);
+	for (uint8_t tenant = 1; tenant <= BLOCKS / 4; tenant++)
+		leave_behind(fixture, tenant);
+	store->answer = TANDEM_KV_HELD;
+	for (int i = 0; i < 2; i++) {
+		tandem_kv_pool_evict(fixture->pool, 1);
+		held[i] = store->held;
+	}
+}
+
 /* The store holds blocks that somebody waits for, and does not give them back. */
 static void test_held_for_too_long(void **state)
 {
@@ -485,15 +499,7 @@ static void test_held_for_too_long(void **state)
 	struct store store;
 	uint32_t held[2];
 
-	open_store(&store, fixture);
-	tandem_kv_pool_set_store_wait(fixture->pool, WAIT_MS);
-	for (uint8_t tenant = 1; tenant <= BLOCKS / 4; tenant++)
-		leave_behind(fixture, tenant);
-	store.answer = TANDEM_KV_HELD;
-	for (int i = 0; i < 2; i++) {
-		tandem_kv_pool_evict(fixture->pool, 1);
-		held[i] = store.held;
-	}
+	hold_two(fixture, &store, held);
 	tandem_kv_sequence_init(&sequence, fixture->pool);
 	assert_int_equal(tandem_kv_sequence_reserve(&sequence, 2 * TOKENS), -ENOSPC);
 	assert_int_equal(pool_stats(fixture).cached, BLOCKS - 2);
@@ -521,15 +527,7 @@ static void test_held_and_not_wanted(void **state)
 	struct store store;
 	uint32_t held[2];
 
-	open_store(&store, fixture);
-	tandem_kv_pool_set_store_wait(fixture->pool, WAIT_MS);
-	for (uint8_t tenant = 1; tenant <= BLOCKS / 4; tenant++)
-		leave_behind(fixture, tenant);
-	store.answer = TANDEM_KV_HELD;
-	for (int i = 0; i < 2; i++) {
-		tandem_kv_pool_evict(fixture->pool, 1);
-		held[i] = store.held;
-	}
+	hold_two(fixture, &store, held);
 	tandem_kv_sequence_init(&sequence, fixture->pool);
 	assert_int_equal(tandem_kv_sequence_reserve(&sequence, TOKENS), -ENOSPC);
 	tandem_kv_pool_unpin(fixture->pool, &held[0], 1);
