@@ -4,11 +4,17 @@
  *
  * The cache is read in spans of SPAN tokens, counted from token 0 whatever the
  * block size, with a running maximum from span to span (see
- * attention_scalar.c). What asks is a pair of a query token and a head; up to
- * MAX_ASKERS pairs whose heads share a KV head are taken together, so that K and V
- * are read once for them, and, when they are not F32, widened once. Where all
+ * attention_scalar.c). What asks is a pair of a query token and a head; pairs whose
+ * heads share a KV head are taken together, so that K and V are read once for
+ * them, and, where there are many and the type is not F32, widened once. Where all
  * of them see a whole span, they are multiplied with it in tiles as of a matrix
  * product; where the causal mask or the end cuts a span, one after the other.
+ *
+ * Up to MAX_ASKERS pairs pass through the cache at the same time. In decode those are
+ * of several KV heads, which lie side by side in each row: a span is read for all
+ * of them before the next, since one head alone has a line or two of each row, and
+ * neither the processor nor its TLB follows that. For the same reason the rows of
+ * the next head are fetched while those of one are multiplied.
  *
  * Every score, and every element of the output, is summed in an order that
  * neither the company of other askers nor the tiling changes.
@@ -22,10 +28,21 @@
 #define ASKERS_TILE 3 /* for scores */
 #define GATHER_TILE 6 /* for the weighted sum */
 #define WIDE_DIM    256 /* wider heads are not widened in advance */
-#define WIDE_ASKERS 4 /* fewer askers are not worth it */
+#define WIDE_ASKERS 7 /* fewer askers are not worth it */
 
-/* The rows of one KV head in a span of tokens. */
+/* Askers of one KV head. */
+struct group {
+	size_t kv_head;
+	size_t first;
+	size_t count;
+	size_t fewest; /* tokens that all of them see, and that one does */
+	size_t most;
+};
+
+/* The rows of a group's KV head in a span of tokens, from token @begin on. */
 struct span {
+	const struct group *group;
+	size_t begin;
 	size_t tokens;
 	enum tandem_type type;
 	const char *k[SPAN];
@@ -43,28 +60,35 @@ struct asker {
 
 struct work {
 	const struct tandem_attention *a;
-	size_t kv_head;
+	size_t groups;
+	struct group group[MAX_ASKERS];
 	size_t askers;
 	struct asker asker[MAX_ASKERS];
 	_Alignas(64) float weight[MAX_ASKERS][SPAN];
 	float shrink[MAX_ASKERS];
-	struct span span;
+	struct span spans[2];
+	struct span *span;
+	struct span *next; /* what is fetched meanwhile */
 	_Alignas(64) float wide_k[SPAN * WIDE_DIM];
 	_Alignas(64) float wide_v[SPAN * WIDE_DIM];
 };
 
-static void find_rows(struct work *work, size_t begin, size_t end)
+/* The rows of the next span; none where the group has no more. */
+static void find_rows(struct work *work, const struct group *group, size_t begin)
 {
 	const struct tandem_attention *a = work->a;
 	size_t row_bytes =
 		tandem_type_row_bytes(a->kv_type, a->n_kv_heads * a->head_dim);
-	size_t offset = tandem_type_row_bytes(a->kv_type,
-					      work->kv_head * a->head_dim);
-	struct span *span = &work->span;
+	size_t offset =
+		tandem_type_row_bytes(a->kv_type, group->kv_head * a->head_dim);
+	size_t left = begin < group->most ? group->most - begin : 0;
 	size_t block = begin / a->block_tokens;
 	size_t slot = begin % a->block_tokens;
+	struct span *span = work->next;
 
-	span->tokens = end - begin < SPAN ? end - begin : SPAN;
+	span->group = group;
+	span->begin = begin;
+	span->tokens = left < SPAN ? left : SPAN;
 	span->type = a->kv_type;
 	for (size_t t = 0; t < span->tokens; t++) {
 		const char *base = a->blocks[block];
@@ -78,6 +102,16 @@ static void find_rows(struct work *work, size_t begin, size_t end)
 	}
 }
 
+/* Have rows of the next span fetched, of K or V, while those of this are multiplied. */
+avx512_inline void fetch_rows(const struct work *work, const char *const *row,
+			      size_t t, size_t count)
+{
+	size_t bytes = tandem_type_row_bytes(work->a->kv_type, work->a->head_dim);
+
+	for (size_t i = t; i < t + count && i < work->next->tokens; i++)
+		avx512_prefetch((uintptr_t)row[i], 0, bytes);
+}
+
 avx512_inline void widen_row(float *to, const char **row, enum tandem_type type,
 			     size_t dim)
 {
@@ -86,20 +120,19 @@ avx512_inline void widen_row(float *to, const char **row, enum tandem_type type,
 	for (i = 0; i + 16 <= dim; i += 16)
 		_mm512_storeu_ps(to + i, avx512_load_type(*row, type, i));
 	if (i < dim)
-		_mm512_mask_storeu_ps(
-			to + i, avx512_mask(dim - i),
-			avx512_load_type_part(*row, type, i,
-					      avx512_mask(dim - i)));
+		_mm512_mask_storeu_ps(to + i, avx512_mask(dim - i),
+				      avx512_load_type_part(*row, type, i,
+							    avx512_mask(dim - i)));
 	*row = (const char *)to;
 }
 
 static void widen_span(struct work *work)
 {
-	struct span *span = &work->span;
+	struct span *span = work->span;
 	size_t dim = work->a->head_dim;
 
 	if (span->type == TANDEM_TYPE_F32 || dim > WIDE_DIM ||
-	    work->askers < WIDE_ASKERS)
+	    span->group->count < WIDE_ASKERS)
 		return;
 	for (size_t t = 0; t < span->tokens; t++) {
 		if (span->type == TANDEM_TYPE_F16) {
@@ -128,9 +161,11 @@ avx512_inline void score_tile(struct work *work, size_t first, size_t count,
 	__m512 sum[ASKERS_TILE][TOKENS_TILE], q[ASKERS_TILE], part;
 	const char *k[TOKENS_TILE];
 
+	if (first == work->span->group->first)
+		fetch_rows(work, work->next->k, t, TOKENS_TILE);
 #pragma GCC unroll 8
 	for (size_t c = 0; c < TOKENS_TILE; c++) {
-		k[c] = work->span.k[t + c < tokens ? t + c : tokens - 1];
+		k[c] = work->span->k[t + c < tokens ? t + c : tokens - 1];
 #pragma GCC unroll 3
 		for (size_t r = 0; r < count; r++)
 			sum[r][c] = _mm512_setzero_ps();
@@ -144,8 +179,8 @@ avx512_inline void score_tile(struct work *work, size_t first, size_t count,
 			part = avx512_load_type(k[c], type, i);
 #pragma GCC unroll 3
 			for (size_t r = 0; r < count; r++)
-				sum[r][c] = _mm512_fmadd_ps(q[r], part,
-							    sum[r][c]);
+				sum[r][c] =
+					_mm512_fmadd_ps(q[r], part, sum[r][c]);
 		}
 	}
 	if (rest) {
@@ -158,16 +193,15 @@ avx512_inline void score_tile(struct work *work, size_t first, size_t count,
 			part = avx512_load_type_part(k[c], type, whole, rest);
 #pragma GCC unroll 3
 			for (size_t r = 0; r < count; r++)
-				sum[r][c] = _mm512_fmadd_ps(q[r], part,
-							    sum[r][c]);
+				sum[r][c] =
+					_mm512_fmadd_ps(q[r], part, sum[r][c]);
 		}
 	}
 #pragma GCC unroll 3
 	for (size_t r = 0; r < count; r++) {
 		__m256 total = _mm256_set_m128(
 			avx512_sum4(sum[r][4], sum[r][5], sum[r][6], sum[r][7]),
-			avx512_sum4(sum[r][0], sum[r][1], sum[r][2],
-				    sum[r][3]));
+			avx512_sum4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]));
 
 		_mm256_storeu_ps(work->weight[first + r] + t,
 				 _mm256_mul_ps(total, scale));
@@ -207,8 +241,8 @@ static void weigh(struct work *work, size_t index, size_t tokens)
 		_mm512_store_ps(weight + t, w);
 		sum = _mm512_add_ps(sum, w);
 	}
-	shrink = _mm512_cvtss_f32(avx512_exp(
-		_mm512_set1_ps(asker->max - _mm512_cvtss_f32(max))));
+	shrink = _mm512_cvtss_f32(
+		avx512_exp(_mm512_set1_ps(asker->max - _mm512_cvtss_f32(max))));
 	asker->max = _mm512_cvtss_f32(max);
 	asker->sum = asker->sum * shrink +
 		     _mm_cvtss_f32(avx512_sum4(sum, sum, sum, sum));
@@ -238,8 +272,10 @@ avx512_inline void gather_tile(struct work *work, size_t first, size_t count,
 				factor);
 	}
 	for (size_t t = 0; t < tokens; t++) {
-		const char *v = work->span.v[t];
+		const char *v = work->span->v[t];
 
+		if (!i && first == work->span->group->first)
+			fetch_rows(work, work->next->v, t, 1);
 #pragma GCC unroll 4
 		for (size_t c = 0; c < vectors; c++) {
 			value = part ? avx512_load_type_part(v, type, i, mask) :
@@ -247,8 +283,7 @@ avx512_inline void gather_tile(struct work *work, size_t first, size_t count,
 #pragma GCC unroll 6
 			for (size_t r = 0; r < count; r++)
 				sum[r][c] = _mm512_fmadd_ps(
-					_mm512_set1_ps(
-						work->weight[first + r][t]),
+					_mm512_set1_ps(work->weight[first + r][t]),
 					value, sum[r][c]);
 		}
 	}
@@ -280,26 +315,37 @@ avx512_inline void gather(struct work *work, size_t first, size_t count,
 /* A span that all askers see as a whole. */
 avx512_inline void attend_together(struct work *work, enum tandem_type type)
 {
-	size_t tokens = work->span.tokens;
-	size_t i;
+	const struct group *group = work->span->group;
+	size_t tokens = work->span->tokens;
+	size_t end = group->first + group->count;
+	size_t i = group->first;
 
-	for (i = 0; i + ASKERS_TILE <= work->askers; i += ASKERS_TILE)
+	/* Two and two are quicker than three and one. */
+	for (; i + ASKERS_TILE <= end && i + 4 != end; i += ASKERS_TILE)
 		score(work, i, ASKERS_TILE, tokens, type);
-	for (; i < work->askers; i++)
+	for (; i + 2 <= end; i += 2)
+		score(work, i, 2, tokens, type);
+	if (i < end)
 		score(work, i, 1, tokens, type);
-	for (i = 0; i < work->askers; i++)
+	for (i = group->first; i < end; i++)
 		weigh(work, i, tokens);
-	for (i = 0; i + GATHER_TILE <= work->askers; i += GATHER_TILE)
+	for (i = group->first; i + GATHER_TILE <= end; i += GATHER_TILE)
 		gather(work, i, GATHER_TILE, tokens, type);
-	for (; i < work->askers; i++)
+	for (; i + 4 <= end; i += 4)
+		gather(work, i, 4, tokens, type);
+	for (; i + 2 <= end; i += 2)
+		gather(work, i, 2, tokens, type);
+	if (i < end)
 		gather(work, i, 1, tokens, type);
 }
 
 /* A span that some see a part of, or nothing. */
-avx512_inline void attend_apart(struct work *work, size_t begin,
-				enum tandem_type type)
+avx512_inline void attend_apart(struct work *work, enum tandem_type type)
 {
-	for (size_t i = 0; i < work->askers; i++) {
+	const struct group *group = work->span->group;
+	size_t begin = work->span->begin;
+
+	for (size_t i = group->first; i < group->first + group->count; i++) {
 		size_t n_tokens = work->asker[i].n_tokens;
 		size_t tokens;
 
@@ -312,71 +358,134 @@ avx512_inline void attend_apart(struct work *work, size_t begin,
 	}
 }
 
-avx512_inline void attend_span(struct work *work, size_t begin, size_t fewest,
-			       enum tandem_type type)
+avx512_inline void attend_type(struct work *work, enum tandem_type type)
 {
-	if (begin + work->span.tokens <= fewest)
+	const struct span *span = work->span;
+
+	if (span->begin + span->tokens <= span->group->fewest)
 		attend_together(work, type);
 	else
-		attend_apart(work, begin, type);
+		attend_apart(work, type);
 }
 
+static void attend_span(struct work *work)
+{
+	widen_span(work);
+	if (work->span->type == TANDEM_TYPE_F16)
+		attend_type(work, TANDEM_TYPE_F16);
+	else if (work->span->type == TANDEM_TYPE_Q8_0)
+		attend_type(work, TANDEM_TYPE_Q8_0);
+	else
+		attend_type(work, TANDEM_TYPE_F32);
+}
+
+/* All spans: of each group, then the one behind it of each, while there are any. */
+static void attend_spans(struct work *work)
+{
+	size_t most = 0;
+
+	for (size_t g = 0; g < work->groups; g++)
+		if (work->group[g].most > most)
+			most = work->group[g].most;
+	work->span = &work->spans[0];
+	work->next = &work->spans[1];
+	find_rows(work, &work->group[0], 0);
+	for (size_t begin = 0; begin < most; begin += SPAN) {
+		for (size_t g = 0; g < work->groups; g++) {
+			struct span *done = work->span;
+			bool last = g + 1 == work->groups;
+
+			work->span = work->next;
+			work->next = done;
+			find_rows(work, &work->group[last ? 0 : g + 1],
+				  last ? begin + SPAN : begin);
+			if (work->span->tokens)
+				attend_span(work);
+		}
+	}
+}
+
+/* All askers there are, to their end. */
 static void attend(struct work *work)
 {
 	size_t dim = work->a->head_dim;
-	size_t fewest = SIZE_MAX, most = 0;
 
-	for (size_t i = 0; i < work->askers; i++) {
-		struct asker *asker = &work->asker[i];
-
-		memset(asker->out, 0, dim * sizeof(*asker->out));
-		fewest = asker->n_tokens < fewest ? asker->n_tokens : fewest;
-		most = asker->n_tokens > most ? asker->n_tokens : most;
-	}
-	for (size_t begin = 0; begin < most; begin += SPAN) {
-		find_rows(work, begin, most);
-		widen_span(work);
-		if (work->span.type == TANDEM_TYPE_F16)
-			attend_span(work, begin, fewest, TANDEM_TYPE_F16);
-		else if (work->span.type == TANDEM_TYPE_Q8_0)
-			attend_span(work, begin, fewest, TANDEM_TYPE_Q8_0);
-		else
-			attend_span(work, begin, fewest, TANDEM_TYPE_F32);
-	}
+	for (size_t i = 0; i < work->askers; i++)
+		memset(work->asker[i].out, 0, dim * sizeof(float));
+	if (work->groups)
+		attend_spans(work);
 	for (size_t i = 0; i < work->askers; i++)
 		for (size_t e = 0; e < dim; e++)
 			work->asker[i].out[e] /= work->asker[i].sum;
+	work->groups = 0;
 	work->askers = 0;
+}
+
+/* Query @query of heads [head, end), which share a KV head. */
+static void add_askers(struct work *work, struct group *group, size_t query,
+		       size_t head, size_t end)
+{
+	const struct tandem_attention *a = work->a;
+	size_t n_tokens = a->n_tokens + query;
+
+	for (size_t h = head; h < end; h++)
+		work->asker[work->askers++] = (struct asker){
+			.q = a->q + query * a->ldq + h * a->head_dim,
+			.out = a->out + query * a->ld_out + h * a->head_dim,
+			.n_tokens = n_tokens,
+			.max = -INFINITY,
+		};
+	group->count += end - head;
+	if (n_tokens < group->fewest)
+		group->fewest = n_tokens;
+	if (n_tokens > group->most)
+		group->most = n_tokens;
+}
+
+/* All queries of heads [head, end), which share a KV head, as many at a time as fit. */
+static void add_group(struct work *work, size_t head, size_t end)
+{
+	const struct tandem_attention *a = work->a;
+	size_t kv_head = head / (a->n_heads / a->n_kv_heads);
+	struct group *group = NULL;
+
+	if (work->askers + a->n_queries * (end - head) > MAX_ASKERS)
+		attend(work);
+	for (size_t query = 0; query < a->n_queries; query++) {
+		if (work->askers + end - head > MAX_ASKERS) {
+			attend(work);
+			group = NULL;
+		}
+		if (!group) {
+			group = &work->group[work->groups++];
+			*group = (struct group){
+				.kv_head = kv_head,
+				.first = work->askers,
+				.fewest = SIZE_MAX,
+			};
+		}
+		add_askers(work, group, query, head, end);
+	}
 }
 
 void tandem_avx512_attention(const struct tandem_attention *a,
 			     size_t head_begin, size_t head_end)
 {
-	size_t group = a->n_heads / a->n_kv_heads;
+	size_t heads = a->n_heads / a->n_kv_heads;
 	struct work work;
 
 	work.a = a;
+	work.groups = 0;
 	work.askers = 0;
 	for (size_t head = head_begin; head < head_end;) {
-		size_t end = head - head % group + group;
+		size_t end = head - head % heads + heads;
 
 		end = end < head_end ? end : head_end;
-		work.kv_head = head / group;
-		for (size_t query = 0; query < a->n_queries; query++)
-			for (size_t h = head; h < end; h++) {
-				work.asker[work.askers++] = (struct asker){
-					.q = a->q + query * a->ldq +
-					     h * a->head_dim,
-					.out = a->out + query * a->ld_out +
-					       h * a->head_dim,
-					.n_tokens = a->n_tokens + query,
-					.max = -INFINITY,
-				};
-				if (work.askers == MAX_ASKERS)
-					attend(&work);
-			}
-		if (work.askers)
-			attend(&work);
+		/* As many heads of a KV head as fit. */
+		if (end - head > MAX_ASKERS)
+			end = head + MAX_ASKERS;
+		add_group(&work, head, end);
 		head = end;
 	}
+	attend(&work);
 }
