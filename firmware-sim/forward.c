@@ -204,11 +204,30 @@ static int quantise_input(struct run *run, struct products *products)
 			   quantise_body, products);
 }
 
+/*
+ * Of @units of @flops operations each, how many a core takes at a time: a multiple of
+ * @multiple.
+ */
+static uint64_t find_grain(const struct run *run, uint64_t units, uint64_t flops,
+			   uint64_t multiple)
+{
+	uint64_t cores = fw_pool_cores(run->pool);
+	uint64_t grain = GRAIN_FLOPS / flops + 1;
+
+	/*
+	 * All cores take part, where there is enough for that to pay. One piece each:
+	 * memory that lies in one piece is read fastest.
+	 */
+	if (grain > units / cores && cores > 1)
+		grain = (units + cores - 1) / cores;
+	if (grain < SHARE_FLOPS / flops)
+		grain = SHARE_FLOPS / flops;
+	return (grain + multiple - 1) / multiple * multiple;
+}
+
 static int run_products(struct run *run, struct products *products)
 {
 	uint64_t flops = 2 * products->rows * products->k;
-	uint64_t shares = 2 * (uint64_t)fw_pool_cores(run->pool);
-	uint64_t grain = GRAIN_FLOPS / flops + 1;
 	uint64_t columns = 0;
 	int ret;
 
@@ -218,13 +237,8 @@ static int run_products(struct run *run, struct products *products)
 		return ret;
 	for (uint32_t i = 0; i < products->count; i++)
 		columns += products->product[i].columns;
-	/* All cores take part, where there is enough for that to pay. */
-	if (grain > columns / shares && fw_pool_cores(run->pool) > 1)
-		grain = columns / shares + 1;
-	if (grain < SHARE_FLOPS / flops)
-		grain = SHARE_FLOPS / flops;
-	grain = (grain + GRAIN_COLUMNS - 1) / GRAIN_COLUMNS * GRAIN_COLUMNS;
-	return fw_pool_run(run->pool, columns, grain, products_body, products);
+	return fw_pool_run(run->pool, columns, find_grain(run, columns, flops, GRAIN_COLUMNS),
+			   products_body, products);
 }
 
 static void load_body(void *argument, uint64_t begin, uint64_t end)
@@ -386,14 +400,17 @@ static void find_queries(struct run *run)
 
 static int run_attention(struct run *run)
 {
+	uint64_t units = (uint64_t)run->query_count * run->m->heads;
 	uint64_t longest = 0, flops;
 
 	for (uint64_t i = 0; i < run->rows; i++)
 		if (row_at(run, i)->position > longest)
 			longest = row_at(run, i)->position;
 	flops = 4 * (longest + 1) * run->m->head_dim * (run->rows / run->query_count + 1);
-	return fw_pool_run(run->pool, (uint64_t)run->query_count * run->m->heads,
-			   GRAIN_FLOPS / flops / 4 + 1, attention_body, run);
+	/* Heads that share K and V are not parted. */
+	return fw_pool_run(run->pool, units,
+			   find_grain(run, units, flops, run->m->heads / run->m->kv_heads),
+			   attention_body, run);
 }
 
 static void ffn_norm_body(void *argument, uint64_t begin, uint64_t end)

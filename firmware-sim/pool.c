@@ -24,6 +24,8 @@
  * @thread: these
  * @generation: counts loops; a change of it tells the helpers to begin
  * @busy: helpers that have not ended the present loop
+ * @sleepers: threads that wait for one of the two and no longer spin: while there are
+ *	none, a change of them needs no system call
  * @quit: helpers end
  * @next: first unit that nobody has taken
  * @failure: negative errno that ends the loop; 0 for none
@@ -37,6 +39,7 @@ struct fw_pool {
 	pthread_t *thread;
 	_Atomic uint32_t generation;
 	_Atomic uint32_t busy;
+	_Atomic uint32_t sleepers;
 	atomic_bool quit;
 	_Atomic uint64_t next;
 	_Atomic int failure;
@@ -52,20 +55,28 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }
 
-static void futex_wake_all(_Atomic uint32_t *word)
+/*
+ * Who waits for @word, which has just been changed. Either this sees the sleeper, or the
+ * sleeper's kernel sees the change: both write before they read what the other writes,
+ * with all changes of @word and @sleepers in one order.
+ */
+static void wake_all(struct fw_pool *pool, _Atomic uint32_t *word)
 {
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+	if (atomic_load(&pool->sleepers))
+		syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
 /* Wait while @word has @value; may return early. */
-static void wait_while(_Atomic uint32_t *word, uint32_t value)
+static void wait_while(struct fw_pool *pool, _Atomic uint32_t *word, uint32_t value)
 {
 	for (int i = 0; i < SPINS; i++) {
 		if (atomic_load_explicit(word, memory_order_acquire) != value)
 			return;
 		__builtin_ia32_pause();
 	}
+	atomic_fetch_add(&pool->sleepers, 1);
 	futex_wait(word, value);
+	atomic_fetch_sub(&pool->sleepers, 1);
 }
 
 static void share_body(void *argument)
@@ -105,20 +116,20 @@ static void *helper_main(void *argument)
 
 	for (;;) {
 		while (atomic_load_explicit(&pool->generation, memory_order_acquire) == seen)
-			wait_while(&pool->generation, seen);
+			wait_while(pool, &pool->generation, seen);
 		seen++;
 		if (atomic_load(&pool->quit))
 			return NULL;
 		share(pool);
-		if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1)
-			futex_wake_all(&pool->busy);
+		if (atomic_fetch_sub(&pool->busy, 1) == 1)
+			wake_all(pool, &pool->busy);
 	}
 }
 
 static void begin_generation(struct fw_pool *pool)
 {
-	atomic_fetch_add_explicit(&pool->generation, 1, memory_order_acq_rel);
-	futex_wake_all(&pool->generation);
+	atomic_fetch_add(&pool->generation, 1);
+	wake_all(pool, &pool->generation);
 }
 
 int fw_pool_run(struct fw_pool *pool, uint64_t units, uint64_t grain,
@@ -139,7 +150,7 @@ int fw_pool_run(struct fw_pool *pool, uint64_t units, uint64_t grain,
 	}
 	share(pool);
 	while ((busy = atomic_load_explicit(&pool->busy, memory_order_acquire)))
-		wait_while(&pool->busy, busy);
+		wait_while(pool, &pool->busy, busy);
 	return atomic_load(&pool->failure);
 }
 
