@@ -167,17 +167,48 @@ avx512_inline void multiply_columns(__m512i *products, const __m512i *w,
 	products[1] = _mm512_add_epi32(quarter[2], quarter[3]);
 }
 
+/* @sum, and the products of a group: @in_row of its row, @in_chunk of @scales. */
+avx512_inline __m512 add_products(__m512 sum, __m512i products,
+				  const struct activation *x, size_t in_row,
+				  const struct scales *scales, size_t in_chunk,
+				  enum tandem_type type)
+{
+	const size_t group = block_group(type);
+	int32_t x_sum = group == 16 ? x->half_sum[in_row] : x->sum[in_row];
+	float d = x->d[in_row * group / 32];
+
+	products = _mm512_sub_epi32(
+		products, _mm512_set1_epi32(block_offset(type) * x_sum));
+	sum = add_group(sum, products, _mm512_load_ps(scales->scale[in_chunk]),
+			d);
+	if (type == TANDEM_TYPE_Q4_K)
+		sum = _mm512_fnmadd_ps(_mm512_load_ps(scales->minimum[in_chunk]),
+				       _mm512_set1_ps(d * (float)x_sum), sum);
+	return sum;
+}
+
+/* Likewise 32 elements: one group, or two. */
+avx512_inline __m512 add_block(__m512 sum, const __m512i *products,
+			       const struct activation *x, size_t in_row,
+			       const struct scales *scales, size_t in_chunk,
+			       enum tandem_type type)
+{
+	const size_t groups = 32 / block_group(type);
+
+	sum = add_products(sum, products[0], x, in_row * groups, scales,
+			   in_chunk * groups, type);
+	if (groups == 2)
+		sum = add_products(sum, products[1], x, in_row * groups + 1,
+				   scales, in_chunk * groups + 1, type);
+	return sum;
+}
+
 /* @sum, and 64, or 32, elements of sixteen columns with those of a row of x. */
 avx512_inline __m512 add_step(__m512 sum, const __m512i *w,
 			      const struct activation *x, size_t l,
 			      const struct scales *scales, size_t l_in_chunk,
 			      enum tandem_type type, bool half)
 {
-	const size_t group = block_group(type);
-	const int32_t *x_sum = (group == 16 ? x->half_sum : x->sum) + l / group;
-	const float(*scale)[LANES] = scales->scale + l_in_chunk / group;
-	const float(*minimum)[LANES] = scales->minimum + l_in_chunk / 32;
-	const float *d = x->d + l / 32;
 	__m512i products[4];
 
 	if (!in_quarters(type)) {
@@ -187,20 +218,10 @@ avx512_inline __m512 add_step(__m512 sum, const __m512i *w,
 		if (!half)
 			products[1] = multiply_quarters(w + 8, x->q + l + 32);
 	}
-#pragma GCC unroll 4
-	for (size_t g = 0; g < STEP / group; g++) {
-		if (half && g * group == 32)
-			break;
-		products[g] = _mm512_sub_epi32(
-			products[g],
-			_mm512_set1_epi32(block_offset(type) * x_sum[g]));
-		sum = add_group(sum, products[g], _mm512_load_ps(scale[g]),
-				d[g * group / 32]);
-		if (type == TANDEM_TYPE_Q4_K)
-			sum = _mm512_fnmadd_ps(
-				_mm512_load_ps(minimum[g]),
-				_mm512_set1_ps(d[g] * (float)x_sum[g]), sum);
-	}
+	sum = add_block(sum, products, x, l / 32, scales, l_in_chunk / 32, type);
+	if (!half)
+		sum = add_block(sum, products + 32 / block_group(type), x,
+				l / 32 + 1, scales, l_in_chunk / 32 + 1, type);
 	return sum;
 }
 
