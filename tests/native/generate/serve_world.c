@@ -43,15 +43,23 @@ static int take_token(void *user, uint32_t token)
 	return 0;
 }
 
+static struct tandem_sampling sampling_of(const struct client *client)
+{
+	return (struct tandem_sampling) {
+		.temperature = client->temperature,
+		.top_k = 20,
+		.repeat_penalty = client->temperature > 0 ? 1.1f : 0,
+		.seed = client->prompt_tokens,
+	};
+}
+
 struct tandem_request request_of(struct client *client, bool reuse)
 {
 	return (struct tandem_request) {
 		.prompt = client->prompt,
 		.prompt_tokens = client->prompt_tokens,
 		.tokens_max = TOKENS,
-		.sampling = { .temperature = client->temperature, .top_k = 20,
-			      .repeat_penalty = client->temperature > 0 ? 1.1f : 0,
-			      .seed = client->prompt_tokens },
+		.sampling = sampling_of(client),
 		.no_prefix_cache = !reuse,
 		.on_token = take_token,
 		.user = client,
@@ -103,9 +111,7 @@ void write_alone(struct client *client)
 		.prompt = client->prompt,
 		.prompt_tokens = client->prompt_tokens,
 		.tokens_max = TOKENS,
-		.sampling = { .temperature = client->temperature, .top_k = 20,
-			      .repeat_penalty = client->temperature > 0 ? 1.1f : 0,
-			      .seed = client->prompt_tokens },
+		.sampling = sampling_of(client),
 		.no_prefix_cache = 1,
 		.on_token = take_token,
 		.user = client,
