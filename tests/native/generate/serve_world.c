@@ -3,7 +3,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -230,8 +229,7 @@ int serve_setup(void **state)
 	char path[512];
 
 	(void)state;
-	if (!shared_data_path("data/models/stories260K.gguf", path, sizeof(path)))
-		snprintf(path, sizeof(path), "%s", DEMO_MODEL);
+	shared_model_path(path, sizeof(path));
 	print_message("# model %s\n", path);
 	if (tandem_loop_create(&world.loop, &error) ||
 	    tandem_model_load(path, &world.model, &error))

@@ -17,7 +17,6 @@
 #define LONG_PROMPT	(world.info.context - TOKENS)
 #define BLOCK_TOKENS	16
 #define ROWS_MAX	32
-#define DEMO_MODEL	"tools/demo-model/tandem-demo.gguf"
 
 /**
  * struct client - who asks for something

@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +22,6 @@
 /* Tokens of a prompt and of what follows. */
 #define PROMPT_MAX	40
 #define TOKENS		24
-#define DEMO_MODEL	"tools/demo-model/tandem-demo.gguf"
 
 /**
  * struct story - a sequence, and what is to come of it
@@ -230,8 +228,7 @@ static int setup(void **state)
 	char path[512];
 
 	(void)state;
-	if (!shared_data_path("data/models/stories260K.gguf", path, sizeof(path)))
-		snprintf(path, sizeof(path), "%s", DEMO_MODEL);
+	shared_model_path(path, sizeof(path));
 	print_message("# model %s\n", path);
 	if (tandem_loop_create(&world.loop, &error) ||
 	    tandem_model_load(path, &world.model, &error) ||

@@ -19,3 +19,9 @@ const char *shared_data_path(const char *name, char *path, size_t size)
 	fflush(stdout);
 	return NULL;
 }
+
+void shared_model_path(char *path, size_t size)
+{
+	if (!shared_data_path("data/models/stories260K.gguf", path, size))
+		snprintf(path, size, "tools/demo-model/tandem-demo.gguf");
+}

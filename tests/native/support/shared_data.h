@@ -21,4 +21,13 @@
  */
 const char *shared_data_path(const char *name, char *path, size_t size);
 
+/**
+ * shared_model_path() - find a small model of the llama architecture
+ * @path: where to put its full name
+ * @size: of @path
+ *
+ * That of the shared data, or else the demo's, which is always there.
+ */
+void shared_model_path(char *path, size_t size);
+
 #endif /* TANDEM_TESTS_SHARED_DATA_H */
